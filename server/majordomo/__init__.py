@@ -1,0 +1,1 @@
+"""majordomo: a gRPC service that answers prompts through a failover chain of models."""

@@ -1,0 +1,89 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from majordomo.v1 import attempt_pb2 as _attempt_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class HealthSnapshotRequest(_message.Message):
+    __slots__ = ("chain",)
+    CHAIN_FIELD_NUMBER: _ClassVar[int]
+    chain: str
+    def __init__(self, chain: _Optional[str] = ...) -> None: ...
+
+class HealthSnapshotResponse(_message.Message):
+    __slots__ = ("instance_id", "snapshot_time", "targets")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_TIME_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    snapshot_time: _timestamp_pb2.Timestamp
+    targets: _containers.RepeatedCompositeFieldContainer[TargetHealth]
+    def __init__(self, instance_id: _Optional[str] = ..., snapshot_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., targets: _Optional[_Iterable[_Union[TargetHealth, _Mapping]]] = ...) -> None: ...
+
+class BenchRequest(_message.Message):
+    __slots__ = ("target", "duration", "reason")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    duration: _duration_pb2.Duration
+    reason: str
+    def __init__(self, target: _Optional[str] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class BenchResponse(_message.Message):
+    __slots__ = ("targets",)
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    targets: _containers.RepeatedCompositeFieldContainer[TargetHealth]
+    def __init__(self, targets: _Optional[_Iterable[_Union[TargetHealth, _Mapping]]] = ...) -> None: ...
+
+class UnbenchRequest(_message.Message):
+    __slots__ = ("target",)
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    def __init__(self, target: _Optional[str] = ...) -> None: ...
+
+class UnbenchResponse(_message.Message):
+    __slots__ = ("targets",)
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    targets: _containers.RepeatedCompositeFieldContainer[TargetHealth]
+    def __init__(self, targets: _Optional[_Iterable[_Union[TargetHealth, _Mapping]]] = ...) -> None: ...
+
+class TargetHealth(_message.Message):
+    __slots__ = ("target", "state", "bench", "consecutive_failures", "active_attempts", "total_attempts", "total_failures", "last_success_time", "last_failure")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[TargetHealth.State]
+        STATE_ACTIVE: _ClassVar[TargetHealth.State]
+        STATE_BENCHED: _ClassVar[TargetHealth.State]
+        STATE_PROBING: _ClassVar[TargetHealth.State]
+    STATE_UNSPECIFIED: TargetHealth.State
+    STATE_ACTIVE: TargetHealth.State
+    STATE_BENCHED: TargetHealth.State
+    STATE_PROBING: TargetHealth.State
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    BENCH_FIELD_NUMBER: _ClassVar[int]
+    CONSECUTIVE_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    LAST_SUCCESS_TIME_FIELD_NUMBER: _ClassVar[int]
+    LAST_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    state: TargetHealth.State
+    bench: _attempt_pb2.BenchRecord
+    consecutive_failures: int
+    active_attempts: int
+    total_attempts: int
+    total_failures: int
+    last_success_time: _timestamp_pb2.Timestamp
+    last_failure: _attempt_pb2.Attempt
+    def __init__(self, target: _Optional[str] = ..., state: _Optional[_Union[TargetHealth.State, str]] = ..., bench: _Optional[_Union[_attempt_pb2.BenchRecord, _Mapping]] = ..., consecutive_failures: _Optional[int] = ..., active_attempts: _Optional[int] = ..., total_attempts: _Optional[int] = ..., total_failures: _Optional[int] = ..., last_success_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_failure: _Optional[_Union[_attempt_pb2.Attempt, _Mapping]] = ...) -> None: ...
