@@ -1,0 +1,4 @@
+"""The failover chain: the walk, health, budgets and outcomes.
+
+Knows neither HTTP nor gRPC. The rules that it keeps are in docs/semantics.md.
+"""

@@ -1,0 +1,82 @@
+"""One caller's request while its chain is walked, and the record that it leaves."""
+
+from dataclasses import dataclass, field
+
+from majordomo.chain.target import Target
+from majordomo.v1.attempt_pb2 import Attempt, FailureReason
+from majordomo.v1.errors_pb2 import ErrorReason
+from majordomo.v1.generation_service_pb2 import (
+    ALL_BENCHED_POLICY_FAIL,
+    INTERRUPTION_POLICY_FAIL,
+    AllBenchedPolicy,
+    Completion,
+    InterruptionPolicy,
+    Prompt,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How to walk a chain: ChainOptions with the server's settings filled in."""
+
+    transient_retries: int = 1
+    advance_on_permanent: bool = False
+    advance_on: frozenset[FailureReason] = frozenset()
+    all_benched: AllBenchedPolicy = ALL_BENCHED_POLICY_FAIL
+    interruption: InterruptionPolicy = INTERRUPTION_POLICY_FAIL
+
+    # Seconds. None: what the target's configuration says.
+    attempt_timeout: float | None = None
+    first_content_timeout: float | None = None
+    stall_timeout: float | None = None
+
+
+@dataclass(slots=True)
+class Call:
+    """A request, and what became of it.
+
+    The walk appends to `attempts` and sets the outcome; observers read the call
+    once it has ended.
+    """
+
+    generation_id: str
+    prompt: Prompt
+    chain: str
+    """The chain as the caller wrote it, or the server's default."""
+
+    targets: tuple[Target, ...]
+    stream: bool
+    policy: Policy = Policy()
+    time_remaining: float | None = None
+    """Seconds until the caller's deadline when the call came; None: none set."""
+
+    labels: dict[str, str] = field(default_factory=dict)
+    trace_id: str = ""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    started_nanoseconds: int = 0
+    ended_nanoseconds: int = 0
+    completion: Completion | None = None
+    """Set when the call was answered."""
+
+    error: ErrorReason | None = None
+    """Set when the call failed."""
+
+    cancelled: bool = False
+    """The caller went away."""
+
+
+class CallFailed(Exception):
+    """The chain was walked and gave no answer.
+
+    `retry_delay` is the number of seconds until the first target may come back,
+    None where that is not known or no target will.
+    """
+
+    def __init__(
+        self, call: Call, reason: ErrorReason, retry_delay: float | None
+    ) -> None:
+        super().__init__(ErrorReason.Name(reason))
+        self.call = call
+        self.reason = reason
+        self.retry_delay = retry_delay

@@ -1,0 +1,44 @@
+"""The time that decisions are made by.
+
+Durations and deadlines are read off a monotonic clock and are never moved by a
+change of the wall clock; wall time only labels what people read.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+_NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where the time comes from; tests bring their own."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    """Seconds from an arbitrary start; must be the event loop's own time."""
+
+    wall_nanoseconds: Callable[[], int] = time.time_ns
+    """Nanoseconds since the Unix epoch."""
+
+    def timestamp(self, at: float | None = None) -> Timestamp:
+        """The wall time of the monotonic moment `at` (now, if None)."""
+        nanoseconds = self.wall_nanoseconds()
+        if at is not None:
+            nanoseconds += round((at - self.monotonic()) * _NANOSECONDS)
+        seconds, nanos = divmod(nanoseconds, _NANOSECONDS)
+        return Timestamp(seconds=seconds, nanos=nanos)
+
+
+def duration(seconds: float) -> Duration:
+    """`seconds`, zero or more, as a protobuf Duration."""
+    whole, nanos = divmod(round(max(seconds, 0.0) * _NANOSECONDS), _NANOSECONDS)
+    return Duration(seconds=whole, nanos=nanos)
+
+
+def seconds(value: Duration) -> float:
+    """A protobuf Duration in seconds."""
+    return value.seconds + value.nanos / _NANOSECONDS

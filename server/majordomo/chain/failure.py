@@ -1,0 +1,89 @@
+"""Why an attempt failed.
+
+`Failure` is the one exception by which a provider tells the walk that an attempt
+did not end in an answer. Its reason decides everything else: whether it may pass
+(`failure_class`), and what the walk does next.
+"""
+
+from majordomo.v1.attempt_pb2 import (
+    FAILURE_CLASS_PERMANENT,
+    FAILURE_CLASS_TRANSIENT,
+    FAILURE_CLASS_UNSPECIFIED,
+    FAILURE_REASON_CONNECTION,
+    FAILURE_REASON_CONTENT_REFUSED,
+    FAILURE_REASON_CONTEXT_TOO_LONG,
+    FAILURE_REASON_CREDENTIALS,
+    FAILURE_REASON_INVALID_REQUEST,
+    FAILURE_REASON_MALFORMED_RESPONSE,
+    FAILURE_REASON_MODEL_NOT_FOUND,
+    FAILURE_REASON_OVERLOADED,
+    FAILURE_REASON_PROVIDER_ERROR,
+    FAILURE_REASON_QUOTA_EXHAUSTED,
+    FAILURE_REASON_RATE_LIMITED,
+    FAILURE_REASON_TIMEOUT,
+    FAILURE_REASON_UNSUPPORTED,
+    FailureClass,
+    FailureReason,
+)
+
+TRANSIENT = frozenset(
+    {
+        FAILURE_REASON_CONNECTION,
+        FAILURE_REASON_TIMEOUT,
+        FAILURE_REASON_RATE_LIMITED,
+        FAILURE_REASON_QUOTA_EXHAUSTED,
+        FAILURE_REASON_OVERLOADED,
+        FAILURE_REASON_PROVIDER_ERROR,
+        FAILURE_REASON_MALFORMED_RESPONSE,
+    }
+)
+"""Reasons that may pass by themselves."""
+
+PERMANENT = frozenset(
+    {
+        FAILURE_REASON_CREDENTIALS,
+        FAILURE_REASON_MODEL_NOT_FOUND,
+        FAILURE_REASON_UNSUPPORTED,
+        FAILURE_REASON_CONTEXT_TOO_LONG,
+        FAILURE_REASON_INVALID_REQUEST,
+        FAILURE_REASON_CONTENT_REFUSED,
+    }
+)
+"""Reasons that no retry at the same target mends."""
+
+
+def failure_class(reason: FailureReason) -> FailureClass:
+    """Whether `reason` may pass by itself; unspecified for those of skips."""
+    if reason in TRANSIENT:
+        return FAILURE_CLASS_TRANSIENT
+    if reason in PERMANENT:
+        return FAILURE_CLASS_PERMANENT
+    return FAILURE_CLASS_UNSPECIFIED
+
+
+class Failure(Exception):
+    """An attempt did not end in an answer.
+
+    `message` may quote the provider and goes to the caller only; `code` is the
+    provider's own code and goes into spans and snapshots too. `retry_delay` is how
+    many seconds the provider asked callers to stay away, None if it did not say.
+    """
+
+    def __init__(
+        self,
+        reason: FailureReason,
+        message: str,
+        *,
+        code: str = "",
+        retry_delay: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.code = code
+        self.retry_delay = retry_delay
+
+    @property
+    def transient(self) -> bool:
+        """True when it may pass by itself."""
+        return self.reason in TRANSIENT

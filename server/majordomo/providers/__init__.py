@@ -1,0 +1,1 @@
+"""Providers: one codec a wire format, and the one module that does the I/O."""

@@ -1,0 +1,76 @@
+"""What a wire format is to majordomo: functions from messages to bytes and back.
+
+A codec does no I/O, so that every recorded exchange is a test that needs no
+network. `http.py` moves the bytes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from majordomo.chain.failure import Failure
+from majordomo.chain.target import Answer
+from majordomo.v1.attempt_pb2 import Usage
+from majordomo.v1.generation_service_pb2 import Adaptation, PartDelta, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A request ready to be posted."""
+
+    path: str
+    """What follows the provider's base URL, percent-encoded, with its slash."""
+
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    """Beside authorization and content type, which are the provider's."""
+
+    adaptations: list[Adaptation] = field(default_factory=list)
+
+
+class StreamDecoder(Protocol):
+    """Reads one streamed answer, fed with bytes as they arrive."""
+
+    complete: bool
+    """The terminal marker was seen: nothing more needs to be read."""
+
+    usage: Usage | None
+    """As far as the provider has said."""
+
+    def feed(self, data: bytes) -> list[PartDelta]:
+        """The content that `data` completes, adjacent text of one part joined.
+
+        Raises Failure for an error within the stream, and for bytes that cannot
+        be read. Content before the error in the same `data` is not lost: it is
+        returned, and the failure raised by the next feed() or finish().
+        """
+
+    def finish(self) -> Answer:
+        """The end, once `complete` or at the end of the body.
+
+        Raises Failure (MALFORMED_RESPONSE) without the wire's terminal marker
+        (rule 3.4).
+        """
+
+
+class Codec(Protocol):
+    """One wire format."""
+
+    def encode(self, model: str, prompt: Prompt, *, stream: bool) -> Encoded:
+        """`prompt` in this wire's form; Failure (UNSUPPORTED) if it has none."""
+
+    def decode(self, prompt: Prompt, body: bytes) -> Answer:
+        """The whole answer in the body of a 2xx response.
+
+        `prompt` tells what the caller asked to see. Raises Failure for an error
+        in a 200, and MALFORMED_RESPONSE for a body that is no answer.
+        """
+
+    def decoder(self, prompt: Prompt) -> StreamDecoder:
+        """A decoder for one streamed 2xx response."""
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        """Why a response that is not 2xx failed. Total: never raises.
+
+        `headers` has lower-case names.
+        """

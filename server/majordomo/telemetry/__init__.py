@@ -1,0 +1,1 @@
+"""Observers of calls: spans, and the form in which a console shows them."""
