@@ -1,0 +1,211 @@
+"""One attempt at one target: run against its limits, judged, and written down."""
+
+from types import TracebackType
+
+from majordomo.chain import budget
+from majordomo.chain.call import Call
+from majordomo.chain.clock import Clock, duration
+from majordomo.chain.failure import Failure, failure_class
+from majordomo.chain.health import Lease, Tracker, counts_against_health
+from majordomo.chain.target import Answer, Exchange, Piece, Target
+from majordomo.chain.timing import Patience
+from majordomo.v1.attempt_pb2 import (
+    ATTEMPT_OUTCOME_CANCELLED,
+    ATTEMPT_OUTCOME_FAILED,
+    ATTEMPT_OUTCOME_INTERRUPTED,
+    ATTEMPT_OUTCOME_SUCCEEDED,
+    FAILURE_REASON_CANCELLED,
+    FAILURE_REASON_DEADLINE,
+    FAILURE_REASON_MALFORMED_RESPONSE,
+    FAILURE_REASON_TIMEOUT,
+    Attempt,
+    AttemptOutcome,
+)
+
+_LONGEST_MESSAGE = 200
+
+
+class RunningAttempt:
+    """Holds the lease and the room of an attempt from its start to its end.
+
+    Used as a context manager around `next_piece`. `record` is whole when the block
+    is left, however it is left; a Failure passes through to the walk.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        target: Target,
+        exchange: Exchange,
+        lease: Lease,
+        tracker: Tracker,
+        clock: Clock,
+        *,
+        call_end: float,
+        reserve: float,
+    ) -> None:
+        self.record = Attempt(
+            number=len(call.attempts) + 1,
+            target=target.name,
+            start_time=clock.timestamp(),
+            probe=lease.probe,
+        )
+        self._target = target
+        self._exchange = exchange
+        self._pieces = exchange.run()
+        self._lease = lease
+        self._tracker = tracker
+        self._clock = clock
+        self._limits = budget.limits(
+            call.policy,
+            target.timeouts,
+            reasons=target.reasons or _asked_to_reason(call),
+            stream=call.stream,
+        )
+        self._start = self._handed_on = clock.monotonic()
+        self._call_end = call_end
+        self._content_end = min(
+            self._start + self._limits.first_content, call_end - reserve
+        )
+        self._end = self._start + self._limits.attempt
+        self._content = False
+        self._answered = False
+
+    async def __aenter__(self) -> "RunningAttempt":
+        for room in self._target.rooms:
+            room.used += 1
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self._judge(error)
+        finally:
+            for room in self._target.rooms:
+                room.used -= 1
+            self._tracker.release(self._lease)
+            await self._pieces.aclose()
+
+    @property
+    def content(self) -> bool:
+        """Content has been handed on."""
+        return self._content
+
+    async def next_piece(self) -> Piece:
+        """The next content, or the Answer.
+
+        Raises Failure: the provider's, TIMEOUT for a limit of the attempt,
+        DEADLINE when the call's own time is over, MALFORMED_RESPONSE for an
+        exchange that just stopped.
+        """
+        now = self._clock.monotonic()
+        if self._content:
+            # The limits run while we wait for the provider, not for the reader.
+            self._end += now - self._handed_on
+            limit = min(now + self._limits.stall, self._end, self._call_end)
+        else:
+            limit = min(self._content_end, self._end)
+        try:
+            async with Patience(limit):
+                piece = await anext(self._pieces)
+        except TimeoutError:
+            raise self._out_of_time(limit) from None
+        except StopAsyncIteration:
+            raise Failure(
+                FAILURE_REASON_MALFORMED_RESPONSE, "the answer had no end"
+            ) from None
+        if isinstance(piece, Answer):
+            self._answered = True
+            if piece.completion.HasField("usage"):
+                self.record.usage.CopyFrom(piece.completion.usage)
+        elif not self._content:
+            self._content = True
+            self._tracker.first_content(self._lease)
+            latency = duration(self._clock.monotonic() - self._start)
+            self.record.first_content_latency.CopyFrom(latency)
+        self._handed_on = self._clock.monotonic()
+        return piece
+
+    def _out_of_time(self, limit: float) -> Failure:
+        if limit >= self._call_end:
+            return Failure(FAILURE_REASON_DEADLINE, "the call's time was over")
+        ran = self._clock.monotonic() - self._start
+        if self._content:
+            what = "the answer stopped" if limit < self._end else "the answer was long"
+        else:
+            what = "no content"
+        return Failure(FAILURE_REASON_TIMEOUT, f"{what} after {ran:.1f} s")
+
+    def _judge(self, error: BaseException | None) -> None:
+        """Write the end down and tell the tracker."""
+        record = self.record
+        exchange = self._exchange
+        ran = self._clock.monotonic() - self._start
+        record.duration.CopyFrom(duration(ran))
+        record.http_status_code = exchange.http_status_code
+        record.provider_request_id = exchange.provider_request_id
+        if exchange.usage is not None and not record.HasField("usage"):
+            record.usage.CopyFrom(exchange.usage)
+        if self._answered:
+            record.outcome = ATTEMPT_OUTCOME_SUCCEEDED
+            self._tracker.succeed(self._lease)
+        elif isinstance(error, Failure):
+            record.outcome = self._failed_outcome(error)
+            record.failure_reason = error.reason
+            record.failure_class = failure_class(error.reason)
+            record.message = bounded(error.message)
+            record.provider_error_code = error.code
+            if error.retry_delay is not None:
+                record.retry_delay.CopyFrom(duration(error.retry_delay))
+            counts = self._counts(error, ran)
+            if not counts and record.outcome == ATTEMPT_OUTCOME_CANCELLED:
+                return
+            bench = self._tracker.fail(self._lease, record, counts=counts)
+            if bench is not None:
+                record.benched = True
+                record.bench.CopyFrom(bench.record(self._clock))
+        else:
+            # Cancelled, closed by its reader, or a bug of ours.
+            record.outcome = ATTEMPT_OUTCOME_CANCELLED
+            record.failure_reason = FAILURE_REASON_CANCELLED
+
+    def _failed_outcome(self, failure: Failure) -> AttemptOutcome:
+        if failure.reason == FAILURE_REASON_DEADLINE:
+            return ATTEMPT_OUTCOME_CANCELLED
+        return ATTEMPT_OUTCOME_INTERRUPTED if self._content else ATTEMPT_OUTCOME_FAILED
+
+    def _counts(self, failure: Failure, ran: float) -> bool:
+        """Rules 4.2 and 4.3."""
+        if failure.reason == FAILURE_REASON_DEADLINE:
+            return counts_against_health(
+                self._limits.first_content, ran, content=self._content
+            )
+        if self._content:
+            return True
+        if failure.reason == FAILURE_REASON_TIMEOUT:
+            own = min(self._limits.first_content, self._limits.attempt)
+            return counts_against_health(own, ran, content=False)
+        return failure.transient
+
+
+def _asked_to_reason(call: Call) -> bool:
+    reasoning = call.prompt.config.reasoning
+    match reasoning.WhichOneof("amount"):
+        case "effort":
+            return reasoning.effort > reasoning.EFFORT_NONE
+        case "budget_tokens":
+            return reasoning.budget_tokens > 0
+        case _:
+            return False
+
+
+def bounded(message: str) -> str:
+    """`message` within the contract's 200 bytes, cut between characters."""
+    encoded = message.encode(errors="replace")
+    if len(encoded) <= _LONGEST_MESSAGE:
+        return message
+    return encoded[: _LONGEST_MESSAGE - 3].decode(errors="ignore") + "…"

@@ -1,0 +1,70 @@
+"""How much time a call and its attempts have (docs/semantics.md, section 5).
+
+All values are seconds. Moments are on the monotonic clock.
+"""
+
+from dataclasses import dataclass
+
+from majordomo.chain.call import Policy
+from majordomo.chain.target import Timeouts
+
+LONGEST_CALL = 600.0
+"""For callers that set no deadline."""
+
+LEAST_ATTEMPT = 1.0
+"""With less left, no attempt but the first of a call is begun."""
+
+FIRST_CONTENT = 30.0
+FIRST_CONTENT_REASONING = 180.0
+ATTEMPT_UNARY = 120.0
+ATTEMPT_REASONING = 600.0
+ATTEMPT_STREAM = 600.0
+
+_RESERVE_A_TARGET = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one attempt may take."""
+
+    first_content: float
+    stall: float
+    attempt: float
+
+
+def usable(remaining: float | None) -> float:
+    """What of a caller's `remaining` time the walk may use.
+
+    Our own error has to reach the caller before the transport's bare one does.
+    """
+    if remaining is None:
+        remaining = LONGEST_CALL
+    return remaining - min(0.25, remaining / 10)
+
+
+def reserve(left: float, targets_to_come: int) -> float:
+    """What of `left` is kept for the targets still to come in rotation."""
+    return min(left / 2, _RESERVE_A_TARGET * targets_to_come)
+
+
+def limits(
+    policy: Policy, timeouts: Timeouts, *, reasons: bool, stream: bool
+) -> Limits:
+    """The call's wish, else the target's configuration, else the defaults."""
+    first_content = _first(
+        policy.first_content_timeout,
+        timeouts.first_content,
+        FIRST_CONTENT_REASONING if reasons else FIRST_CONTENT,
+    )
+    unary = ATTEMPT_REASONING if reasons else ATTEMPT_UNARY
+    attempt = _first(
+        policy.attempt_timeout,
+        timeouts.attempt,
+        ATTEMPT_STREAM if stream else unary,
+    )
+    stall = _first(policy.stall_timeout, timeouts.stall)
+    return Limits(first_content if stream else attempt, stall, attempt)
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)

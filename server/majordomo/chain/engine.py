@@ -1,0 +1,230 @@
+"""The walk of a failover chain (docs/semantics.md, sections 2 and 3).
+
+Unary and streamed calls share it: what differs is the attempt.
+"""
+
+import asyncio
+import random as _random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+
+from majordomo.chain import budget
+from majordomo.chain.attempt import RunningAttempt, bounded
+from majordomo.chain.call import Call, CallFailed, Policy
+from majordomo.chain.clock import Clock
+from majordomo.chain.failure import PERMANENT, TRANSIENT, Failure
+from majordomo.chain.health import Bench, Tracker
+from majordomo.chain.target import Answer, Target
+from majordomo.chain.verdict import ALWAYS_ADVANCE, may_come_back, verdict
+from majordomo.v1.attempt_pb2 import (
+    ATTEMPT_OUTCOME_INTERRUPTED,
+    ATTEMPT_OUTCOME_SKIPPED,
+    FAILURE_REASON_BENCHED,
+    FAILURE_REASON_CONCURRENCY_LIMIT,
+    FAILURE_REASON_DEADLINE,
+    FAILURE_REASON_NOT_REACHED,
+    FAILURE_REASON_QUOTA_EXHAUSTED,
+    FAILURE_REASON_TIMEOUT,
+    Attempt,
+    FailureReason,
+)
+from majordomo.v1.generation_service_pb2 import PartDelta
+
+Event = list[PartDelta] | Attempt | Answer
+"""Content; an attempt or skip that did not answer; and, last, the answer."""
+
+_RETRIED = TRANSIENT - {
+    # A second wait would only be as long as the first, and a target that asked for
+    # quiet is benched by then.
+    FAILURE_REASON_TIMEOUT,
+    FAILURE_REASON_QUOTA_EXHAUSTED,
+}
+_BACKOFF_BASE = 0.1
+_BACKOFF_CAP = 1.0
+
+
+class Engine:
+    """Walks chains. One for a process: the tracker's health is shared by all calls."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        clock: Clock = Clock(),
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        self._tracker = tracker
+        self._clock = clock
+        self._random = random
+
+    async def walk(self, call: Call) -> AsyncGenerator[Event]:
+        """Try `call.targets` from head to tail until one answers.
+
+        Raises CallFailed. However it ends, `call` tells what was tried and what
+        came of it. Closing the generator, or cancelling what awaits it, closes the
+        provider's connection at once.
+        """
+        call.started_nanoseconds = self._clock.wall_nanoseconds()
+        try:
+            async with aclosing(self._walk(call)) as events:
+                async for event in events:
+                    yield event
+        except (asyncio.CancelledError, GeneratorExit):
+            call.cancelled = call.completion is None
+            raise
+        finally:
+            call.ended_nanoseconds = self._clock.wall_nanoseconds()
+
+    async def _walk(self, call: Call) -> AsyncGenerator[Event]:
+        end = self._clock.monotonic() + budget.usable(call.time_remaining)
+        for place, target in enumerate(call.targets, start=1):
+            to_come = call.targets[place:]
+            retries = 0
+            while True:
+                running = await self._enter(call, target, to_come, end)
+                if isinstance(running, Attempt):
+                    call.attempts.append(running)
+                    yield running
+                    break
+                attempt = running.record
+                answer: Answer | None = None
+                try:
+                    async with running:
+                        while not isinstance(
+                            piece := await running.next_piece(), Answer
+                        ):
+                            yield piece
+                        answer = piece
+                except Failure:
+                    pass  # the record says it all
+                finally:
+                    call.attempts.append(attempt)
+                if answer is not None:
+                    yield self._complete(call, target, answer)
+                    return
+                yield attempt
+                if attempt.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
+                    raise self._failed(call, to_come)
+                reason = attempt.failure_reason
+                if reason in PERMANENT and not _advances(reason, call.policy):
+                    raise self._failed(call, to_come, ended=True)
+                if retries == call.policy.transient_retries or not self._again(attempt):
+                    break
+                await self._back_off(retries, end)
+                retries += 1
+        raise self._failed(call, ())
+
+    async def _enter(
+        self, call: Call, target: Target, to_come: Sequence[Target], end: float
+    ) -> RunningAttempt | Attempt:
+        """Begin an attempt at `target`, or say why it is skipped."""
+        bench = self._tracker.out_of_rotation(target.name)
+        if bench is not None:
+            return self._benched(call, target, bench)
+        left = end - self._clock.monotonic()
+        tried = any(a.outcome != ATTEMPT_OUTCOME_SKIPPED for a in call.attempts)
+        if tried and left < budget.LEAST_ATTEMPT:
+            message = f"too little time: {max(left, 0):.1f} s"
+            return self._skip(call, target, FAILURE_REASON_DEADLINE, message)
+        try:
+            exchange = await target.provider.fit(
+                target.model, call.prompt, stream=call.stream
+            )
+        except Failure as failure:
+            return self._skip(
+                call, target, failure.reason, failure.message, failure.code
+            )
+        if any(room.full for room in target.rooms):
+            message = "this server's limit of attempts there is reached"
+            return self._skip(call, target, FAILURE_REASON_CONCURRENCY_LIMIT, message)
+        lease = self._tracker.begin(target.name)
+        if isinstance(lease, Bench):
+            return self._benched(call, target, lease)
+        in_rotation = sum(
+            self._tracker.out_of_rotation(other.name) is None for other in to_come
+        )
+        return RunningAttempt(
+            call,
+            target,
+            exchange,
+            lease,
+            self._tracker,
+            self._clock,
+            call_end=end,
+            reserve=budget.reserve(left, in_rotation),
+        )
+
+    def _again(self, attempt: Attempt) -> bool:
+        """Whether the same target may mend what `attempt` came to (rule 2.6)."""
+        if attempt.failure_reason not in _RETRIED:
+            return False
+        return self._tracker.out_of_rotation(attempt.target) is None
+
+    async def _back_off(self, retries: int, end: float) -> None:
+        longest = min(_BACKOFF_BASE * 2**retries, _BACKOFF_CAP)
+        left = end - self._clock.monotonic()
+        await asyncio.sleep(max(0.0, min(longest * self._random(), left)))
+
+    def _complete(self, call: Call, target: Target, answer: Answer) -> Answer:
+        completion = call.completion = answer.completion
+        completion.generation_id = call.generation_id
+        completion.target = target.name
+        completion.trace_id = call.trace_id
+        completion.attempts.extend(call.attempts)
+        if answer.message is not None:
+            answer.message.origin = target.name
+        return answer
+
+    def _failed(
+        self, call: Call, not_reached: Sequence[Target], *, ended: bool = False
+    ) -> CallFailed:
+        for target in not_reached:
+            message = "the call had ended"
+            call.attempts.append(
+                self._skip(call, target, FAILURE_REASON_NOT_REACHED, message)
+            )
+        call.error = verdict(call.attempts, ended=ended)
+        returns = [
+            self._tracker.returns_in(attempt.target)
+            for attempt in may_come_back(call.attempts)
+        ]
+        known = [max(wait, _BACKOFF_CAP) for wait in returns if wait is not None]
+        return CallFailed(call, call.error, min(known, default=None))
+
+    def _benched(self, call: Call, target: Target, bench: Bench) -> Attempt:
+        if bench.probing:
+            message = "benched; another call is the probe"
+        elif bench.until is None:
+            message = "benched until unbenched"
+        else:
+            left = max(0.0, bench.until - self._clock.monotonic())
+            message = f"benched for another {left:.1f} s"
+        skip = self._skip(call, target, FAILURE_REASON_BENCHED, message)
+        skip.bench.CopyFrom(bench.record(self._clock))
+        return skip
+
+    def _skip(
+        self,
+        call: Call,
+        target: Target,
+        reason: FailureReason,
+        message: str,
+        code: str = "",
+    ) -> Attempt:
+        return Attempt(
+            number=len(call.attempts) + 1,
+            target=target.name,
+            outcome=ATTEMPT_OUTCOME_SKIPPED,
+            failure_reason=reason,
+            message=bounded(message),
+            provider_error_code=code,
+            start_time=self._clock.timestamp(),
+        )
+
+
+def _advances(reason: FailureReason, policy: Policy) -> bool:
+    """Whether the walk goes on after a permanent failure (rule 2.5)."""
+    return (
+        reason in ALWAYS_ADVANCE
+        or policy.advance_on_permanent
+        or reason in policy.advance_on
+    )
