@@ -1,0 +1,75 @@
+"""What every test must keep: nothing is left behind."""
+
+import asyncio
+import gc
+import inspect
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+_PATIENCE = 5.0
+"""Seconds that the kernel and other threads may take to let go."""
+
+
+def _children() -> set[str]:
+    """The process ids of this process's children (empty where /proc is not)."""
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():
+        return set()
+    children: set[str] = set()
+    for task in tasks.iterdir():
+        try:
+            children.update((task / "children").read_text().split())
+        except OSError:
+            continue
+    return children
+
+
+def _sockets() -> set[str]:
+    """The sockets that this process holds (empty where /proc is not)."""
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.is_dir():
+        return set()
+    sockets = set()
+    for descriptor in descriptors.iterdir():
+        try:
+            name = os.readlink(descriptor)
+        except OSError:
+            continue
+        if name.startswith("socket:"):
+            sockets.add(name)
+    return sockets
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No child process, socket or task outlives a test that began it."""
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("no_task_left")
+    children, sockets = _children(), _sockets()
+    yield
+    left_children, left_sockets = _children() - children, _sockets() - sockets
+    if not left_children and not left_sockets:
+        return
+    gc.collect()
+    deadline = time.monotonic() + _PATIENCE
+    while left_children or left_sockets:
+        if time.monotonic() > deadline:
+            pytest.fail(f"left: processes {left_children}, sockets {left_sockets}")
+        time.sleep(0.01)
+        left_children &= _children()
+        left_sockets &= _sockets()
+
+
+@pytest.fixture
+async def no_task_left() -> AsyncIterator[None]:
+    """No task outlives a test; what is cancelled may end first."""
+    yield
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    if left:
+        await asyncio.wait(left, timeout=_PATIENCE)
+        running = [task for task in left if not task.done()]
+        assert running == []
