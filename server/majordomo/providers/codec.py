@@ -45,8 +45,14 @@ class StreamDecoder(Protocol):
         returned, and the failure raised by the next feed() or finish().
         """
 
+    def close(self) -> list[PartDelta]:
+        """The content that the end of the body completes; see feed().
+
+        Called once, when the body has ended before `complete`.
+        """
+
     def finish(self) -> Answer:
-        """The end, once `complete` or at the end of the body.
+        """The end, once `complete` or after close().
 
         Raises Failure (MALFORMED_RESPONSE) without the wire's terminal marker
         (rule 3.4).
