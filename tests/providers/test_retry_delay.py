@@ -1,0 +1,152 @@
+"""How long providers ask callers to stay away, in every form that they use."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from majordomo.providers.retry_delay import retry_delay
+
+DATE = "Mon, 23 Nov 2026 10:00:00 GMT"
+RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "48s"}
+
+
+@pytest.mark.rule("8.3")
+@pytest.mark.parametrize(
+    ("headers", "delay"),
+    [
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"retry-after-ms": "0", "retry-after": "1"}, 0.0),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": " 0.25 "}, 0.25),
+        ({"retry-after": "Mon, 23 Nov 2026 10:01:30 GMT", "date": DATE}, 90.0),
+        ({"retry-after": "Monday, 23-Nov-26 10:00:05 GMT", "date": DATE}, 5.0),
+        ({"retry-after": "Mon Nov 23 10:00:09 2026", "date": DATE}, 9.0),
+        (
+            {
+                "date": DATE,
+                "anthropic-ratelimit-requests-remaining": "12",
+                "anthropic-ratelimit-requests-reset": "2026-11-23T10:30:00Z",
+                "anthropic-ratelimit-input-tokens-remaining": "0",
+                "anthropic-ratelimit-input-tokens-reset": "2026-11-23T10:00:42Z",
+            },
+            42.0,
+        ),
+        (
+            {
+                "x-ratelimit-remaining-requests": "9",
+                "x-ratelimit-reset-requests": "1h2m",
+                "x-ratelimit-remaining-tokens": "0",
+                "x-ratelimit-reset-tokens": "2m59.56s",
+            },
+            179.56,
+        ),
+        (
+            {
+                "x-ratelimit-remaining-tokens": "0",
+                "x-ratelimit-reset-tokens": "644ms",
+            },
+            0.644,
+        ),
+    ],
+)
+def test_every_form_is_read(headers: dict[str, str], delay: float) -> None:
+    """Milliseconds, seconds, all three HTTP dates, RFC 3339 and Go durations."""
+    assert delay == pytest.approx(retry_delay(429, headers))
+
+
+@pytest.mark.rule("8.3")
+def test_the_order_of_the_forms() -> None:
+    """A header that says it outright wins over what ran out, and that over a body."""
+    headers = {
+        "retry-after-ms": "1",
+        "retry-after": "2",
+        "x-ratelimit-remaining-tokens": "0",
+        "x-ratelimit-reset-tokens": "3s",
+    }
+    seen = []
+    for name in ("retry-after-ms", "retry-after", "x-ratelimit-reset-tokens"):
+        seen.append(retry_delay(429, headers, [RETRY_INFO]))
+        del headers[name]
+    seen.append(retry_delay(429, headers, [RETRY_INFO]))
+
+    assert seen == [0.001, 2.0, 3.0, 48.0]
+
+
+@pytest.mark.rule("8.3")
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "soon", "-1", "-0.5", "nan", "NaN", "inf", "Infinity", "-inf", "1e9"),
+        *("1_000", "٣", "0x10", "9" * 400, "1.2.3", "1787150054000", "\x00"),
+        *("Mon, 99 Nov 2026 10:00:00 GMT", "Mon, 23 Nov 2020 10:00:00 GMT"),
+        "Mon, 23 Nov 99999 10:00:00 GMT",
+    ],
+)
+def test_what_is_no_delay_is_ignored(value: str) -> None:
+    """Garbage, negatives, NaN, infinity, the past and absurd waits say nothing."""
+    headers = {
+        "date": DATE,
+        "retry-after-ms": value,
+        "retry-after": value,
+        "x-ratelimit-remaining-tokens": "0",
+        "x-ratelimit-reset-tokens": value,
+        "anthropic-ratelimit-tokens-remaining": "0",
+        "anthropic-ratelimit-tokens-reset": value,
+    }
+    details: list[object] = [{**RETRY_INFO, "retryDelay": value}, None, "RetryInfo"]
+
+    assert retry_delay(429, headers, details) is None
+
+
+@pytest.mark.rule("8.3")
+def test_a_date_needs_the_response_s_own() -> None:
+    """Our clock is not theirs, so without a Date a date says nothing."""
+    assert retry_delay(429, {"retry-after": DATE}) is None
+
+
+@pytest.mark.rule("8.3")
+@pytest.mark.parametrize("status", [200, 400, 401, 402, 404, 422])
+def test_read_on_failures_that_may_pass_only(status: int) -> None:
+    """Providers send Retry-After with other answers too; there it says nothing."""
+    assert retry_delay(status, {"retry-after": "61", "retry-after-ms": "5"}) is None
+
+
+@pytest.mark.rule("8.3")
+def test_a_limit_s_reset_speaks_only_of_rate_limits() -> None:
+    """Every answer carries resets; a 500 with one is no reason to stay away."""
+    headers = {
+        "x-ratelimit-remaining-tokens": "0",
+        "x-ratelimit-reset-tokens": "30s",
+    }
+
+    assert [None, 30.0] == [retry_delay(500, headers), retry_delay(429, headers)]
+
+
+@pytest.mark.rule("8.3")
+@given(
+    headers=st.dictionaries(
+        st.sampled_from(
+            [
+                "date",
+                "retry-after",
+                "retry-after-ms",
+                "x-ratelimit-reset-tokens",
+                "x-ratelimit-remaining-tokens",
+                "anthropic-ratelimit-tokens-reset",
+                "anthropic-ratelimit-tokens-remaining",
+            ]
+        ),
+        st.one_of(
+            st.text("0123456789.-+:,hmsuTZ GMNaeonv\x00é", max_size=30),
+            st.sampled_from(["0", DATE, "2026-11-23T10:30:00Z", "1h", "1.s2"]),
+        ),
+    ),
+    status=st.integers(0, 999),
+)
+def test_total(headers: dict[str, str], status: int) -> None:
+    """Whatever the headers say, the result is None or a number that can be slept."""
+    delay = retry_delay(status, headers)
+
+    assert delay is None or (math.isfinite(delay) and delay >= 0)
