@@ -54,6 +54,7 @@ from tests.chain.fakes import (
     EPOCH,
     OK,
     Result,
+    Step,
     Wait,
     call,
     engine,
@@ -391,8 +392,8 @@ async def test_the_error_is_told_by_the_attempts() -> None:
 
     async def error(*scripts: Failure | str) -> object:
         targets = [
-            target(name, [s]) if isinstance(s, Failure) else target(s)
-            for name, s in zip("pqr", scripts, strict=False)
+            target(next(fresh), [s]) if isinstance(s, Failure) else target(s)
+            for s in scripts
         ]
         policy = Policy(advance_on_permanent=True)
         return (await walk(walker, call(*targets, policy=policy))).call.error
@@ -420,10 +421,9 @@ async def test_retry_delay_is_that_of_the_first_to_return() -> None:
         walker, call(target("c/1", [overloaded()]), policy=Policy(transient_retries=0))
     )
 
-    assert alone.failed and beside.failed and once.failed
-    assert 40 == pytest.approx(alone.failed.retry_delay)
-    assert 31 == pytest.approx(beside.failed.retry_delay)
-    assert 1 == once.failed.retry_delay
+    assert [40, 31, 1] == pytest.approx(
+        [r.failed and r.failed.retry_delay for r in (alone, beside, once)]
+    )
 
 
 @pytest.mark.rule("5.1")
@@ -488,14 +488,16 @@ async def test_time_is_kept_for_the_targets_to_come() -> None:
 async def test_the_reserve_binds_only_until_the_first_content() -> None:
     """A stream that has begun may use all that is left."""
     walker, _ = engine()
-    steps = ["a", *([Wait(5), "b"] * 5), None]
+    steps: list[Step] = [x for text in "abcd" for x in (text, Wait(5))]
 
     result = await walk(
         walker,
-        call(target("a/1", steps), target("b/1"), stream=True, time_remaining=30),
+        call(
+            target("a/1", [*steps, None]), target("b/1"), stream=True, time_remaining=30
+        ),
     )
 
-    assert "abbbbb" == result.text
+    assert "abcd" == result.text
 
 
 @pytest.mark.rule("5.3")

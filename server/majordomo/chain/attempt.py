@@ -6,7 +6,7 @@ from majordomo.chain import budget
 from majordomo.chain.call import Call
 from majordomo.chain.clock import Clock, duration
 from majordomo.chain.failure import Failure, failure_class
-from majordomo.chain.health import Lease, Tracker, counts_against_health
+from majordomo.chain.health import Lease, Tracker, silence_counts
 from majordomo.chain.target import Answer, Exchange, Piece, Target
 from majordomo.chain.timing import Patience
 from majordomo.v1.attempt_pb2 import (
@@ -70,6 +70,7 @@ class RunningAttempt:
         self._end = self._start + self._limits.attempt
         self._content = False
         self._answered = False
+        self._ran_out = False
 
     async def __aenter__(self) -> "RunningAttempt":
         for room in self._target.rooms:
@@ -131,6 +132,7 @@ class RunningAttempt:
         return piece
 
     def _out_of_time(self, limit: float) -> Failure:
+        self._ran_out = True
         if limit >= self._call_end:
             return Failure(FAILURE_REASON_DEADLINE, "the call's time was over")
         ran = self._clock.monotonic() - self._start
@@ -180,15 +182,11 @@ class RunningAttempt:
 
     def _counts(self, failure: Failure, ran: float) -> bool:
         """Rules 4.2 and 4.3."""
-        if failure.reason == FAILURE_REASON_DEADLINE:
-            return counts_against_health(
-                self._limits.first_content, ran, content=self._content
-            )
         if self._content:
-            return True
-        if failure.reason == FAILURE_REASON_TIMEOUT:
+            return failure.reason != FAILURE_REASON_DEADLINE
+        if self._ran_out:
             own = min(self._limits.first_content, self._limits.attempt)
-            return counts_against_health(own, ran, content=False)
+            return silence_counts(own, ran)
         return failure.transient
 
 

@@ -492,13 +492,13 @@ class Tracker:
         return shown
 
 
-def counts_against_health(own_timeout: float, ran: float, *, content: bool) -> bool:
-    """Whether an attempt that ran out of time, its own or its caller's, counts.
+def silence_counts(own_timeout: float, ran: float) -> bool:
+    """Whether an attempt that brought nothing counts when its time was cut short.
 
     Short deadlines must neither bench a healthy target nor spare a silent one: it
-    counts if the target was silent for its own limit, or for 5 s (rule 4.3).
+    counts if it was silent for its own limit, or for 5 s (rule 4.3). In seconds.
     """
-    return not content and ran >= min(own_timeout, 5.0)
+    return ran >= min(own_timeout, 5.0)
 
 
 def _wildcard(target: str) -> str:

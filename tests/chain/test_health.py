@@ -1,0 +1,420 @@
+"""The health tracker, rule by rule, with a clock and a die of the test's own."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pytest
+
+from majordomo.chain.clock import Clock, duration
+from majordomo.chain.health import (
+    Bench,
+    BenchedByProvider,
+    HealthSettings,
+    Lease,
+    Tracker,
+    silence_counts,
+)
+from majordomo.v1.attempt_pb2 import (
+    FAILURE_REASON_OVERLOADED,
+    FAILURE_REASON_QUOTA_EXHAUSTED,
+    FAILURE_REASON_RATE_LIMITED,
+    Attempt,
+    BenchRecord,
+    FailureReason,
+)
+from majordomo.v1.operator_service_pb2 import TargetHealth
+
+A = "a/1"
+
+
+@dataclass
+class World:
+    """A tracker in a time that moves when told."""
+
+    now: float = 1000.0
+    die: float = 1.0
+    settings: HealthSettings = HealthSettings()
+    configured: Iterable[str] = ()
+    tracker: Tracker = field(init=False)
+
+    def __post_init__(self) -> None:
+        clock = Clock(lambda: self.now, lambda: round(self.now * 1e9))
+        self.tracker = Tracker(self.settings, clock, lambda: self.die, self.configured)
+
+    def begin(self, target: str = A) -> Lease:
+        lease = self.tracker.begin(target)
+        assert isinstance(lease, Lease)
+        return lease
+
+    def fail(
+        self,
+        lease: Lease,
+        reason: FailureReason = FAILURE_REASON_OVERLOADED,
+        delay: float | None = None,
+        *,
+        counts: bool = True,
+    ) -> Bench | None:
+        attempt = Attempt(failure_reason=reason, message="the provider's words")
+        if delay is not None:
+            attempt.retry_delay.CopyFrom(duration(delay))
+        return self.tracker.fail(lease, attempt, counts=counts)
+
+    def bench(self, target: str = A) -> Bench:
+        """Fail until the target is benched."""
+        while True:
+            bench = self.fail(self.begin(target))
+            if bench is not None:
+                return bench
+
+    def out(self, target: str = A) -> bool:
+        return self.tracker.out_of_rotation(target) is not None
+
+    def shown(self, target: str = A) -> TargetHealth:
+        return self.tracker.snapshot([target])[0]
+
+    def pass_bench(self, target: str = A) -> None:
+        """Let the time of the bench pass."""
+        wait = self.tracker.returns_in(target)
+        assert wait is not None
+        self.now += wait
+
+
+@pytest.mark.rule("4.1")
+def test_benched_at_the_threshold() -> None:
+    """Two failures in a row bench a quiet target."""
+    world = World()
+
+    assert world.fail(world.begin()) is None
+    bench = world.fail(world.begin())
+
+    assert bench is not None
+    assert (FAILURE_REASON_OVERLOADED, 1) == (bench.cause, bench.count)
+    assert TargetHealth.STATE_BENCHED == world.shown().state
+
+
+@pytest.mark.rule("4.1")
+def test_under_load_the_threshold_is_a_share_of_what_runs() -> None:
+    """With 50 attempts running, nine failures bench and eight do not."""
+    world = World()
+    leases = [world.begin() for _ in range(50)]
+
+    benches = [world.fail(lease) for lease in leases]
+
+    # The ninth fails while 42 run: a fifth of that is 8.4.
+    assert [8] == [i for i, bench in enumerate(benches) if bench is not None]
+
+
+@pytest.mark.rule("4.2")
+def test_a_success_forgives_failures_begun_before_it() -> None:
+    """A failure of an attempt that began later stays counted."""
+    world = World()
+    early, answered, late = world.begin(), world.begin(), world.begin()
+    world.fail(late)
+    world.tracker.succeed(answered)
+
+    assert 1 == world.shown().consecutive_failures
+
+    assert world.fail(early) is not None
+
+
+@pytest.mark.rule("4.3")
+def test_neutral_ends_touch_nothing() -> None:
+    """Permanent failures and cancelled attempts neither bench nor heal."""
+    world = World()
+    world.fail(world.begin())
+    for _ in range(5):
+        world.fail(world.begin(), counts=False)
+        world.tracker.release(world.begin())
+
+    assert 1 == world.shown().consecutive_failures
+    assert not world.out()
+
+
+@pytest.mark.rule("4.3")
+def test_how_long_a_silence_counts() -> None:
+    """A silence of the target's own limit, or of five seconds."""
+    assert not silence_counts(30, 4.9)
+    assert silence_counts(30, 5)
+    assert silence_counts(2, 2)
+    assert not silence_counts(2, 1.9)
+
+
+@pytest.mark.rule("4.4")
+def test_cooldowns_double_up_to_the_cap() -> None:
+    """Five seconds, doubling to a minute; half of it is jitter."""
+    for die, share in [(1.0, 1.0), (0.0, 0.5)]:
+        world = World(die=die)
+        lengths = []
+        world.bench()
+        for _ in range(6):
+            lengths.append(world.tracker.returns_in(A))
+            world.pass_bench()
+            world.fail(world.begin())
+
+        assert [t * share for t in (5, 10, 20, 40, 60, 60)] == pytest.approx(lengths)
+
+
+@pytest.mark.rule("4.5")
+def test_retry_after_is_a_floor() -> None:
+    """The bench is never shorter than what the provider asks, up to an hour."""
+    for delay, expected in [(2.0, 5.0), (300.0, 300.0), (1e9, 3600.0)]:
+        world = World()
+        world.fail(world.begin())
+        world.fail(world.begin(), delay=delay)
+
+        assert expected == pytest.approx(world.tracker.returns_in(A))
+
+
+@pytest.mark.rule("4.6")
+def test_a_rate_limit_with_a_delay_benches_until_then() -> None:
+    """At once, for the delay, and back without a probe; n is untouched."""
+    world = World(die=0.0)
+
+    bench = world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 30)
+
+    assert bench is not None
+    assert 0 == bench.count
+    assert 30 == pytest.approx(world.tracker.returns_in(A))
+    world.pass_bench()
+    assert [False, False] == [world.begin().probe, world.begin().probe]
+    assert TargetHealth.STATE_ACTIVE == world.shown().state
+
+
+@pytest.mark.rule("4.6")
+def test_limited_again_within_the_delay_doubles() -> None:
+    """Up to the cap; later than that it starts anew; never under a second."""
+    world = World(die=0.0)
+    lengths = []
+    for pause in (0.5, 0.5, 3.0, 3.0, 9.0, 17.0, 33.0, 61.0, 0.0):
+        world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 0.2)
+        lengths.append(world.tracker.returns_in(A))
+        world.pass_bench()
+        world.now += pause
+
+    assert [1, 2, 4, 8, 16, 32, 60, 60, 1] == pytest.approx(lengths)
+
+
+@pytest.mark.rule("4.6")
+def test_a_rate_limit_without_a_delay_is_an_ordinary_failure() -> None:
+    """Two of them bench."""
+    world = World()
+
+    assert world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED) is None
+    assert world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED) is not None
+
+
+@pytest.mark.rule("4.7")
+def test_quota_benches_long_and_is_probed() -> None:
+    """15, 30, 60, 60 minutes, one probe after each; an answer starts it anew."""
+    world = World()
+    lengths = []
+    for _ in range(4):
+        lease = world.begin()
+        world.fail(lease, FAILURE_REASON_QUOTA_EXHAUSTED)
+        lengths.append(world.tracker.returns_in(A))
+        world.pass_bench()
+
+    assert [900, 1800, 3600, 3600] == pytest.approx(lengths)
+
+    probe = world.begin()
+    assert probe.probe
+    world.tracker.succeed(probe)
+    world.fail(world.begin(), FAILURE_REASON_QUOTA_EXHAUSTED)
+    assert 900 == pytest.approx(world.tracker.returns_in(A))
+
+
+@pytest.mark.rule("4.8")
+def test_exactly_one_probe() -> None:
+    """While it runs the others keep skipping; its first content opens the door."""
+    world = World()
+    world.bench()
+    world.pass_bench()
+
+    probe = world.begin()
+
+    assert probe.probe
+    assert all(isinstance(world.tracker.begin(A), Bench) for _ in range(99))
+    assert TargetHealth.STATE_PROBING == world.shown().state
+
+    world.tracker.first_content(probe)
+
+    assert not world.begin().probe
+    assert TargetHealth.STATE_ACTIVE == world.shown().state
+    # What the probe comes to after that counts as for any attempt.
+    world.fail(probe)
+    assert 1 == world.shown().consecutive_failures
+
+
+@pytest.mark.rule("4.8")
+def test_a_failed_probe_benches_again_and_longer() -> None:
+    """One failure is enough, and n goes up."""
+    world = World()
+    world.bench()
+    world.pass_bench()
+
+    bench = world.fail(world.begin())
+
+    assert bench is not None
+    assert 2 == bench.count
+    assert 10 == pytest.approx(world.tracker.returns_in(A))
+
+
+@pytest.mark.rule("4.8")
+def test_a_probe_that_tells_nothing_leaves_it_to_the_next() -> None:
+    """Cancelled, the lease is back and the next call probes."""
+    world = World()
+    world.bench()
+    world.pass_bench()
+    world.tracker.release(world.begin())
+
+    assert TargetHealth.STATE_BENCHED == world.shown().state
+    assert world.begin().probe
+
+
+@pytest.mark.rule("4.9")
+def test_stale_results_are_inert() -> None:
+    """Results of attempts begun before the last change of state change nothing."""
+    world = World()
+    before = [world.begin() for _ in range(4)]
+    world.bench()
+    until = world.tracker.returns_in(A)
+
+    world.fail(before[0], FAILURE_REASON_RATE_LIMITED, 300)
+    world.tracker.succeed(before[1])
+
+    assert until == world.tracker.returns_in(A)
+    world.pass_bench()
+    world.tracker.succeed(world.begin())
+    world.fail(before[2])
+    world.fail(before[3])
+    assert 0 == world.shown().consecutive_failures
+    assert not world.out()
+
+
+@pytest.mark.rule("4.10")
+def test_a_minute_active_forgets_one_bench() -> None:
+    """A flapping target stays expensive, a recovered one does not."""
+    world = World()
+    world.bench()
+    for _ in range(3):
+        world.pass_bench()
+        world.fail(world.begin())
+    world.pass_bench()
+    world.tracker.succeed(world.begin())  # n is 4
+
+    world.now += 119
+    bench = world.bench()
+
+    assert 4 == bench.count  # one minute forgotten, one bench added
+
+    world.pass_bench()
+    world.tracker.succeed(world.begin())
+    world.now += 10 * 60
+    assert 1 == world.bench().count
+
+
+@pytest.mark.rule("4.11")
+def test_an_operators_bench_lasts_until_its_time() -> None:
+    """Nothing but time or Unbench lifts it; then the automatic state rules."""
+    world = World()
+    running = world.begin()
+    shown = world.tracker.bench(A, 60, "maintenance")
+
+    world.tracker.succeed(running)
+
+    assert [TargetHealth.STATE_BENCHED] == [t.state for t in shown]
+    bench = world.tracker.out_of_rotation(A)
+    assert bench is not None
+    assert (BenchRecord.ORIGIN_OPERATOR, "maintenance") == (bench.origin, bench.reason)
+    world.tracker.bench(A, 90, "longer")
+    world.now += 89
+    assert world.out()
+    world.now += 1
+    assert not world.out()
+    assert not world.begin().probe
+
+
+@pytest.mark.rule("4.11")
+def test_a_providers_bench_covers_models_first_named_later() -> None:
+    """`provider/*` holds for all of its models until it is lifted itself."""
+    world = World(configured=["a/1"])
+
+    shown = world.tracker.bench("a/*", None, "key rotation")
+
+    assert ["a/*", "a/1"] == [t.target for t in shown]
+    assert world.out("a/named-later")
+    assert not world.out("ab/1")
+    with pytest.raises(BenchedByProvider) as refused:
+        world.tracker.unbench("a/1")
+    assert "a/*" == refused.value.target
+
+    assert ["a/1"] == [t.target for t in world.tracker.unbench("a/*")]
+    assert not world.out("a/named-later")
+    assert [] == world.tracker.unbench("a/*")[1:]
+
+
+@pytest.mark.rule("4.11")
+def test_unbench_forgets_everything() -> None:
+    """Records, count and n; attempts now running cannot bench it again."""
+    world = World()
+    stale = world.begin()
+    world.bench()
+    world.pass_bench()
+    world.fail(world.begin())
+    world.tracker.bench(A, None, "")
+
+    shown = world.tracker.unbench(A)
+
+    assert [TargetHealth.STATE_ACTIVE] == [t.state for t in shown]
+    world.fail(stale)
+    assert world.fail(world.begin()) is None
+    bench = world.fail(world.begin())
+    assert bench is not None
+    assert 1 == bench.count
+
+
+@pytest.mark.rule("4.13")
+def test_time_and_chance_are_given() -> None:
+    """Two trackers with the same clock and die do the same."""
+    first, second = World(die=0.3), World(die=0.3)
+
+    assert first.bench() == second.bench()
+    assert first.shown() == second.shown()
+
+
+def test_a_snapshot_tells_how_a_target_does() -> None:
+    """Counts, times, the last failure without the provider's own words."""
+    world = World()
+    world.tracker.succeed(world.begin())
+    world.now += 1
+    world.fail(world.begin())
+    running = world.begin()
+
+    shown = world.shown()
+
+    assert (1, 1, 3, 1) == (
+        shown.consecutive_failures,
+        shown.active_attempts,
+        shown.total_attempts,
+        shown.total_failures,
+    )
+    assert 1000 == shown.last_success_time.seconds
+    assert FAILURE_REASON_OVERLOADED == shown.last_failure.failure_reason
+    assert "" == shown.last_failure.message
+    world.tracker.release(running)
+
+
+@pytest.mark.rule("1.5")
+def test_names_that_callers_invent_are_bounded() -> None:
+    """They vanish when there is nothing to remember, and are at most 10 000."""
+    world = World(configured=["a/configured"])
+    for number in range(10_100):
+        world.tracker.release(world.begin(f"a/missing-{number}"))
+        world.fail(world.begin(f"a/failing-{number}"))
+
+    names = [shown.target for shown in world.tracker.snapshot()]
+
+    assert 10_001 == len(names)
+    assert "a/configured" in names
+    assert "a/failing-10099" in names
+    assert not [name for name in names if "missing" in name]
