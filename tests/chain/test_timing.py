@@ -1,0 +1,69 @@
+"""Waiting with an end, on a real event loop."""
+
+import asyncio
+import socket
+import time
+
+import pytest
+
+from majordomo.chain.timing import Patience
+from tests.chain.fakes import virtual_time
+
+
+@virtual_time
+async def test_waits_no_longer_than_told() -> None:
+    """At the moment named, what is awaited is cancelled."""
+    loop = asyncio.get_running_loop()
+    with pytest.raises(TimeoutError):
+        async with Patience(loop.time() + 3):
+            await asyncio.sleep(100)
+
+    assert 3 == pytest.approx(loop.time(), abs=0.01)
+
+
+@virtual_time
+async def test_leaves_no_timer() -> None:
+    """What ends in time is not cancelled afterwards."""
+    loop = asyncio.get_running_loop()
+    async with Patience(loop.time() + 3):
+        await asyncio.sleep(1)
+
+    await asyncio.sleep(100)
+
+
+@virtual_time
+async def test_a_cancellation_from_outside_goes_on() -> None:
+    """Also when it comes together with the end of the time."""
+
+    async def wait() -> None:
+        async with Patience(asyncio.get_running_loop().time() + 3):
+            await asyncio.sleep(100)
+
+    for moment in (1, 3):
+        task = asyncio.create_task(wait())
+        asyncio.get_running_loop().call_later(moment, task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.rule("5.5")
+async def test_data_that_has_arrived_wins_over_an_expired_timer() -> None:
+    """After a stall of the loop, what lies in the socket is read first."""
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=ours)
+    try:
+        loop = asyncio.get_running_loop()
+
+        def stall() -> None:
+            theirs.sendall(b"in time\n")
+            time.sleep(0.2)  # the fault itself: the loop stands still
+
+        loop.call_soon(stall)
+        async with Patience(loop.time() + 0.1):
+            line = await reader.readline()
+
+        assert b"in time\n" == line
+    finally:
+        writer.close()
+        await writer.wait_closed()
+        theirs.close()
