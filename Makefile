@@ -1,0 +1,63 @@
+# `make` alone lists what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+export PATH := $(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint types protos contract wheel check bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/run ## Start a server with the embedded model and watch a chain fail over
+	majordomo model fetch
+	python scripts/demo.py
+
+serve: $(VENV)/run ## Serve with config.toml, or without one the embedded model
+	majordomo model fetch
+	majordomo serve $(if $(wildcard config.toml),--config config.toml)
+
+test: $(VENV)/dev ## Run the tests
+	python -m pytest
+
+lint: $(VENV)/dev ## Check style: ruff, buf lint and format
+	ruff check .
+	ruff format --check .
+	buf lint
+	buf format --diff --exit-code
+
+types: $(VENV)/dev ## Check types: mypy, strict
+	mypy server tests bench scripts
+
+protos: $(VENV)/dev ## Generate the Python code of the contract
+	buf generate
+
+contract: $(VENV)/dev ## Check that generated code is fresh and the contract compatible
+	scripts/check_contract.sh
+
+wheel: $(VENV)/dev ## Build the wheel, install it alone, and use it
+	scripts/check_wheel.sh
+
+check: lint types contract wheel ## All checks but the tests
+
+bench: $(VENV)/dev ## Measure what a call costs
+	python -m bench
+
+clean: ## Remove the virtual environment and what tools leave behind
+	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "majordomo needs Python 3.11 or newer; say which with PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[local]'
+	@touch $@
+
+$(VENV)/dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/run
