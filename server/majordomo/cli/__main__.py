@@ -1,0 +1,5 @@
+"""`python -m majordomo.cli` is `majordomo`."""
+
+from majordomo.cli import main
+
+main()
