@@ -15,7 +15,7 @@ import msgspec
 from majordomo.providers.json_text import WHITESPACE, mend, read_broken
 
 _MESSAGE_BYTES = 200
-_LONGEST_TEXT = 8192
+_LONGEST_TEXT = 2048
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}|[0-9]{1,10}")
 
 _SECRETS = re.compile(

@@ -1,0 +1,379 @@
+"""Answers in the Chat Completions format, whole and streamed.
+
+The format is OpenAI's; the reading is as generous as its followers are inventive.
+A whole answer is read as a stream of one chunk, so both are read alike.
+"""
+
+import json
+from collections.abc import Iterable
+
+import msgspec
+
+from majordomo.chain.failure import Failure
+from majordomo.chain.target import Answer
+from majordomo.providers.classify import classify
+from majordomo.providers.error_body import parse
+from majordomo.providers.json_text import WHITESPACE, mend, read_broken
+from majordomo.providers.openai_chat_wire import (
+    Choice,
+    Chunk,
+    ContentPart,
+    Delta,
+    Function,
+    ToolCall,
+    decode_chunk,
+)
+from majordomo.providers.pieces import Pieces, message
+from majordomo.providers.sse import Event, EventParser
+from majordomo.providers.usage import chat_usage
+from majordomo.v1.attempt_pb2 import (
+    FAILURE_REASON_MALFORMED_RESPONSE,
+    FAILURE_REASON_OVERLOADED,
+    FAILURE_REASON_PROVIDER_ERROR,
+    FailureReason,
+    Usage,
+)
+from majordomo.v1.generation_service_pb2 import (
+    FINISH_REASON_CONTENT_FILTER,
+    FINISH_REASON_LENGTH,
+    FINISH_REASON_OTHER,
+    FINISH_REASON_STOP,
+    FINISH_REASON_TOOL_CALLS,
+    Completion,
+    FinishReason,
+    PartDelta,
+    Prompt,
+)
+
+_FINISH_REASONS: dict[str, FinishReason] = {
+    "stop": FINISH_REASON_STOP,
+    "eos": FINISH_REASON_STOP,
+    "end_turn": FINISH_REASON_STOP,
+    "stop_sequence": FINISH_REASON_STOP,
+    "length": FINISH_REASON_LENGTH,
+    "max_tokens": FINISH_REASON_LENGTH,
+    "model_length": FINISH_REASON_LENGTH,
+    "tool_calls": FINISH_REASON_TOOL_CALLS,
+    "tool_use": FINISH_REASON_TOOL_CALLS,
+    "function_call": FINISH_REASON_TOOL_CALLS,
+    "content_filter": FINISH_REASON_CONTENT_FILTER,
+    "refusal": FINISH_REASON_CONTENT_FILTER,
+    "sensitive": FINISH_REASON_CONTENT_FILTER,
+}
+
+_FAILED: dict[str, FailureReason] = {
+    "error": FAILURE_REASON_PROVIDER_ERROR,
+    "network_error": FAILURE_REASON_PROVIDER_ERROR,
+    "insufficient_system_resource": FAILURE_REASON_OVERLOADED,
+}
+"""Finish reasons that are failures (OpenRouter, Mistral, z.ai, DeepSeek)."""
+
+
+class _Call:
+    """A tool call while its pieces come in."""
+
+    def __init__(self, id: str) -> None:  # noqa: A002
+        self.id = id
+        self.part_index = -1
+        """-1 until its name has come."""
+
+        self.fragments: list[str] = []
+
+
+class _Reader:
+    """Reads the chunks of one answer; the only chunk of it, if it is `whole`."""
+
+    def __init__(self, prompt: Prompt, *, whole: bool) -> None:
+        self.usage: Usage | None = None
+        self.pieces = Pieces()
+        self.answered = False
+        """A choice was seen."""
+
+        self.finished = False
+        """A finish reason was seen."""
+
+        self.counted = False
+        """A last chunk, without choices, brought the count."""
+
+        self._whole = whole
+        self._with_reasoning = prompt.config.reasoning.include_text
+        self._id = ""
+        self._model = ""
+        self._finish_word = ""
+        self._refused = False
+        self._calls: list[_Call] = []
+        self._call_at: dict[object, _Call] = {}
+
+    def read(self, data: bytes) -> None:
+        """Read one chunk. Raises Failure for an error and for what is no chunk."""
+        try:
+            chunk = decode_chunk(data)
+        except (ValueError, RecursionError):
+            chunk = self._read_broken(data)
+        if not self._model and chunk.model:
+            self._id = mend(str(chunk.id or ""))
+            self._model = mend(str(chunk.model))
+        for choice in chunk.choices or ():
+            # With n > 1 the first choice is the answer.
+            if not choice.index:
+                self._read_choice(choice, chunk)
+        if chunk.error or chunk.object == "error":
+            raise classify(200, {}, data)
+        if self._finish_word in _FAILED:
+            raise Failure(
+                _FAILED[self._finish_word],
+                f"the provider ended the answer with {self._finish_word}",
+                code=self._finish_word,
+            )
+        said = chunk.usage
+        if not said and isinstance(chunk.x_groq, dict):
+            said = chunk.x_groq.get("usage")
+        if said:
+            self.usage = chat_usage(said, self._model) or self.usage
+            self.counted = not chunk.choices
+
+    def end(self) -> None:
+        """The answer is complete: so must be its parts."""
+        for call in self._calls:
+            if call.part_index < 0 and call.fragments:
+                raise _malformed("a tool call has no name")
+        self.pieces.end()
+
+    def completion(self) -> Completion:
+        """How the answer ended."""
+        reason = _FINISH_REASONS.get(self._finish_word.lower(), FINISH_REASON_OTHER)
+        if self._refused:
+            reason = FINISH_REASON_CONTENT_FILTER
+        elif self.pieces.tool_calls and (
+            reason == FINISH_REASON_STOP or not self._finish_word
+        ):
+            # Some servers say "stop", or nothing, when the model wants tools run.
+            reason = FINISH_REASON_TOOL_CALLS
+        return Completion(
+            provider_model=self._model,
+            finish_reason=reason,
+            provider_finish_reason=mend(self._finish_word),
+            usage=self.usage,
+            provider_response_id=self._id,
+        )
+
+    def _read_broken(self, data: bytes) -> Chunk:
+        try:
+            chunk = read_broken(data, Chunk)
+        except ValueError:
+            raise unreadable(data) from None
+        self.pieces.broken = True
+        return chunk
+
+    def _read_choice(self, choice: Choice, chunk: Chunk) -> None:
+        if choice.finish_reason:
+            self.finished = True
+            self._finish_word = choice.finish_reason
+        if self._whole:
+            delta = choice.message or choice.delta
+        elif choice.delta is None and self.pieces.empty:
+            # Streaming was asked for, and the whole answer came at once.
+            delta = choice.message
+        elif chunk.object == "chat.completion.done":
+            # Perplexity's last chunk says it all again.
+            return
+        else:
+            delta = choice.delta
+        if delta is not None:
+            self.answered = True
+            self._read_delta(delta)
+        if choice.error:
+            raise classify(200, {}, json.dumps({"error": choice.error}).encode())
+
+    def _read_delta(self, delta: Delta) -> None:
+        if self._with_reasoning:
+            reasoning = (
+                delta.reasoning_content
+                or delta.reasoning
+                or _details_text(delta.reasoning_details)
+            )
+            if reasoning and isinstance(reasoning, str):
+                self.pieces.reasoning(reasoning)
+        content = delta.content
+        if content:
+            if isinstance(content, str):
+                self.pieces.text(content)
+            else:
+                self._read_parts(content)
+        if delta.refusal and isinstance(delta.refusal, str):
+            self._refused = True
+            self.pieces.text(delta.refusal)
+        if delta.tool_calls:
+            for call in delta.tool_calls:
+                self._read_call(call)
+        if delta.function_call:
+            # The form before tool_calls: one call, without an id.
+            self._read_call(ToolCall("function_call", None, delta.function_call))
+
+    def _read_parts(self, parts: list[ContentPart]) -> None:
+        """Mistral's content in parts, reasoning among them."""
+        for part in parts:
+            if part.thinking and self._with_reasoning:
+                thinking = part.thinking
+                if not isinstance(thinking, str):
+                    thinking = "".join(inner.text or "" for inner in thinking)
+                if thinking:
+                    self.pieces.reasoning(thinking)
+            if part.text:
+                self.pieces.text(part.text)
+
+    def _read_call(self, piece: ToolCall) -> None:
+        function = piece.function or Function()
+        if piece.custom and piece.custom.name and not function.name:
+            function = Function(piece.custom.name, {"input": piece.custom.input})
+        name = function.name or ""
+        call = self._call_of(piece, name)
+        if name and call.part_index < 0:
+            call.part_index = self.pieces.tool_call(call.id, name)
+            for fragment in call.fragments:
+                self.pieces.arguments(call.part_index, fragment)
+        fragment = _argument_text(function.arguments)
+        if fragment:
+            call.fragments.append(fragment)
+            if call.part_index >= 0:
+                self.pieces.arguments(call.part_index, fragment)
+
+    def _call_of(self, piece: ToolCall, name: str) -> _Call:
+        """The call that `piece` goes on with, or a new one.
+
+        The index tells, where there is one; but some servers number all calls 0,
+        and some send neither index nor id.
+        """
+        id_ = str(piece.id or "")
+        if self._whole:
+            return self._new_call(id_, None)
+        if piece.index is None:
+            if id_:
+                return self._call_at.get(id_) or self._new_call(id_, id_)
+            if name or not self._calls:
+                return self._new_call(id_, None)
+            return self._calls[-1]
+        known = self._call_at.get(piece.index)
+        if known is None:
+            return self._new_call(id_, piece.index)
+        other = id_ != known.id if id_ else _is_json("".join(known.fragments))
+        if name and known.part_index >= 0 and other:
+            return self._new_call(id_, piece.index)
+        return known
+
+    def _new_call(self, id_: str, key: object) -> _Call:
+        call = _Call(id_)
+        self._calls.append(call)
+        if key is not None:
+            self._call_at[key] = call
+        return call
+
+
+class ChatStreamDecoder:
+    """Reads one streamed answer; see codec.StreamDecoder."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        self.complete = False
+        self.usage: Usage | None = None
+        self._events = EventParser()
+        self._reader = _Reader(prompt, whole=False)
+        self._failure: Failure | None = None
+
+    def feed(self, data: bytes) -> list[PartDelta]:
+        """The content that `data` completes."""
+        return self._read(self._events.feed(data))
+
+    def close(self) -> list[PartDelta]:
+        """The content that the end of the body completes.
+
+        A finish reason and a clean end are enough: not every server says [DONE].
+        """
+        return self._read(self._events.close(), at_end=True)
+
+    def finish(self) -> Answer:
+        """How the answer ended."""
+        if self._failure is not None:
+            raise self._failure
+        if not self.complete:
+            raise _malformed("the stream ended before the answer did")
+        return Answer(self._reader.completion())
+
+    def _read(
+        self, events: Iterable[Event], *, at_end: bool = False
+    ) -> list[PartDelta]:
+        if self._failure is not None:
+            raise self._failure
+        reader = self._reader
+        try:
+            for name, data in events:
+                if self.complete:
+                    break
+                if data.startswith(b"[DONE]"):
+                    self._done()
+                elif name == b"error":
+                    raise classify(200, {}, data)
+                elif data:
+                    reader.read(data)
+            if at_end and reader.finished and not self.complete:
+                self._done()
+        except Failure as failure:
+            deltas = reader.pieces.take()
+            if not deltas:
+                raise
+            self._failure = failure
+            return deltas
+        finally:
+            self.usage = reader.usage
+        return reader.pieces.take()
+
+    def _done(self) -> None:
+        # Snowflake never says why it stopped; but it counts, and then it is done.
+        # [DONE] alone is not enough: gateways append it to what broke behind them.
+        if not (self._reader.finished or self._reader.counted):
+            raise _malformed("the stream has an end mark but no finish reason")
+        self._reader.end()
+        self.complete = True
+
+
+def decode_chat(prompt: Prompt, body: bytes) -> Answer:
+    """The answer in a whole body; see codec.Codec.decode()."""
+    data = body.strip(WHITESPACE)
+    reader = _Reader(prompt, whole=True)
+    reader.read(data)
+    if not reader.answered:
+        raise unreadable(data)
+    reader.end()
+    return Answer(reader.completion(), message(reader.pieces.take()))
+
+
+def unreadable(data: bytes) -> Failure:
+    """The failure that `data`, which is no answer, is: an error, or malformed."""
+    if parse(data) is not None:
+        return classify(200, {}, data)
+    return _malformed("the provider's answer cannot be read")
+
+
+def _malformed(problem: str) -> Failure:
+    return Failure(FAILURE_REASON_MALFORMED_RESPONSE, problem)
+
+
+def _details_text(details: object) -> str:
+    """The text of OpenRouter's reasoning_details, where it is only there."""
+    if not isinstance(details, list):
+        return ""
+    texts = (entry.get("text") for entry in details if isinstance(entry, dict))
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _argument_text(arguments: object) -> str:
+    if arguments is None:
+        return ""
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,52 @@
+"""Chat Completions, OpenAI's format that most other servers follow.
+
+How they differ from it, and from each other, is in `openai_chat_request.DIALECTS`
+for what they are sent; what they answer is read the same for all.
+"""
+
+from collections.abc import Mapping
+
+from majordomo.chain.failure import Failure
+from majordomo.chain.target import Answer
+from majordomo.providers.classify import classify
+from majordomo.providers.codec import Encoded, StreamDecoder
+from majordomo.providers.openai_chat_answer import ChatStreamDecoder, decode_chat
+from majordomo.providers.openai_chat_request import DIALECTS, Dialect, encode_chat
+from majordomo.v1.generation_service_pb2 import Prompt
+
+
+class OpenAICompatible:
+    """The codec of one configured provider; implements codec.Codec.
+
+    `allowed_options` are the keys that callers may set by provider_options_json.
+    """
+
+    def __init__(
+        self, provider_name: str, allowed_options: frozenset[str] = frozenset()
+    ) -> None:
+        self._provider_name = provider_name
+        self._allowed_options = allowed_options
+        self._dialect = DIALECTS.get(provider_name, Dialect())
+
+    def encode(self, model: str, prompt: Prompt, *, stream: bool) -> Encoded:
+        """`prompt` as a request; Failure (UNSUPPORTED) if it cannot be one."""
+        return encode_chat(
+            model,
+            prompt,
+            stream=stream,
+            provider_name=self._provider_name,
+            allowed_options=self._allowed_options,
+            dialect=self._dialect,
+        )
+
+    def decode(self, prompt: Prompt, body: bytes) -> Answer:
+        """The whole answer in the body of a 2xx response."""
+        return decode_chat(prompt, body)
+
+    def decoder(self, prompt: Prompt) -> StreamDecoder:
+        """A decoder for one streamed 2xx response."""
+        return ChatStreamDecoder(prompt)
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        """Why a response that is not 2xx failed."""
+        return classify(status, headers, body)

@@ -1,0 +1,152 @@
+"""An answer put together from its pieces, in whatever order a wire sends them.
+
+Every decoder writes into `Pieces`; it numbers the parts in order of appearance,
+joins what belongs together, and mends broken text across pieces (rule 3.6). A
+unary answer goes the same way and is read back as a message.
+"""
+
+from collections.abc import Iterable
+from enum import Enum, auto
+from uuid import uuid4
+
+from majordomo.providers.json_text import mend
+from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Part, Reasoning, ToolCall
+from majordomo.v1.generation_service_pb2 import PartDelta, ToolCallDelta
+
+
+class _Kind(Enum):
+    TEXT = auto()
+    REASONING = auto()
+    TOOL_CALL = auto()
+
+
+class Pieces:
+    """The content of one answer as it comes in."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        """Text may hold surrogates from now on."""
+
+        self._kinds: list[_Kind] = []
+        self._deltas: list[PartDelta] = []
+        self._current = -1
+        self._run: list[str] = []
+        self._begun: dict[int, ToolCallDelta] = {}
+        self._without_arguments: set[int] = set()
+        self._held: dict[int, str] = {}
+
+    @property
+    def tool_calls(self) -> bool:
+        """Whether the answer holds a tool call."""
+        return _Kind.TOOL_CALL in self._kinds
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has come yet."""
+        return not self._kinds
+
+    def text(self, text: str) -> None:
+        """Go on with the text, or begin a new text part. `text` is not empty."""
+        if self._current < 0 or self._kinds[self._current] is not _Kind.TEXT:
+            self._begin(_Kind.TEXT)
+        self._run.append(text)
+
+    def reasoning(self, text: str) -> None:
+        """Go on with the reasoning, or begin a new part. `text` is not empty."""
+        if self._current < 0 or self._kinds[self._current] is not _Kind.REASONING:
+            self._begin(_Kind.REASONING)
+        self._run.append(text)
+
+    def tool_call(self, id: str, name: str) -> int:  # noqa: A002
+        """Begin a tool call; its part's index. An empty `id` is made up."""
+        self._begin(_Kind.TOOL_CALL)
+        self._begun[self._current] = ToolCallDelta(
+            id=mend(id) or f"call_{uuid4().hex[:24]}", name=mend(name)
+        )
+        self._without_arguments.add(self._current)
+        return self._current
+
+    def arguments(self, index: int, fragment: str) -> None:
+        """Go on with the arguments of the call at `index`; not empty."""
+        if index != self._current:
+            self._flush()
+            self._current = index
+        self._without_arguments.discard(index)
+        self._run.append(fragment)
+
+    def take(self) -> list[PartDelta]:
+        """What has come since the last take(), each part's adjacent pieces joined."""
+        self._flush()
+        deltas, self._deltas = self._deltas, []
+        return deltas
+
+    def end(self) -> None:
+        """The answer is complete: so are its parts.
+
+        A call without arguments has the empty object, a half character at the end
+        is U+FFFD.
+        """
+        for index in sorted(self._without_arguments):
+            self.arguments(index, "{}")
+        self._flush()
+        held, self._held = self._held, {}
+        for index in held:
+            self._emit(index, "\N{REPLACEMENT CHARACTER}")
+
+    def _begin(self, kind: _Kind) -> None:
+        self._flush()
+        self._current = len(self._kinds)
+        self._kinds.append(kind)
+
+    def _flush(self) -> None:
+        if not self._run and self._current not in self._begun:
+            return
+        text = "".join(self._run)
+        self._run.clear()
+        if self.broken:
+            text = self._joined(self._current, text)
+        if text or self._current in self._begun:
+            self._emit(self._current, text)
+
+    def _joined(self, index: int, text: str) -> str:
+        """`text` mended, its last half character held until the rest comes."""
+        text = self._held.pop(index, "") + text
+        if "\ud800" <= text[-1:] <= "\udbff":
+            self._held[index] = text[-1]
+            text = text[:-1]
+        return mend(text)
+
+    def _emit(self, index: int, text: str) -> None:
+        kind = self._kinds[index]
+        if kind is _Kind.TEXT:
+            delta = PartDelta(part_index=index, text=text)
+        elif kind is _Kind.REASONING:
+            delta = PartDelta(part_index=index, reasoning=text)
+        else:
+            call = self._begun.pop(index, None) or ToolCallDelta()
+            call.arguments_json_fragment = text
+            delta = PartDelta(part_index=index, tool_call=call)
+        self._deltas.append(delta)
+
+
+def message(deltas: Iterable[PartDelta]) -> Message:
+    """The assistant's turn that `deltas` make."""
+    groups: dict[int, list[PartDelta]] = {}
+    for delta in deltas:
+        groups.setdefault(delta.part_index, []).append(delta)
+    parts = [_part(group) for _, group in sorted(groups.items())]
+    return Message(role=ROLE_ASSISTANT, parts=parts)
+
+
+def _part(group: list[PartDelta]) -> Part:
+    first = group[0]
+    if first.HasField("tool_call"):
+        call = ToolCall(id=first.tool_call.id, name=first.tool_call.name)
+        call.arguments_json = "".join(
+            delta.tool_call.arguments_json_fragment for delta in group
+        )
+        return Part(tool_call=call)
+    if first.HasField("reasoning"):
+        text = "".join(delta.reasoning for delta in group)
+        return Part(reasoning=Reasoning(text=text))
+    return Part(text="".join(delta.text for delta in group))

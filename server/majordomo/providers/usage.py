@@ -1,0 +1,64 @@
+"""Token counts, from the ways in which providers count to one normal form.
+
+Input includes what was cached, output includes reasoning, a part is never larger
+than its whole, and what the provider did not say is unset.
+"""
+
+from majordomo.v1.attempt_pb2 import Usage
+
+_MOST = 2**31 - 1
+
+
+def chat_usage(said: object, model: str = "") -> Usage | None:
+    """The usage object of a Chat Completions answer; None if it counts nothing.
+
+    Most servers count reasoning within the completion; xAI's counts it beside it,
+    and Gemini's leaves it to the total. The total tells which.
+    """
+    if not isinstance(said, dict):
+        return None
+    prompt = _count(said.get("prompt_tokens"))
+    completion = _count(said.get("completion_tokens"))
+    total = _count(said.get("total_tokens"))
+    read = _mapping(said.get("prompt_tokens_details"))
+    written = _mapping(said.get("completion_tokens_details"))
+    reasoning = _count(written.get("reasoning_tokens"))
+    if prompt is not None and completion is not None and total is not None:
+        uncounted = total - prompt - completion
+        if uncounted > 0 and uncounted == reasoning:
+            completion += reasoning
+        elif uncounted > 0 and model.removeprefix("models/").startswith("gemini"):
+            completion += uncounted
+            reasoning = uncounted
+    cached = _first(
+        read.get("cached_tokens"),
+        said.get("prompt_cache_hit_tokens"),
+        said.get("cached_tokens"),
+        said.get("num_cached_tokens"),
+    )
+    usage = Usage(
+        input_tokens=prompt,
+        output_tokens=completion,
+        cache_read_tokens=_part(cached, prompt),
+        cache_write_tokens=_part(_count(read.get("cache_write_tokens")), prompt),
+        reasoning_tokens=_part(reasoning, completion),
+    )
+    return usage if usage.ByteSize() else None
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 <= value <= _MOST else None
+
+
+def _first(*values: object) -> int | None:
+    return next((n for n in map(_count, values) if n is not None), None)
+
+
+def _part(part: int | None, whole: int | None) -> int | None:
+    return part if part is None or whole is None else min(part, whole)
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}

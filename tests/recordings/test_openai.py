@@ -1,0 +1,288 @@
+"""Recorded Chat Completions traffic reads as the official client reads it.
+
+The client, openai, is handed the recorded bytes and asked for the answer; majordomo
+must find the same content, tool calls, finish reason and usage. Where the client
+passes on what a server invented, the comparison says what it means.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from majordomo.chain.failure import Failure
+from majordomo.providers.openai_compatible import OpenAICompatible
+from majordomo.providers.pieces import message as message_of
+from majordomo.v1.attempt_pb2 import FailureReason, Usage
+from majordomo.v1.content_pb2 import Message
+from majordomo.v1.generation_service_pb2 import Completion, Prompt
+from tests.recordings.corpus import Recording, recordings
+
+RECORDINGS = recordings("openai-chat", "openai-compatible:")
+
+EXCEPTIONS: dict[str, str] = {}
+"""Recordings that do not read alike, by id, with the cause."""
+
+REASONS = {
+    "openai-chat-error-0992b22a8f": "INVALID_REQUEST",
+    "openai-chat-error-09e50cfe50": "UNSUPPORTED",
+    "openai-chat-error-46837ab099": "CREDENTIALS",
+    "openai-chat-error-5a8b9993a3": "UNSUPPORTED",
+    "openai-chat-error-5eb7204db9": "CREDENTIALS",
+    "openai-chat-error-640b1388a7": "UNSUPPORTED",
+    "openai-chat-error-801c898d12": "CONTEXT_TOO_LONG",
+    "openai-chat-error-8105d93cff": "MODEL_NOT_FOUND",
+    "openai-chat-error-9fea478d8f": "RATE_LIMITED",
+    "openai-compatible_azure-error-e74c831e05": "MODEL_NOT_FOUND",
+    "openai-compatible_deepseek-error-caa3ffd056": "CONTEXT_TOO_LONG",
+    "openai-compatible_gemini-error-c8c37aa644": "UNSUPPORTED",
+    "openai-compatible_groq-error-2a25ed1d4f": "MODEL_NOT_FOUND",
+    "openai-compatible_groq-error-6983189bd8": "UNSUPPORTED",
+    "openai-compatible_groq-error-75c7b3b1d7": "CONTEXT_TOO_LONG",
+    "openai-compatible_groq-stream-291e09f6c0": "UNSUPPORTED",
+    "openai-compatible_llamacpp-error-1d1425de7c": "CONTEXT_TOO_LONG",
+    "openai-compatible_mistral-error-d2c8186ff8": "OVERLOADED",
+    "openai-compatible_ollama-error-59283d5660": "MODEL_NOT_FOUND",
+    "openai-compatible_ollama-error-a382e88802": "CREDENTIALS",
+    "openai-compatible_openrouter-error-95e3c812cf": "CREDENTIALS",
+    "openai-compatible_openrouter-error-e65c9f9824": "UNSUPPORTED",
+    "openai-compatible_openrouter-stream-22fc78b182": "RATE_LIMITED",
+    "openai-compatible_perplexity-error-6632884079": "CREDENTIALS",
+    "openai-compatible_vllm-error-f5ff59d729": "MODEL_NOT_FOUND",
+}
+"""The reason of every recorded error, those within streams among them."""
+
+
+@dataclass(slots=True)
+class Read:
+    """An answer, in the terms that both readings share."""
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: list[tuple[str, str]] = field(default_factory=list)
+    finish: str = ""
+    usage: dict[str, int] = field(default_factory=dict)
+    model: str = ""
+    id: str = ""
+
+
+def by_majordomo(recording: Recording, piece: int) -> Read:
+    """What majordomo reads; a stream comes in pieces of `piece` bytes."""
+    prompt = Prompt()
+    prompt.config.reasoning.include_text = True
+    codec = OpenAICompatible(recording.provider.rpartition(":")[2])
+    if recording.kind == "unary":
+        answer = codec.decode(prompt, recording.body)
+        assert answer.message is not None
+        return _read(answer.message, answer.completion)
+    decoder = codec.decoder(prompt)
+    deltas = []
+    for at in range(0, len(recording.body), piece):
+        deltas += decoder.feed(recording.body[at : at + piece])
+    if not decoder.complete:
+        deltas += decoder.close()
+    return _read(message_of(deltas), decoder.finish().completion)
+
+
+def _read(message: Message, completion: Completion) -> Read:
+    read = Read(
+        finish=completion.provider_finish_reason,
+        usage=_fields(completion.usage),
+        model=completion.provider_model,
+        id=completion.provider_response_id,
+    )
+    for part in message.parts:
+        read.text += part.text
+        read.reasoning += part.reasoning.text
+        if part.HasField("tool_call"):
+            assert part.tool_call.id
+            read.tool_calls.append((part.tool_call.name, part.tool_call.arguments_json))
+    return read
+
+
+def _fields(usage: Usage) -> dict[str, int]:
+    return {descriptor.name: value for descriptor, value in usage.ListFields()}
+
+
+def by_openai(recording: Recording) -> Read:
+    """What the official client reads."""
+    transport = httpx.MockTransport(
+        lambda _: httpx.Response(
+            recording.status,
+            headers={"content-type": _CONTENT_TYPES[recording.kind]},
+            content=recording.body,
+        )
+    )
+    client = openai.OpenAI(
+        api_key="none",
+        base_url="http://recorded",
+        http_client=httpx.Client(transport=transport),
+        max_retries=0,
+    )
+    with client:
+        if recording.kind == "stream":
+            with client.chat.completions.create(
+                model="recorded", messages=[], stream=True
+            ) as stream:
+                return _streamed([chunk.model_dump(warnings=False) for chunk in stream])
+        return _whole(
+            client.chat.completions.create(model="recorded", messages=[]).model_dump(
+                warnings=False
+            )
+        )
+
+
+_CONTENT_TYPES = {"unary": "application/json", "stream": "text/event-stream"}
+
+
+def _whole(answer: dict[str, Any]) -> Read:
+    choice = answer["choices"][0]
+    read = Read(
+        finish=choice["finish_reason"] or "",
+        usage=normal_usage(answer["usage"]),
+        model=answer["model"],
+        id=answer["id"],
+    )
+    _add_text(read, choice["message"])
+    for call in choice["message"].get("tool_calls") or []:
+        if call["type"] == "custom":
+            # The model wrote a text, not an object.
+            arguments = json.dumps({"input": call["custom"]["input"]})
+            read.tool_calls.append((call["custom"]["name"], arguments))
+        else:
+            function = call["function"]
+            read.tool_calls.append((function["name"], function["arguments"] or "{}"))
+    return read
+
+
+def _streamed(chunks: list[dict[str, Any]]) -> Read:
+    read = Read()
+    calls: dict[object, list[str]] = {}
+    for chunk in chunks:
+        read.model = read.model or chunk.get("model") or ""
+        read.id = read.id or chunk.get("id") or ""
+        groq = chunk.get("x_groq") or {}
+        read.usage = normal_usage(chunk.get("usage") or groq.get("usage")) or read.usage
+        for choice in chunk["choices"]:
+            if choice["index"]:
+                continue
+            read.finish = choice["finish_reason"] or read.finish
+            delta = choice["delta"] or {}
+            _add_text(read, delta)
+            for call in delta.get("tool_calls") or []:
+                name, arguments = (
+                    call["function"]["name"],
+                    call["function"]["arguments"],
+                )
+                known = calls.setdefault(call["index"], ["", ""])
+                known[0] = known[0] or name
+                known[1] += arguments or ""
+    read.tool_calls = [(name, arguments or "{}") for name, arguments in calls.values()]
+    return read
+
+
+def _add_text(read: Read, said: dict[str, Any]) -> None:
+    content = said.get("content") or ""
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    for part in content:
+        read.text += part.get("text") or ""
+        thinking = part.get("thinking") or []
+        read.reasoning += "".join(inner["text"] for inner in thinking)
+    read.text += said.get("refusal") or ""
+    details = said.get("reasoning_details") or []
+    read.reasoning += (
+        said.get("reasoning_content")
+        or said.get("reasoning")
+        or "".join(detail.get("text") or "" for detail in details)
+    )
+
+
+def normal_usage(said: dict[str, Any] | None) -> dict[str, int]:
+    """The client's usage in the normal form: parts are within their wholes."""
+    if not said:
+        return {}
+    read = said.get("prompt_tokens_details") or {}
+    written = said.get("completion_tokens_details") or {}
+    output = said["completion_tokens"]
+    reasoning = written.get("reasoning_tokens")
+    beside = said["total_tokens"] - said["prompt_tokens"] - output
+    if reasoning and beside == reasoning:
+        output += reasoning
+    cached = [
+        read.get("cached_tokens"),
+        said.get("prompt_cache_hit_tokens"),
+        said.get("cached_tokens"),
+        said.get("num_cached_tokens"),
+    ]
+    known = [count for count in cached if count is not None]
+    usage = {
+        "input_tokens": said["prompt_tokens"],
+        "output_tokens": output,
+        "cache_read_tokens": min(known[0], said["prompt_tokens"]) if known else None,
+        "cache_write_tokens": read.get("cache_write_tokens"),
+        "reasoning_tokens": reasoning,
+    }
+    return {name: count for name, count in usage.items() if count is not None}
+
+
+def parameters(*, errors: bool) -> list[Any]:
+    """The recordings, those listed as exceptions expected to fail."""
+    marks = {
+        id_: [pytest.mark.xfail(reason=cause, strict=True)]
+        for id_, cause in EXCEPTIONS.items()
+    }
+    return [
+        pytest.param(recording, id=recording.id, marks=marks.get(recording.id, []))
+        for recording in RECORDINGS
+        if (recording.kind == "error" or recording.id in REASONS) is errors
+    ]
+
+
+@pytest.mark.rule("3.4")
+@pytest.mark.parametrize("recording", parameters(errors=False))
+def test_answers_read_alike(recording: Recording) -> None:
+    """Content, tool calls, finish reason, usage, model and id, in any pieces."""
+    expected = by_openai(recording)
+
+    assert expected == by_majordomo(recording, piece=len(recording.body))
+    assert expected == by_majordomo(recording, piece=61)
+
+
+@pytest.mark.rule("8.1", "8.2")
+@pytest.mark.parametrize("recording", parameters(errors=True))
+def test_errors_have_their_reason(recording: Recording) -> None:
+    """Every recorded error has its reason, within a stream too."""
+    codec = OpenAICompatible(recording.provider.rpartition(":")[2])
+    if recording.kind == "error":
+        failure = codec.failure(recording.status, recording.headers, recording.body)
+    else:
+        with pytest.raises(Failure) as caught:
+            by_majordomo(recording, piece=len(recording.body))
+        failure = caught.value
+
+    assert REASONS[recording.id] == _name(failure)
+
+
+def _name(failure: Failure) -> str:
+    return FailureReason.Name(failure.reason).removeprefix("FAILURE_REASON_")
+
+
+def test_every_error_is_listed() -> None:
+    """No recorded error goes without an expectation, and none is expected twice."""
+    errors = {r.id for r in RECORDINGS if r.kind == "error"}
+
+    assert errors <= set(REASONS)
+    assert set(REASONS) | set(EXCEPTIONS) <= {r.id for r in RECORDINGS}
+
+
+def test_exceptions_are_few() -> None:
+    """At least 95 % of each provider's recordings of each kind read alike."""
+    total = Counter((r.provider, r.kind) for r in RECORDINGS)
+    failing = Counter((r.provider, r.kind) for r in RECORDINGS if r.id in EXCEPTIONS)
+
+    assert not {group for group in failing if failing[group] > total[group] * 0.05}
