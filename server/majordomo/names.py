@@ -1,0 +1,101 @@
+"""Chains, tiers and targets by name (docs/semantics.md, section 1).
+
+ChainError
+├── MalformedChain      no chain, or an element that cannot be one
+└── UnknownName
+    ├── UnknownTier
+    └── UnknownProvider
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""Names of providers and tiers."""
+
+MODEL_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9._:/@+-]{1,256}")
+"""Ids of models, as their providers write them."""
+
+LONGEST_CHAIN = 4096
+"""Bytes of a chain as text."""
+
+MOST_TARGETS = 32
+DEEPEST_TIER = 8
+
+
+class ChainError(Exception):
+    """A chain that names no targets; nothing was called."""
+
+
+class MalformedChain(ChainError):
+    """The chain breaks a rule of its form."""
+
+
+class UnknownName(ChainError):
+    """A name that the configuration does not know."""
+
+    kind = "name"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no {self.kind} {name!r} is configured")
+        self.name = name
+
+
+class UnknownTier(UnknownName):
+    kind = "tier"
+
+
+class UnknownProvider(UnknownName):
+    kind = "provider"
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """The provider and the model id of "provider/model-id". Raises MalformedChain."""
+    provider, slash, model = target.partition("/")
+    if not slash or not NAME.fullmatch(provider) or not MODEL_ID.fullmatch(model):
+        raise MalformedChain(
+            f'{target[:80]!r} is no target; write "provider/model-id" with a provider '
+            f"of {NAME.pattern} and an id of at most 256 letters, digits and ._:/@+-"
+        )
+    return provider, model
+
+
+def expand(chain: str, tiers: Mapping[str, str]) -> list[str]:
+    """The targets that `chain` stands for, each once, at its first place.
+
+    Raises ChainError.
+    """
+    targets = list(dict.fromkeys(_targets(chain, tiers, ())))
+    if len(targets) > MOST_TARGETS:
+        raise MalformedChain(
+            f"the chain has {len(targets)} targets, at most {MOST_TARGETS} are allowed"
+        )
+    return targets
+
+
+def _targets(
+    chain: str, tiers: Mapping[str, str], path: tuple[str, ...]
+) -> Iterator[str]:
+    if len(chain.encode()) > LONGEST_CHAIN:
+        raise MalformedChain(f"the chain is longer than {LONGEST_CHAIN} bytes")
+    for element in chain.split(","):
+        name = element.strip(" ")
+        if "/" in name:
+            split_target(name)
+            yield name
+        elif not name:
+            raise MalformedChain("the chain has an empty element; see its commas")
+        elif not NAME.fullmatch(name):
+            raise MalformedChain(
+                f"{name[:80]!r} is neither a target nor a tier; "
+                f'write "provider/model-id", or a tier of {NAME.pattern}'
+            )
+        elif name in path:
+            cycle = " -> ".join([*path[path.index(name) :], name])
+            raise MalformedChain(f"tiers in a circle: {cycle}")
+        elif len(path) == DEEPEST_TIER:
+            raise MalformedChain(f"tiers are more than {DEEPEST_TIER} deep")
+        elif name not in tiers:
+            raise UnknownTier(name)
+        else:
+            yield from _targets(tiers[name], tiers, (*path, name))
