@@ -113,18 +113,17 @@ class _Reader:
         if not self._model and chunk.model:
             self._id = mend(str(chunk.id or ""))
             self._model = mend(str(chunk.model))
+        failed = None
         for choice in chunk.choices or ():
             # With n > 1 the first choice is the answer.
             if not choice.index:
                 self._read_choice(choice, chunk)
+                if choice.finish_reason:
+                    failed = self._read_finish(choice.finish_reason)
         if chunk.error or chunk.object == "error":
             raise classify(200, {}, data)
-        if self._finish_word in _FAILED:
-            raise Failure(
-                _FAILED[self._finish_word],
-                f"the provider ended the answer with {self._finish_word}",
-                code=self._finish_word,
-            )
+        if failed:
+            raise failed
         said = chunk.usage
         if not said and isinstance(chunk.x_groq, dict):
             said = chunk.x_groq.get("usage")
@@ -165,10 +164,15 @@ class _Reader:
         self.pieces.broken = True
         return chunk
 
+    def _read_finish(self, word: str) -> Failure | None:
+        self.finished = True
+        self._finish_word = word
+        reason = _FAILED.get(word)
+        if reason is None:
+            return None
+        return Failure(reason, f"the provider ended the answer with {word}", code=word)
+
     def _read_choice(self, choice: Choice, chunk: Chunk) -> None:
-        if choice.finish_reason:
-            self.finished = True
-            self._finish_word = choice.finish_reason
         if self._whole:
             delta = choice.message or choice.delta
         elif choice.delta is None and self.pieces.empty:

@@ -6,7 +6,6 @@ unary answer goes the same way and is read back as a message.
 """
 
 from collections.abc import Iterable
-from enum import Enum, auto
 from uuid import uuid4
 
 from majordomo.providers.json_text import mend
@@ -14,10 +13,8 @@ from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Part, Reasoning, T
 from majordomo.v1.generation_service_pb2 import PartDelta, ToolCallDelta
 
 
-class _Kind(Enum):
-    TEXT = auto()
-    REASONING = auto()
-    TOOL_CALL = auto()
+_NOTHING, _TEXT, _REASONING, _TOOL_CALL = range(4)
+"""Kinds of parts; plain numbers, for they are compared once a piece."""
 
 
 class Pieces:
@@ -27,9 +24,10 @@ class Pieces:
         self.broken = False
         """Text may hold surrogates from now on."""
 
-        self._kinds: list[_Kind] = []
+        self._kinds: list[int] = []
         self._deltas: list[PartDelta] = []
         self._current = -1
+        self._kind = _NOTHING
         self._run: list[str] = []
         self._begun: dict[int, ToolCallDelta] = {}
         self._without_arguments: set[int] = set()
@@ -38,7 +36,7 @@ class Pieces:
     @property
     def tool_calls(self) -> bool:
         """Whether the answer holds a tool call."""
-        return _Kind.TOOL_CALL in self._kinds
+        return _TOOL_CALL in self._kinds
 
     @property
     def empty(self) -> bool:
@@ -47,19 +45,19 @@ class Pieces:
 
     def text(self, text: str) -> None:
         """Go on with the text, or begin a new text part. `text` is not empty."""
-        if self._current < 0 or self._kinds[self._current] is not _Kind.TEXT:
-            self._begin(_Kind.TEXT)
+        if self._kind != _TEXT:
+            self._begin(_TEXT)
         self._run.append(text)
 
     def reasoning(self, text: str) -> None:
         """Go on with the reasoning, or begin a new part. `text` is not empty."""
-        if self._current < 0 or self._kinds[self._current] is not _Kind.REASONING:
-            self._begin(_Kind.REASONING)
+        if self._kind != _REASONING:
+            self._begin(_REASONING)
         self._run.append(text)
 
     def tool_call(self, id: str, name: str) -> int:  # noqa: A002
         """Begin a tool call; its part's index. An empty `id` is made up."""
-        self._begin(_Kind.TOOL_CALL)
+        self._begin(_TOOL_CALL)
         self._begun[self._current] = ToolCallDelta(
             id=mend(id) or f"call_{uuid4().hex[:24]}", name=mend(name)
         )
@@ -71,13 +69,15 @@ class Pieces:
         if index != self._current:
             self._flush()
             self._current = index
+            self._kind = _TOOL_CALL
         self._without_arguments.discard(index)
         self._run.append(fragment)
 
     def take(self) -> list[PartDelta]:
         """What has come since the last take(), each part's adjacent pieces joined."""
         self._flush()
-        deltas, self._deltas = self._deltas, []
+        deltas = self._deltas
+        self._deltas = []
         return deltas
 
     def end(self) -> None:
@@ -93,16 +93,18 @@ class Pieces:
         for index in held:
             self._emit(index, "\N{REPLACEMENT CHARACTER}")
 
-    def _begin(self, kind: _Kind) -> None:
+    def _begin(self, kind: int) -> None:
         self._flush()
         self._current = len(self._kinds)
+        self._kind = kind
         self._kinds.append(kind)
 
     def _flush(self) -> None:
-        if not self._run and self._current not in self._begun:
+        run = self._run
+        if not run and self._current not in self._begun:
             return
-        text = "".join(self._run)
-        self._run.clear()
+        text = run[0] if len(run) == 1 else "".join(run)
+        run.clear()
         if self.broken:
             text = self._joined(self._current, text)
         if text or self._current in self._begun:
@@ -118,9 +120,9 @@ class Pieces:
 
     def _emit(self, index: int, text: str) -> None:
         kind = self._kinds[index]
-        if kind is _Kind.TEXT:
+        if kind == _TEXT:
             delta = PartDelta(part_index=index, text=text)
-        elif kind is _Kind.REASONING:
+        elif kind == _REASONING:
             delta = PartDelta(part_index=index, reasoning=text)
         else:
             call = self._begun.pop(index, None) or ToolCallDelta()

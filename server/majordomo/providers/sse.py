@@ -46,11 +46,14 @@ class EventParser:
             self._ended_with_return = False
             if data[0] == 0x0A:
                 data = data[1:]
-        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-        if not end:
-            self._hold(data)
-            return
-        self._ended_with_return = end == len(data) and data[-1] == 0x0D
+        if data.endswith(b"\n"):
+            end = len(data)
+        else:
+            end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+            if not end:
+                self._hold(data)
+                return
+            self._ended_with_return = data.endswith(b"\r")
         lines = data[:end].splitlines()
         if self._partial:
             lines[0] = b"".join((*self._partial, lines[0]))
@@ -60,18 +63,20 @@ class EventParser:
             self._first_line = False
             lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
         for line in lines:
-            if line.startswith(b"data:"):
-                self._append(line[6:] if line[5:6] == b" " else line[5:])
-            elif line.startswith(b"event:"):
-                self._name = line[6:].removeprefix(b" ")
-            elif not line:
-                name, values = self._name, self._data
-                self._name = b""
-                if values:
-                    self._data = []
+            if not line:
+                if self._data:
+                    event = self._name, b"\n".join(self._data)
+                    self._data.clear()
                     self._data_size = 0
                     self._bare = False
-                    yield name, values[0] if len(values) == 1 else b"\n".join(values)
+                    self._name = b""
+                    yield event
+                else:
+                    self._name = b""
+            elif line.startswith(b"data:"):
+                self._append(line[5:].removeprefix(b" "))
+            elif line.startswith(b"event:"):
+                self._name = line[6:].removeprefix(b" ")
             elif self._bare or line[:1] in (b"{", b"["):
                 self._bare = True
                 self._append(line)
@@ -90,7 +95,8 @@ class EventParser:
     def _append(self, value: bytes) -> None:
         self._data.append(value)
         self._data_size += len(value)
-        self._bound()
+        if self._data_size > self._max_event_bytes:
+            self._bound()
 
     def _bound(self) -> None:
         if self._partial_size + self._data_size > self._max_event_bytes:
