@@ -18,7 +18,14 @@ from majordomo.chain.failure import Failure
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.pieces import message as message_of
 from majordomo.v1.attempt_pb2 import FailureReason, Usage
-from majordomo.v1.content_pb2 import Message
+from majordomo.v1.content_pb2 import (
+    ROLE_ASSISTANT,
+    ROLE_TOOL,
+    ROLE_USER,
+    Message,
+    ToolCall,
+    ToolChoice,
+)
 from majordomo.v1.generation_service_pb2 import Completion, Prompt
 from tests.recordings.corpus import Recording, recordings
 
@@ -286,3 +293,114 @@ def test_exceptions_are_few() -> None:
     failing = Counter((r.provider, r.kind) for r in RECORDINGS if r.id in EXCEPTIONS)
 
     assert not {group for group in failing if failing[group] > total[group] * 0.05}
+
+
+def prompt_of(request: dict[str, Any]) -> Prompt | None:
+    """The prompt that a recorded request could have come from, None if none could."""
+    prompt = Prompt()
+    for said in request["messages"]:
+        parts = said.get("content") or []
+        if isinstance(parts, str):
+            parts = [{"type": "text", "text": parts}]
+        if said["role"] in ("system", "developer"):
+            if prompt.system_instruction or prompt.messages:
+                return None
+            prompt.system_instruction = "".join(part["text"] for part in parts)
+            continue
+        if said["role"] == "tool":
+            result = prompt.messages.add(role=ROLE_TOOL).parts.add().tool_result
+            result.tool_call_id = said["tool_call_id"]
+            target = result.parts
+        else:
+            turn = prompt.messages.add(role=ROLES[said["role"]])
+            target = turn.parts
+        for part in parts:
+            match part:
+                case {"type": "text", "text": text}:
+                    target.add(text=text)
+                case {"type": "image_url", "image_url": {"url": url}}:
+                    if not url.startswith("https:"):
+                        return None
+                    target.add().media_reference.uri = url
+                case _:
+                    return None
+        for call in said.get("tool_calls") or []:
+            target.add(
+                tool_call=ToolCall(
+                    id=call["id"],
+                    name=call["function"]["name"],
+                    arguments_json=call["function"]["arguments"],
+                )
+            )
+    for tool in request.get("tools") or []:
+        if "function" not in tool:
+            return None
+        function = tool["function"]
+        prompt.tools.add(
+            name=function["name"],
+            description=function.get("description") or "",
+            parameters_schema_json=json.dumps(function["parameters"]),
+        )
+    for key in ("temperature", "top_p", "seed"):
+        if request.get(key) is not None:
+            setattr(prompt.config, key, request[key])
+    if request.get("max_tokens"):
+        prompt.config.max_output_tokens = request["max_tokens"]
+    if request.get("tool_choice") in MODES:
+        prompt.tool_choice.mode = MODES[request["tool_choice"]]
+    return prompt
+
+
+ROLES = {"user": ROLE_USER, "assistant": ROLE_ASSISTANT}
+MODES = {"auto": ToolChoice.MODE_AUTO, "required": ToolChoice.MODE_REQUIRED}
+COMPARED = ("model", "messages", "tools", "temperature", "top_p", "seed")
+
+
+def essentials(request: dict[str, Any]) -> dict[str, Any]:
+    """What of a request must be the same, in one spelling."""
+    request = json.loads(json.dumps(request))
+    for said in request["messages"]:
+        if said["role"] == "developer":
+            said["role"] = "system"
+        content = said.get("content")
+        if isinstance(content, list) and [p["type"] for p in content] == ["text"]:
+            content = content[0]["text"]
+        if isinstance(content, list):
+            for part in content:
+                part.pop("prompt_cache_breakpoint", None)
+        said["content"] = content or ""
+        for key in set(said) - {"role", "content", "tool_calls", "tool_call_id"}:
+            del said[key]
+        for call in said.get("tool_calls") or []:
+            call.pop("index", None)
+            call["type"] = "function"
+        if not said.get("tool_calls"):
+            said.pop("tool_calls", None)
+    for tool in request.get("tools") or []:
+        tool["type"] = "function"
+        tool["function"].pop("strict", None)
+        if not tool["function"].get("description"):
+            tool["function"].pop("description", None)
+    same = {key: request[key] for key in COMPARED if request.get(key) not in (None, [])}
+    if request.get("tool_choice") in MODES and request.get("tools"):
+        same["tool_choice"] = request["tool_choice"]
+    return same
+
+
+def test_requests_are_written_alike() -> None:
+    """Prompts read out of recorded requests are written as their clients wrote them."""
+    compared = 0
+    for recording in RECORDINGS:
+        prompt = prompt_of(recording.request) if recording.request else None
+        if prompt is None:
+            continue
+        name = recording.provider.rpartition(":")[2]
+        model = recording.request["model"]
+        encoded = OpenAICompatible(name).encode(model, prompt, stream=False)
+
+        assert essentials(recording.request) == essentials(json.loads(encoded.body))
+        compared += 1
+
+    assert compared >= 0.75 * sum(
+        recording.request is not None for recording in RECORDINGS
+    )
