@@ -8,8 +8,10 @@ its stdin stays open: that is how its parent ends it, and why it ends with its p
 """
 
 import argparse
+import contextlib
 import ctypes
 import os
+import select
 import shutil
 import signal
 import sys
@@ -46,16 +48,22 @@ def main() -> None:
     os.nice(options.nice)
     # Loading holds the interpreter, so that the end of stdin would go unseen.
     _when_parent_dies(signal.SIGKILL)
-    server = _serve(options)
-    _when_parent_dies(0)
-
-    os.write(to_parent, READY)
-    os.close(to_parent)
-    sys.stdin.buffer.read()
+    if _parent_is_there():
+        server = _serve(options)  # noqa: F841 -- it serves while it is referred to
+        _when_parent_dies(0)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(to_parent, READY)
+        os.close(to_parent)
+        sys.stdin.buffer.read()
     shutil.rmtree(options.socket.parent, ignore_errors=True)
     # Answers in the making are not waited for: their readers are gone.
-    del server
     os._exit(0)
+
+
+def _parent_is_there() -> bool:
+    """Nothing is ever written to stdin: what can be read there is its end."""
+    readable, _, _ = select.select([sys.stdin], [], [], 0)
+    return not readable
 
 
 def _serve(options: argparse.Namespace) -> object:
@@ -72,9 +80,14 @@ def _serve(options: argparse.Namespace) -> object:
     params.n_ctx = options.context * options.slots
     params.ctx_shift = False  # too long is an error, never a silent truncation
     params.cache_ram_mib = 0  # else up to 8 GiB of old prompts
+    params.endpoint_slots = False  # they show prompts
     params.ui = False
     params.verbosity = _ERRORS_ONLY
-    return xllamacpp.Server(params)
+    try:
+        return xllamacpp.Server(params)
+    except RuntimeError as error:
+        # llama.cpp has logged why.
+        sys.exit(f"llama.cpp does not start with {options.model}: {error}")
 
 
 def _when_parent_dies(number: int) -> None:
