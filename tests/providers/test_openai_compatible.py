@@ -496,6 +496,7 @@ def test_perplexity_s_last_chunk_repeats_the_answer() -> None:
         ),
         # The name repeated, the name late, no arguments, arguments as an object.
         ([calls((0, "1", "f", "{")), calls((0, "1", "f", "}"))], [("f", "{}")]),
+        ([calls((0, "", "f", "{}")), calls((0, "", "f", ""))], [("f", "{}")]),
         ([calls((0, "1", None, "{")), calls((0, None, "f", "}"))], [("f", "{}")]),
         ([calls((0, "1", "f", None))], [("f", "{}")]),
         ([calls((0, "1", "f", {"a": 1}))], [("f", '{"a": 1}')]),
@@ -691,6 +692,43 @@ def test_no_bytes_raise_anything_but_failure(body: bytes, cut: int) -> None:
         assert isinstance(result, tuple)
         with pytest.raises(Failure):
             CODEC.decode(PROMPT, data)
+
+
+SCALARS = st.sampled_from(
+    [None, True, 0, 1, -1, 0.5, 2**70, "", "stop", "a", "\ud83d", [], {}, [None], [{}]]
+)
+KEYS = st.sampled_from(
+    [
+        *("id", "model", "object", "choices", "usage", "x_groq", "error", "index"),
+        *("delta", "message", "finish_reason", "content", "text", "thinking", "name"),
+        *("reasoning", "reasoning_details", "refusal", "tool_calls", "function_call"),
+        *("function", "custom", "arguments", "input", "prompt_tokens", "total_tokens"),
+        *("completion_tokens", "prompt_tokens_details", "cached_tokens"),
+    ]
+)
+SHAPES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner)
+)
+CHUNKS = st.builds(
+    lambda delta, choice, around: {
+        "choices": [{**choice, "delta": delta, "message": delta}],
+        **around,
+    },
+    st.dictionaries(KEYS, SHAPES, max_size=3),
+    st.dictionaries(KEYS, SHAPES, max_size=1),
+    st.dictionaries(KEYS, SHAPES, max_size=1),
+)
+
+
+@given(chunks=st.lists(CHUNKS, max_size=4))
+def test_no_shapes_raise_anything_but_failure(chunks: list[object]) -> None:
+    """Known keys with values of any kind are an answer or a failure."""
+    assert isinstance(outcome([sse(*chunks, STOP, DONE)]), tuple)
+    try:
+        decoded = CODEC.decode(PROMPT, json.dumps(chunks[0] if chunks else 0).encode())
+    except Failure:
+        return
+    assert decoded.message is not None
 
 
 def test_failures_are_classified() -> None:

@@ -231,18 +231,18 @@ class _Reader:
         if piece.custom and piece.custom.name and not function.name:
             function = Function(piece.custom.name, {"input": piece.custom.input})
         name = function.name or ""
-        call = self._call_of(piece, name)
+        fragment = _argument_text(function.arguments)
+        call = self._call_of(piece, name, fragment)
         if name and call.part_index < 0:
             call.part_index = self.pieces.tool_call(call.id, name)
-            for fragment in call.fragments:
-                self.pieces.arguments(call.part_index, fragment)
-        fragment = _argument_text(function.arguments)
+            if call.fragments:
+                self.pieces.arguments(call.part_index, "".join(call.fragments))
         if fragment:
             call.fragments.append(fragment)
             if call.part_index >= 0:
                 self.pieces.arguments(call.part_index, fragment)
 
-    def _call_of(self, piece: ToolCall, name: str) -> _Call:
+    def _call_of(self, piece: ToolCall, name: str, fragment: str) -> _Call:
         """The call that `piece` goes on with, or a new one.
 
         The index tells, where there is one; but some servers number all calls 0,
@@ -260,10 +260,13 @@ class _Reader:
         known = self._call_at.get(piece.index)
         if known is None:
             return self._new_call(id_, piece.index)
-        other = id_ != known.id if id_ else _is_json("".join(known.fragments))
-        if name and known.part_index >= 0 and other:
-            return self._new_call(id_, piece.index)
-        return known
+        if not name or known.part_index < 0:
+            return known
+        if id_:
+            another = id_ != known.id
+        else:
+            another = bool(fragment) and _is_json("".join(known.fragments))
+        return self._new_call(id_, piece.index) if another else known
 
     def _new_call(self, id_: str, key: object) -> _Call:
         call = _Call(id_)

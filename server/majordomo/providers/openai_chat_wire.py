@@ -20,7 +20,7 @@ class Custom(msgspec.Struct):
 
 
 class ToolCall(msgspec.Struct):
-    index: Any = None
+    index: int | str | None = None
     id: Any = None
     function: Function | None = None
     custom: Custom | None = None
