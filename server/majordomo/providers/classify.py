@@ -163,11 +163,9 @@ _WORDS: list[tuple[FailureReason, list[str]]] = [
     ),
     (FAILURE_REASON_RATE_LIMITED, [r"rate[ -]?limit", r"too many requests"]),
 ]
-"""What messages say, the more telling first."""
+"""What messages say, in lower case, the more telling first."""
 
-_PATTERNS = [
-    (re.compile("|".join(words), re.IGNORECASE), reason) for reason, words in _WORDS
-]
+_PATTERNS = [(re.compile("|".join(words)), reason) for reason, words in _WORDS]
 
 _WIDE_CODES = _by_code(
     {
@@ -261,7 +259,8 @@ def _said(error: ErrorBody) -> Iterator[FailureReason]:
     if "resource_exhausted" in codes and retry_delay(0, {}, error.details) is not None:
         yield FAILURE_REASON_RATE_LIMITED
     yield from (_CODES[code] for code in codes if code in _CODES)
-    yield from (reason for words, reason in _PATTERNS if words.search(error.text))
+    text = error.text.lower()
+    yield from (reason for words, reason in _PATTERNS if words.search(text))
     yield from (_WIDE_CODES[code] for code in codes if code in _WIDE_CODES)
 
 
