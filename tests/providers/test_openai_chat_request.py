@@ -160,6 +160,7 @@ def test_a_turn_of_tool_calls_alone_has_no_content() -> None:
     assert [None, ""] == [message["content"] for message in sent]
 
 
+@pytest.mark.rule("2.2")
 def test_media_in_tool_results_follow_all_results_of_the_turn() -> None:
     """The wire has no media there, and nothing may come between the results."""
     prompt = Prompt(
@@ -239,6 +240,7 @@ def test_deepseek_wants_its_reasoning_back() -> None:
     assert ["hm", None] == [message.get("reasoning_content") for message in sent]
 
 
+@pytest.mark.rule("2.2")
 @pytest.mark.parametrize(
     ("part", "role"),
     [
@@ -474,8 +476,9 @@ def test_texts_that_are_no_json(prompt: Prompt) -> None:
     assert refused(prompt).reason == FAILURE_REASON_INVALID_REQUEST
 
 
+@pytest.mark.rule("2.2")
 def test_the_prompt_is_not_changed() -> None:
-    """The next target gets the same one (rule 2.2)."""
+    """The next target gets the same one."""
     prompt = Prompt(
         messages=[turn(ROLE_TOOL, result("x" * 99, PNG, is_error=True))],
         tools=TOOLS,

@@ -53,6 +53,7 @@ def test_json_outside_of_any_field_is_data() -> None:
     assert [(b"", b"1"), (b"", bare)] == read(b"data: 1\n\n" + bare + b"\n")
 
 
+@pytest.mark.rule("6.2")
 def test_an_event_may_not_grow_without_bound() -> None:
     """A line that never ends and data that never ends both fail."""
     for piece in (b"data: 1234567890", b"data: 1234567890\n"):

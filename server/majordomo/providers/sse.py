@@ -64,15 +64,13 @@ class EventParser:
             lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
         for line in lines:
             if not line:
+                name, self._name = self._name, b""
                 if self._data:
-                    event = self._name, b"\n".join(self._data)
+                    value = b"\n".join(self._data)
                     self._data.clear()
                     self._data_size = 0
                     self._bare = False
-                    self._name = b""
-                    yield event
-                else:
-                    self._name = b""
+                    yield name, value
             elif line.startswith(b"data:"):
                 self._append(line[5:].removeprefix(b" "))
             elif line.startswith(b"event:"):
