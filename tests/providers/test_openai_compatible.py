@@ -694,7 +694,7 @@ def test_no_bytes_raise_anything_but_failure(body: bytes, cut: int) -> None:
             CODEC.decode(PROMPT, data)
 
 
-SCALARS = st.sampled_from(
+SCALARS: st.SearchStrategy[object] = st.sampled_from(
     [None, True, 0, 1, -1, 0.5, 2**70, "", "stop", "a", "\ud83d", [], {}, [None], [{}]]
 )
 KEYS = st.sampled_from(

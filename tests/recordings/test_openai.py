@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 import pytest
 
@@ -117,8 +117,8 @@ def _fields(usage: Usage) -> dict[str, int]:
 
 def by_openai(recording: Recording) -> Read:
     """What the official client reads."""
-    transport = httpx.MockTransport(
-        lambda _: httpx.Response(
+    transport = httpx2.MockTransport(
+        lambda _: httpx2.Response(
             recording.status,
             headers={"content-type": _CONTENT_TYPES[recording.kind]},
             content=recording.body,
@@ -127,7 +127,7 @@ def by_openai(recording: Recording) -> Read:
     client = openai.OpenAI(
         api_key="none",
         base_url="http://recorded",
-        http_client=httpx.Client(transport=transport),
+        http_client=httpx2.Client(transport=transport),
         max_retries=0,
     )
     with client:

@@ -12,7 +12,6 @@ from majordomo.providers.json_text import mend
 from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Part, Reasoning, ToolCall
 from majordomo.v1.generation_service_pb2 import PartDelta, ToolCallDelta
 
-
 _NOTHING, _TEXT, _REASONING, _TOOL_CALL = range(4)
 """Kinds of parts; plain numbers, for they are compared once a piece."""
 
