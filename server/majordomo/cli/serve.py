@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import os
+import sys
 from pathlib import Path
 
 import click
 
+from majordomo.chain.failure import Failure
 from majordomo.config import Config, ConfigError, load
 from majordomo.rpc.server import serve as run
 
@@ -33,7 +35,16 @@ def serve(path: Path | None, listen: str | None) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
-    asyncio.run(run(_configuration(path, listen)))
+    config = _configuration(path, listen)
+    try:
+        asyncio.run(run(config, _listening))
+    except (Failure, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _listening(address: str) -> None:
+    click.echo(f"majordomo is listening on {address}")
+    sys.stdout.flush()
 
 
 def _configuration(path: Path | None, listen: str | None) -> Config:

@@ -1,0 +1,138 @@
+"""GenerationService: a request becomes a call, and a walk its answer."""
+
+import logging
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+from grpc.aio import ServicerContext
+
+from majordomo.chain.call import Call, Policy
+from majordomo.chain.clock import seconds
+from majordomo.chain.engine import Engine
+from majordomo.chain.target import Answer
+from majordomo.registry import Registry
+from majordomo.rpc.interceptors import generation_id
+from majordomo.rpc.status import Draining
+from majordomo.rpc.validation import check
+from majordomo.telemetry.interceptor import current_trace
+from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS, Attempt
+from majordomo.v1.generation_service_pb2 import (
+    ChainOptions,
+    GenerateRequest,
+    GenerateResponse,
+    StreamRequest,
+    StreamResponse,
+)
+from majordomo.v1.generation_service_pb2_grpc import GenerationServiceServicer
+
+_log = logging.getLogger("majordomo")
+
+
+class GenerationService(GenerationServiceServicer):
+    """Answers prompts by walking chains."""
+
+    def __init__(self, engine: Engine, registry: Registry, policy: Policy) -> None:
+        self._engine = engine
+        self._registry = registry
+        self._policy = policy
+        self.draining = False
+        """New calls are turned away."""
+
+    async def Generate(  # noqa: N802 - gRPC's name
+        self,
+        request: GenerateRequest,
+        context: ServicerContext[Any, Any],
+    ) -> GenerateResponse:
+        call = self._call(request, context, stream=False)
+        async with aclosing(self._engine.walk(call)) as events:
+            async for event in events:
+                if isinstance(event, Answer):
+                    return GenerateResponse(
+                        message=event.message, completion=event.completion
+                    )
+                self._notice(event)
+        raise AssertionError("a walk ends with an answer or a failure")
+
+    async def Stream(  # noqa: N802 - gRPC's name
+        self,
+        request: StreamRequest,
+        context: ServicerContext[Any, Any],
+    ) -> AsyncGenerator[StreamResponse]:
+        call = self._call(request, context, stream=True)
+        async with aclosing(self._engine.walk(call)) as events:
+            async for event in events:
+                if isinstance(event, list):
+                    for delta in event:
+                        yield StreamResponse(part_delta=delta)
+                elif isinstance(event, Answer):
+                    yield StreamResponse(completion=event.completion)
+                else:
+                    self._notice(event)
+                    if request.include_attempts:
+                        yield StreamResponse(attempt_ended=event)
+
+    def _call(
+        self,
+        request: GenerateRequest | StreamRequest,
+        context: ServicerContext[Any, Any],
+        *,
+        stream: bool,
+    ) -> Call:
+        """What `request` asks for. Raises Draining, InvalidRequest, ChainError."""
+        call_id = secrets.token_hex(12)
+        generation_id.set(call_id)
+        trace = current_trace.get()
+        trace_id = trace.trace_id if trace is not None else ""
+        trailers = [("majordomo-generation-id", call_id)]
+        if trace_id:
+            trailers.append(("majordomo-trace-id", trace_id))
+        context.set_trailing_metadata(tuple(trailers))
+        if self.draining:
+            raise Draining
+        check(request)
+        call = Call(
+            generation_id=call_id,
+            prompt=request.prompt,
+            chain=request.chain or self._registry.default_chain,
+            targets=self._registry.resolve(request.chain),
+            stream=stream,
+            policy=_policy(request.options, self._policy),
+            time_remaining=context.time_remaining(),
+            labels=dict(request.labels),
+            trace_id=trace_id,
+        )
+        if trace is not None:
+            trace.call = call
+        return call
+
+    def _notice(self, event: object) -> None:
+        """A provider that refuses our key is for whoever runs this server to mend."""
+        if (
+            isinstance(event, Attempt)
+            and event.failure_reason == FAILURE_REASON_CREDENTIALS
+        ):
+            _log.error(
+                "%s refuses this server's credentials (HTTP %d, %s); mend its api_key",
+                event.target,
+                event.http_status_code,
+                event.provider_error_code or "no code",
+            )
+
+
+def _policy(options: ChainOptions, server: Policy) -> Policy:
+    """The server's settings with the caller's wishes over them."""
+    if not options.ByteSize():
+        return server
+    wishes: dict[str, Any] = {}
+    for name in ("transient_retries", "advance_on_permanent"):
+        if options.HasField(name):
+            wishes[name] = getattr(options, name)
+    for name in ("attempt_timeout", "first_content_timeout", "stall_timeout"):
+        if options.HasField(name):
+            wishes[name] = seconds(getattr(options, name))
+    if options.advance_on:
+        wishes["advance_on"] = server.advance_on | frozenset(options.advance_on)
+    return replace(server, **wishes)

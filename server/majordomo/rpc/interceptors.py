@@ -1,0 +1,88 @@
+"""What surrounds a servicer's method, from the inside out: the driver, the boundary.
+
+Both leave one kind of handler behind, a coroutine that answers or writes; what
+surrounds them (the tracing of `majordomo.telemetry`) has nothing else to handle.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from contextvars import ContextVar
+from typing import Any
+
+from grpc.aio import AbortError, InternalError, ServicerContext
+
+from majordomo.rpc.status import ReaderStalled, is_bug, refusal
+from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
+
+READER_PATIENCE = 60.0
+"""Seconds that a caller may leave a message unread (rule 5.5)."""
+
+generation_id: ContextVar[str] = ContextVar("generation_id", default="")
+"""The id of the call in hand, once it has one."""
+
+_log = logging.getLogger("majordomo")
+
+
+class Driver(WrappingInterceptor):
+    """Runs streaming methods in their own task to their own end.
+
+    grpc.aio iterates an async generator without ever closing it: when the caller
+    goes away its cleanup runs later, in another task. Here the generator is closed
+    by the task that runs it, whatever ends it. Source: grpc/grpc#42295.
+    """
+
+    def wrap(self, behaviour: Any, method: str) -> Behaviour:  # noqa: ARG002
+        if not inspect.isasyncgenfunction(behaviour):
+            unary: Behaviour = behaviour
+            return unary
+
+        async def drive(request: Any, context: ServicerContext[Any, Any]) -> None:
+            messages: AsyncGenerator[Any] = behaviour(request, context)
+            async with aclosing(messages):
+                async for message in messages:
+                    try:
+                        async with asyncio.timeout(READER_PATIENCE):
+                            await context.write(message)
+                    except TimeoutError:
+                        raise ReaderStalled(READER_PATIENCE) from None
+
+        return drive
+
+
+class ErrorBoundary(WrappingInterceptor):
+    """Turns every error into its status: the only place that aborts a call."""
+
+    def wrap(self, behaviour: Any, method: str) -> Behaviour:  # noqa: ARG002
+        async def bounded(request: Any, context: ServicerContext[Any, Any]) -> Any:
+            try:
+                return await behaviour(request, context)
+            except (AbortError, InternalError):
+                raise  # the call has ended, or its caller is gone
+            except Exception as error:
+                await _abort(error, context)
+
+        return bounded
+
+
+async def _abort(error: Exception, context: ServicerContext[Any, Any]) -> None:
+    call = generation_id.get()
+    told = refusal(error, call)
+    if is_bug(told):
+        # The type and the places; an exception's text may quote what must not be told.
+        _log.error("a bug in call %s: %s", call or "without id", _where(error))
+    trailers = (*(context.trailing_metadata() or ()), *told.trailers)
+    await context.abort(told.code, told.message, trailers)
+
+
+def _where(error: BaseException) -> str:
+    """The type of `error` and the places that it passed, innermost last."""
+    places = [type(error).__name__]
+    traceback = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        places.append(f"{code.co_filename}:{traceback.tb_lineno} in {code.co_name}")
+        traceback = traceback.tb_next
+    return " | ".join(places)

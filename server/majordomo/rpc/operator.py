@@ -1,0 +1,92 @@
+"""OperatorService: the health of targets, shown and steered."""
+
+import os
+import secrets
+import socket
+from importlib.metadata import version
+from typing import Any
+
+from grpc.aio import ServicerContext
+
+from majordomo.chain.clock import Clock, seconds
+from majordomo.chain.health import Tracker
+from majordomo.names import MalformedChain
+from majordomo.registry import Registry
+from majordomo.rpc.validation import InvalidRequest, Violation
+from majordomo.v1.operator_service_pb2 import (
+    BenchRequest,
+    BenchResponse,
+    HealthSnapshotRequest,
+    HealthSnapshotResponse,
+    UnbenchRequest,
+    UnbenchResponse,
+)
+from majordomo.v1.operator_service_pb2_grpc import OperatorServiceServicer
+
+_LONGEST_REASON = 256
+
+INSTANCE_ID = (
+    f"majordomo/{version('majordomo')} "
+    f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+)
+"""This process: version, host, process id, and a word that no other process has."""
+
+
+class OperatorService(OperatorServiceServicer):
+    """Shows and steers the health of targets."""
+
+    def __init__(
+        self, tracker: Tracker, registry: Registry, clock: Clock = Clock()
+    ) -> None:
+        self._tracker = tracker
+        self._registry = registry
+        self._clock = clock
+
+    async def HealthSnapshot(  # noqa: N802 - gRPC's name
+        self,
+        request: HealthSnapshotRequest,
+        context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
+    ) -> HealthSnapshotResponse:
+        names = None
+        if request.chain:
+            names = [target.name for target in self._registry.resolve(request.chain)]
+        return HealthSnapshotResponse(
+            instance_id=INSTANCE_ID,
+            snapshot_time=self._clock.timestamp(),
+            targets=self._tracker.snapshot(names),
+        )
+
+    async def Bench(  # noqa: N802 - gRPC's name
+        self,
+        request: BenchRequest,
+        context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
+    ) -> BenchResponse:
+        violations = []
+        length = seconds(request.duration) if request.HasField("duration") else None
+        if length is not None and length <= 0:
+            violations.append(
+                Violation("duration", "must be positive; leave it out for good")
+            )
+        if len(request.reason) > _LONGEST_REASON:
+            violations.append(
+                Violation("reason", f"must have at most {_LONGEST_REASON} characters")
+            )
+        if violations:
+            raise InvalidRequest(violations)
+        self._check_target(request.target)
+        shown = self._tracker.bench(request.target, length, request.reason)
+        return BenchResponse(targets=shown)
+
+    async def Unbench(  # noqa: N802 - gRPC's name
+        self,
+        request: UnbenchRequest,
+        context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
+    ) -> UnbenchResponse:
+        self._check_target(request.target)
+        return UnbenchResponse(targets=self._tracker.unbench(request.target))
+
+    def _check_target(self, target: str) -> None:
+        try:
+            self._registry.check_benchable(target)
+        except MalformedChain as error:
+            raise InvalidRequest([Violation("target", str(error))]) from None

@@ -1,0 +1,169 @@
+"""The server: everything put together, started, and drained."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha._async import ReflectionServicer
+
+from majordomo.chain.engine import Engine
+from majordomo.chain.health import Tracker
+from majordomo.config import Config
+from majordomo.registry import Registry, build
+from majordomo.rpc.generation import GenerationService
+from majordomo.rpc.interceptors import Driver, ErrorBoundary
+from majordomo.rpc.operator import OperatorService
+from majordomo.telemetry.interceptor import Tracing
+from majordomo.telemetry.setup import shutdown, tracer_provider
+from majordomo.v1.generation_service_pb2_grpc import (
+    add_GenerationServiceServicer_to_server,
+)
+from majordomo.v1.operator_service_pb2_grpc import add_OperatorServiceServicer_to_server
+
+SERVICES = ("majordomo.v1.GenerationService", "majordomo.v1.OperatorService")
+_REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
+_MEBIBYTE = 1 << 20
+
+OPTIONS = (
+    ("grpc.max_receive_message_length", 32 * _MEBIBYTE),
+    ("grpc.max_send_message_length", 16 * _MEBIBYTE),
+    # Clients may ping through the long silence of a model that reasons.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # A peer that vanished is noticed, and its call at a provider let go.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # A port that is taken is an error, not a second server on it.
+    ("grpc.so_reuseport", 0),
+)
+
+_log = logging.getLogger("majordomo")
+
+
+class Server:
+    """A server made of a configuration; started and stopped as a context manager.
+
+    Raises OSError where it cannot listen, and Failure where a model that is to be
+    loaded at the start cannot be.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.address = ""
+        """Where it listens, once it does: host:port, or unix:/path."""
+
+    async def __aenter__(self) -> "Server":
+        config = self._config
+        self._registry: Registry = build(config)
+        self._tracers = tracer_provider()
+        self._stopped = False
+        try:
+            await self._start()
+        except BaseException:
+            await self._release()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop(grace=0)
+
+    async def drain(self) -> None:
+        """Turn new calls away and let those that run come to their end."""
+        server = self._config.server
+        await self._health.enter_graceful_shutdown()
+        # Whoever watches our health takes a moment to send callers elsewhere.
+        await asyncio.sleep(server.drain_delay)
+        self._generation.draining = True
+        await self.stop(grace=server.drain_grace)
+
+    async def stop(self, grace: float) -> None:
+        """End, after at most `grace` seconds for the calls that run."""
+        await self._server.stop(grace)
+        await self._release()
+
+    async def _start(self) -> None:
+        config = self._config
+        tracker = Tracker(config.health_settings(), configured=self._registry.names)
+        engine = Engine(tracker)
+        self._generation = GenerationService(engine, self._registry, config.policy())
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            interceptors=[Tracing(self._tracers), ErrorBoundary(), Driver()],
+            options=OPTIONS,
+        )
+        add_GenerationServiceServicer_to_server(self._generation, self._server)
+        operator = OperatorService(tracker, self._registry)
+        add_OperatorServiceServicer_to_server(operator, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._reflect()
+        self.address = self._listen(config.server.listen)
+        await self._server.start()
+        for service in ("", *SERVICES):
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+
+    def _reflect(self) -> None:
+        """Serve reflection as v1alpha, which the library has, and as v1.
+
+        The messages of both are the same; newer clients ask for v1 first.
+        """
+        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection((*names, _REFLECTION_V1), self._server)
+        servicer = ReflectionServicer((*names, _REFLECTION_V1))
+        method = grpc.stream_stream_rpc_method_handler(
+            servicer.ServerReflectionInfo,
+            reflection_pb2.ServerReflectionRequest.FromString,
+            reflection_pb2.ServerReflectionResponse.SerializeToString,
+        )
+        handlers: dict[str, Any] = {"ServerReflectionInfo": method}
+        generic = grpc.method_handlers_generic_handler(_REFLECTION_V1, handlers)
+        self._server.add_generic_rpc_handlers((generic,))
+
+    def _listen(self, address: str) -> str:
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError:
+            raise OSError(f"cannot listen on {address}; is it taken?") from None
+        if address.startswith("unix:"):
+            return address
+        return f"{address.rpartition(':')[0]}:{port}"
+
+    async def _release(self) -> None:
+        if self._stopped:
+            return
+        self._stopped = True
+        await self._registry.aclose()
+        await asyncio.to_thread(shutdown, self._tracers)
+
+
+async def serve(config: Config, listening: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once.
+
+    `listening` is called with the address once calls are taken.
+    """
+    signals: asyncio.Queue[int] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    async with Server(config) as server:
+        listening(server.address)
+        received = await signals.get()
+        _log.info("%s: draining", signal.Signals(received).name)
+        drain = asyncio.create_task(server.drain())
+        impatience = asyncio.create_task(signals.get())
+        await asyncio.wait({drain, impatience}, return_when=asyncio.FIRST_COMPLETED)
+        impatience.cancel()
+        if not drain.done():
+            _log.warning("a second signal: ending at once")
+            drain.cancel()
+        await asyncio.gather(drain, impatience, return_exceptions=True)

@@ -1,0 +1,250 @@
+"""What a caller is told when a call fails: the one place that knows gRPC's codes.
+
+Every error of ours becomes a google.rpc.Status with an ErrorInfo, packed into the
+trailers beside the code and the message (docs/semantics.md, section 7).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import (
+    BadRequest,
+    ErrorInfo,
+    ResourceInfo,
+    RetryInfo,
+)
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+
+from majordomo.chain.call import CallFailed
+from majordomo.chain.clock import duration
+from majordomo.chain.health import BenchedByProvider
+from majordomo.names import ChainError, UnknownName, UnknownProvider
+from majordomo.rpc.validation import InvalidRequest, Violation
+from majordomo.v1.attempt_pb2 import (
+    Attempt,
+    FailureReason,
+)
+from majordomo.v1.errors_pb2 import (
+    ERROR_REASON_ALL_BENCHED,
+    ERROR_REASON_BENCHED_BY_PROVIDER,
+    ERROR_REASON_CHAIN_EXHAUSTED,
+    ERROR_REASON_CHAIN_RATE_LIMITED,
+    ERROR_REASON_CONTENT_REFUSED,
+    ERROR_REASON_DEADLINE_EXCEEDED,
+    ERROR_REASON_INTERNAL,
+    ERROR_REASON_INVALID_REQUEST,
+    ERROR_REASON_MODEL_NOT_FOUND,
+    ERROR_REASON_PERMISSION_DENIED,
+    ERROR_REASON_PROVIDER_CREDENTIALS,
+    ERROR_REASON_REQUEST_REFUSED,
+    ERROR_REASON_REQUEST_UNSUPPORTED,
+    ERROR_REASON_SERVER_DRAINING,
+    ERROR_REASON_SERVER_OVERLOADED,
+    ERROR_REASON_STREAM_INTERRUPTED,
+    ERROR_REASON_UNAUTHENTICATED,
+    ERROR_REASON_UNKNOWN_PROVIDER,
+    ERROR_REASON_UNKNOWN_TIER,
+    CallFailure,
+    ErrorReason,
+)
+
+CODES: dict[ErrorReason, StatusCode] = {
+    ERROR_REASON_INVALID_REQUEST: StatusCode.INVALID_ARGUMENT,
+    ERROR_REASON_UNKNOWN_TIER: StatusCode.NOT_FOUND,
+    ERROR_REASON_UNKNOWN_PROVIDER: StatusCode.NOT_FOUND,
+    ERROR_REASON_CHAIN_EXHAUSTED: StatusCode.UNAVAILABLE,
+    ERROR_REASON_ALL_BENCHED: StatusCode.UNAVAILABLE,
+    ERROR_REASON_CHAIN_RATE_LIMITED: StatusCode.RESOURCE_EXHAUSTED,
+    ERROR_REASON_MODEL_NOT_FOUND: StatusCode.NOT_FOUND,
+    ERROR_REASON_REQUEST_REFUSED: StatusCode.INVALID_ARGUMENT,
+    ERROR_REASON_REQUEST_UNSUPPORTED: StatusCode.INVALID_ARGUMENT,
+    ERROR_REASON_CONTENT_REFUSED: StatusCode.INVALID_ARGUMENT,
+    ERROR_REASON_PROVIDER_CREDENTIALS: StatusCode.FAILED_PRECONDITION,
+    ERROR_REASON_STREAM_INTERRUPTED: StatusCode.ABORTED,
+    ERROR_REASON_DEADLINE_EXCEEDED: StatusCode.DEADLINE_EXCEEDED,
+    ERROR_REASON_SERVER_OVERLOADED: StatusCode.UNAVAILABLE,
+    ERROR_REASON_SERVER_DRAINING: StatusCode.UNAVAILABLE,
+    ERROR_REASON_UNAUTHENTICATED: StatusCode.UNAUTHENTICATED,
+    ERROR_REASON_PERMISSION_DENIED: StatusCode.PERMISSION_DENIED,
+    ERROR_REASON_BENCHED_BY_PROVIDER: StatusCode.FAILED_PRECONDITION,
+    ERROR_REASON_INTERNAL: StatusCode.INTERNAL,
+}
+
+_NO_RETRY = {
+    ERROR_REASON_ALL_BENCHED,
+    ERROR_REASON_CHAIN_EXHAUSTED,
+    ERROR_REASON_CHAIN_RATE_LIMITED,
+}
+"""A client's own retry policy would run, and pay for, the whole chain again."""
+
+_SUMMARIES: dict[ErrorReason, str] = {
+    ERROR_REASON_CHAIN_EXHAUSTED: "no target answered",
+    ERROR_REASON_ALL_BENCHED: "every target is benched",
+    ERROR_REASON_CHAIN_RATE_LIMITED: "every target is at its rate limit or quota",
+    ERROR_REASON_MODEL_NOT_FOUND: "no target has its model",
+    ERROR_REASON_REQUEST_REFUSED: "a provider refused the request",
+    ERROR_REASON_REQUEST_UNSUPPORTED: "the request fits none of the targets",
+    ERROR_REASON_CONTENT_REFUSED: "a provider refused the content",
+    ERROR_REASON_PROVIDER_CREDENTIALS: "a provider refused this server's credentials",
+    ERROR_REASON_STREAM_INTERRUPTED: "the answer broke off",
+    ERROR_REASON_DEADLINE_EXCEEDED: "out of time",
+}
+
+_DOMAIN = "majordomo"
+_MOST_DETAIL_BYTES = 4096
+_MOST_MESSAGE_BYTES = 511
+_MOST_VIOLATIONS = 16
+
+
+class Draining(Exception):
+    """The server is going away; another replica may help."""
+
+
+class ReaderStalled(Exception):
+    """The caller left a message unread for `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"nothing was read for {seconds:.0f} s")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """How a call ends: what `ServicerContext.abort` is given."""
+
+    code: StatusCode
+    message: str
+    trailers: tuple[tuple[str, str | bytes], ...] = ()
+
+
+@dataclass(slots=True)
+class _Error:
+    """An error before it is packed."""
+
+    reason: ErrorReason
+    message: str
+    metadata: dict[str, str] = field(default_factory=dict)
+    details: list[Message] = field(default_factory=list)
+
+
+def refusal(error: Exception, generation_id: str) -> Refusal:
+    """The status for `error`. Total: what is not ours is INTERNAL, without its text."""
+    match error:
+        case CallFailed():
+            return _pack(_call_failed(error))
+        case InvalidRequest():
+            found = _invalid(error.violations)
+        case UnknownName():
+            found = _unknown(error)
+        case ChainError():
+            found = _invalid([Violation("chain", str(error))])
+        case BenchedByProvider():
+            message = f"the bench was set for {error.target}; unbench that"
+            metadata = {"target": error.target}
+            found = _Error(ERROR_REASON_BENCHED_BY_PROVIDER, message, metadata)
+        case ReaderStalled():
+            found = _Error(ERROR_REASON_DEADLINE_EXCEEDED, str(error))
+        case Draining():
+            found = _Error(ERROR_REASON_SERVER_DRAINING, "this server is going away")
+            found.details.append(RetryInfo(retry_delay=duration(1)))
+        case _:
+            message = f"a bug; the server's log has more under {generation_id}"
+            found = _Error(ERROR_REASON_INTERNAL, message)
+    if generation_id:
+        found.metadata["generation_id"] = generation_id
+    return _pack(found)
+
+
+def is_bug(told: Refusal) -> bool:
+    """Whether it hides an error that nobody foresaw."""
+    return told.code == CODES[ERROR_REASON_INTERNAL]
+
+
+def _call_failed(error: CallFailed) -> _Error:
+    call = error.call
+    found = _Error(error.reason, _summary(error.reason, call.attempts))
+    found.metadata["generation_id"] = call.generation_id
+    if error.reason in _NO_RETRY and error.retry_delay is not None:
+        found.details.append(RetryInfo(retry_delay=duration(error.retry_delay)))
+    found.details.append(call_failure(call.generation_id, call.attempts))
+    return found
+
+
+def _invalid(violations: Sequence[Violation]) -> _Error:
+    shown = violations[:_MOST_VIOLATIONS]
+    more = len(violations) - len(shown)
+    first = shown[0]
+    message = f"{first.field}: {first.description}"
+    if len(violations) > 1:
+        message += f" (and {len(violations) - 1} more)"
+    found = _Error(ERROR_REASON_INVALID_REQUEST, message)
+    if more:
+        found.metadata["omitted_violations"] = str(more)
+    found.details.append(
+        BadRequest(
+            field_violations=[
+                BadRequest.FieldViolation(field=v.field, description=v.description)
+                for v in shown
+            ]
+        )
+    )
+    return found
+
+
+def _unknown(error: UnknownName) -> _Error:
+    provider = isinstance(error, UnknownProvider)
+    reason = ERROR_REASON_UNKNOWN_PROVIDER if provider else ERROR_REASON_UNKNOWN_TIER
+    found = _Error(reason, str(error), {"name": error.name})
+    resource = ResourceInfo(
+        resource_type=f"majordomo.{error.kind}", resource_name=error.name
+    )
+    found.details.append(resource)
+    return found
+
+
+def _summary(reason: ErrorReason, attempts: Sequence[Attempt]) -> str:
+    """One line for people: what happened, and each target's reason in order."""
+    told = [
+        f"{a.target}: {FailureReason.Name(a.failure_reason)[len('FAILURE_REASON_') :]}"
+        for a in attempts
+        if a.failure_reason
+    ]
+    return f"{_SUMMARIES[reason]} ({'; '.join(dict.fromkeys(told))})"
+
+
+def call_failure(generation_id: str, attempts: Sequence[Attempt]) -> CallFailure:
+    """The attempts within 4 KiB: first their messages go, then those in the middle."""
+    failure = CallFailure(generation_id=generation_id, attempts=attempts)
+    room = _MOST_DETAIL_BYTES - 1024  # for the other details
+    if failure.ByteSize() > room:
+        for attempt in failure.attempts:
+            attempt.ClearField("message")
+    while failure.ByteSize() > room and len(failure.attempts) > 2:
+        del failure.attempts[len(failure.attempts) // 2]
+        failure.omitted_attempts += 1
+    return failure
+
+
+def _pack(error: _Error) -> Refusal:
+    name = ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_")
+    code = CODES[error.reason]
+    message = _bounded(error.message)
+    info = ErrorInfo(reason=name, domain=_DOMAIN, metadata=error.metadata)
+    number: int = code.value[0]
+    status = Status(code=number, message=message)
+    for detail in (info, *error.details):
+        status.details.add().Pack(detail)
+    trailers: list[tuple[str, str | bytes]] = [
+        ("grpc-status-details-bin", status.SerializeToString())
+    ]
+    if error.reason in _NO_RETRY:
+        trailers.append(("grpc-retry-pushback-ms", "-1"))
+    return Refusal(code, message, tuple(trailers))
+
+
+def _bounded(message: str) -> str:
+    encoded = " ".join(message.split()).encode()
+    if len(encoded) <= _MOST_MESSAGE_BYTES:
+        return encoded.decode()
+    return encoded[: _MOST_MESSAGE_BYTES - 3].decode(errors="ignore") + "…"

@@ -1,0 +1,128 @@
+"""A call's trace as people read it: one tree, printed when the call has ended.
+
+trace 6f1c0a... majordomo.v1.GenerationService/Stream     0.842 s
+└─ chain                                                  0.841 s  recovered
+   ├─ chat giant-1          0.001 s  failed: overloaded, HTTP 503
+   ├─ chat giant-1          0.001 s  failed: overloaded, HTTP 503
+   │  · majordomo.target.benched  cooldown_s=5.0
+   ├─ · majordomo.failover  acme/giant-1 -> local/smollm2
+   └─ chat smollm2          0.640 s  succeeded
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TextIO
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import SpanKind, format_trace_id
+
+from majordomo.telemetry import semconv
+
+_COLUMN = 64
+_MOST_OPEN = 1000
+"""Traces whose root has not ended; beyond, the oldest are dropped."""
+
+_WORDS = (
+    semconv.OUTCOME,
+    semconv.ATTEMPT_OUTCOME,
+    semconv.ERROR_TYPE,
+    semconv.HTTP_STATUS_CODE,
+    semconv.GEN_AI_USAGE_INPUT,
+    semconv.GEN_AI_USAGE_OUTPUT,
+)
+"""The attributes that a line shows, in this order."""
+
+
+class ConsoleTree(SpanProcessor):
+    """Gathers the spans of a trace and writes them at once, when its root ends."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+        self._lock = threading.Lock()
+        self._open: dict[int, list[ReadableSpan]] = {}
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Nothing is known yet."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        context = span.get_span_context()
+        if context is None:
+            return
+        with self._lock:
+            spans = self._open.setdefault(context.trace_id, [])
+            spans.append(span)
+            if span.kind == SpanKind.SERVER:
+                del self._open[context.trace_id]
+                self._output.write("\n".join(lines(spans)) + "\n\n")
+                self._output.flush()
+            while len(self._open) > _MOST_OPEN:
+                del self._open[next(iter(self._open))]
+
+    def shutdown(self) -> None:
+        """Nothing is kept."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002
+        return True
+
+
+def lines(spans: list[ReadableSpan]) -> Iterator[str]:
+    """The tree of one trace; the root is the last span that ended."""
+    children = defaultdict(list)
+    for span in spans[:-1]:
+        if span.parent is not None:
+            children[span.parent.span_id].append(span)
+    root = spans[-1]
+    context = root.get_span_context()
+    trace_id = format_trace_id(context.trace_id) if context is not None else "?"
+    yield _line(f"trace {trace_id[:8]} {root.name}", root)
+    yield from _below(root, children, "")
+
+
+def _below(
+    span: ReadableSpan, children: dict[int, list[ReadableSpan]], indent: str
+) -> Iterator[str]:
+    """The events and the spans within `span`, in the order of their times."""
+    context = span.get_span_context()
+    inside: list[tuple[int, ReadableSpan | Event]] = [
+        (event.timestamp, event) for event in span.events
+    ]
+    if context is not None:
+        inside += [(s.start_time or 0, s) for s in children[context.span_id]]
+    inside.sort(key=lambda item: item[0])
+    for place, (_, item) in enumerate(inside, start=1):
+        last = place == len(inside)
+        branch = indent + ("└─ " if last else "├─ ")
+        if isinstance(item, Event):
+            yield branch + _event(item)
+        else:
+            yield _line(branch + item.name, item)
+            yield from _below(item, children, indent + ("   " if last else "│  "))
+
+
+def _line(text: str, span: ReadableSpan) -> str:
+    length = ((span.end_time or 0) - (span.start_time or 0)) / 1e9
+    attributes = span.attributes or {}
+    words = [_word(key, attributes[key]) for key in _WORDS if key in attributes]
+    return f"{text:<{_COLUMN}} {length:8.3f} s  {', '.join(words)}".rstrip()
+
+
+def _word(key: str, value: object) -> str:
+    match key:
+        case semconv.HTTP_STATUS_CODE:
+            return f"HTTP {value}"
+        case semconv.GEN_AI_USAGE_INPUT:
+            return f"{value} tokens in"
+        case semconv.GEN_AI_USAGE_OUTPUT:
+            return f"{value} out"
+        case _:
+            return str(value)
+
+
+def _event(event: Event) -> str:
+    words = [
+        f"{key}={round(value, 3) if isinstance(value, float) else value}"
+        for key, value in (event.attributes or {}).items()
+    ]
+    return f"* {event.name} {' '.join(words)}"

@@ -1,0 +1,118 @@
+"""Where spans go: the standard OTEL_* variables decide.
+
+| variable | what it does here |
+| --- | --- |
+| `OTEL_TRACES_EXPORTER` | `otlp`, `console` (a tree a call, on stdout), `none` |
+| `OTEL_EXPORTER_OTLP_ENDPOINT`, `..._TRACES_ENDPOINT` | set: `otlp` is the default |
+| `OTEL_EXPORTER_OTLP_PROTOCOL`, `..._HEADERS`, ... | as the exporter documents them |
+| `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | who we are; `majordomo` by default |
+| `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which calls are recorded |
+| `OTEL_SDK_DISABLED` | `true`: nothing is recorded |
+
+Without an exporter nothing is recorded, and a call costs next to nothing more.
+"""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import version
+
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import NoOpTracerProvider, TracerProvider
+
+from majordomo.telemetry.console import ConsoleTree
+
+SHUTDOWN_PATIENCE = 2.0
+"""Seconds that the last spans may take to be sent."""
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+
+# Large batches hold the interpreter: 512 spans at once cost calls 15 to 70 ms.
+_BATCH = 64
+_BATCH_DELAY_MILLISECONDS = 200
+
+_log = logging.getLogger("majordomo")
+
+
+class TelemetryError(Exception):
+    """The variables ask for what is not here; the message names the mend."""
+
+
+def tracer_provider(environ: Mapping[str, str] = os.environ) -> TracerProvider:
+    """What the variables ask for. Raises TelemetryError."""
+    processor = None
+    if environ.get("OTEL_SDK_DISABLED", "").lower() != "true":
+        processor = _processor(environ)
+    if processor is None:
+        return NoOpTracerProvider()
+    default = {"service.version": version("majordomo")}
+    if not environ.get("OTEL_SERVICE_NAME"):
+        default[SERVICE_NAME] = "majordomo"
+    resource = Resource(default).merge(Resource.create())
+    if resource.attributes.get(SERVICE_NAME) == "unknown_service":
+        resource = resource.merge(Resource(default))
+    provider = SdkTracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    return provider
+
+
+def shutdown(provider: TracerProvider, patience: float = SHUTDOWN_PATIENCE) -> None:
+    """Send what is left and stop, within `patience` seconds.
+
+    A collector that is dead or silent must not hold up the end of the process.
+    """
+    if not isinstance(provider, SdkTracerProvider):
+        return
+    thread = threading.Thread(target=provider.shutdown, daemon=True)
+    thread.start()
+    thread.join(patience)
+    if thread.is_alive():
+        _log.warning("the trace collector does not answer; the last spans are lost")
+
+
+def _processor(environ: Mapping[str, str]) -> SpanProcessor | None:
+    endpoint = any(environ.get(name) for name in _ENDPOINTS)
+    kind = environ.get("OTEL_TRACES_EXPORTER", "") or ("otlp" if endpoint else "none")
+    match kind:
+        case "none":
+            return None
+        case "console":
+            return ConsoleTree(sys.stdout)
+        case "otlp":
+            return BatchSpanProcessor(
+                _otlp(environ),
+                max_export_batch_size=_BATCH,
+                schedule_delay_millis=_BATCH_DELAY_MILLISECONDS,
+            )
+        case _:
+            raise TelemetryError(
+                f"OTEL_TRACES_EXPORTER is {kind!r}; use otlp, console or none"
+            )
+
+
+def _otlp(environ: Mapping[str, str]) -> SpanExporter:
+    named = (environ[name] for name in _PROTOCOLS if environ.get(name))
+    protocol = next(named, "grpc")
+    if protocol not in ("grpc", "http/protobuf"):
+        raise TelemetryError(
+            f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}; use grpc or http/protobuf"
+        )
+    kind = "grpc" if protocol == "grpc" else "http"
+    package = f"opentelemetry-exporter-otlp-proto-{kind}"
+    try:
+        module = import_module(
+            f"opentelemetry.exporter.otlp.proto.{kind}.trace_exporter"
+        )
+    except ImportError:
+        raise TelemetryError(
+            f"spans by OTLP over {protocol} need the package {package}"
+        ) from None
+    exporter: SpanExporter = module.OTLPSpanExporter()
+    return exporter
