@@ -74,7 +74,7 @@ async def drain(stream: AsyncGenerator[Piece]) -> None:
 async def local(smollm2: Path) -> AsyncIterator[Local]:
     """The embedded model; no process and no folder is left of it."""
     assert model_file.cached() == smollm2
-    provider = Local(context=2048)
+    provider = Local()
     yield provider
     await provider.aclose()
     assert not provider.socket.parent.exists()
