@@ -10,7 +10,8 @@ PLANNED = "*(planned)*"
 
 def _rules() -> tuple[set[str], set[str]]:
     """The numbers of the rules that hold today, and of those that are planned."""
-    today, planned = set(), set()
+    today: set[str] = set()
+    planned: set[str] = set()
     section = ""
     for line in (ROOT / "docs" / "semantics.md").read_text().splitlines():
         if heading := re.match(r"## (\d+)\.", line):

@@ -20,7 +20,7 @@ from majordomo.names import (
     split_target,
 )
 from majordomo.providers.http import HttpProvider
-from majordomo.providers.local import CONTEXT, Local
+from majordomo.providers.local import Local
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.scripted import Scripted
 
@@ -167,7 +167,7 @@ def _provider(name: str, settings: ProviderConfig) -> Provider:
             local = Local(
                 settings.model_path,
                 threads=settings.threads,
-                context=settings.context or CONTEXT,
+                context=settings.context,
             )
             if settings.start == "at_start":
                 local.start()

@@ -1,0 +1,298 @@
+"""The server around the services: reflection, health, draining, errors, options."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
+
+import majordomo.rpc.generation
+from majordomo.chain.engine import Engine
+from majordomo.config import parse
+from majordomo.rpc.server import SERVICES, Server
+from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
+from tests.servers import (
+    SCRIPTED,
+    failed,
+    generate,
+    rest_of,
+    running,
+    stream,
+    text_of,
+)
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+async def test_reflection_is_served_in_both_versions(version: str) -> None:
+    """Each lists the services of the contract."""
+    async with running() as it:
+        ask = it.channel.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            reflection_pb2.ServerReflectionRequest.SerializeToString,
+            reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        call: Any = ask(
+            iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+        )
+        answers = [answer async for answer in call]
+
+    services = {s.name for s in answers[0].list_services_response.service}
+    assert {
+        *SERVICES,
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+    } <= services
+
+
+async def test_health_is_served_for_each_service() -> None:
+    """SERVING means that this process can take calls."""
+    async with running() as it:
+        stub: Any = health_pb2_grpc.HealthStub(it.channel)
+        states = [
+            (await stub.Check(health_pb2.HealthCheckRequest(service=service))).status
+            for service in ("", *SERVICES)
+        ]
+
+    assert [health_pb2.HealthCheckResponse.SERVING] * 3 == states
+
+
+async def test_a_taken_port_is_an_error() -> None:
+    """Not a second server behind the same address."""
+    async with running() as it:
+        config = f'[server]\nlisten = "{it.server.address}"\n{SCRIPTED}'
+        with pytest.raises(OSError, match="is it taken"):
+            async with Server(parse(config)):
+                pass
+
+
+async def test_listens_on_a_unix_socket(tmp_path: Path) -> None:
+    """Where the configuration says unix:/path."""
+    config = f'[server]\nlisten = "unix:{tmp_path}/m.sock"\n{SCRIPTED}'
+    async with running(config) as it:
+        response = await it.generation.Generate(generate("acme/echo"))
+
+    assert "hello" == response.message.parts[0].text
+
+
+async def test_a_bug_is_internal_and_logged_without_its_text(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller sees a fixed text and an id; the log has the type and the place."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("sk-secret")
+
+    monkeypatch.setattr(majordomo.rpc.generation, "_policy", broken)
+    async with running() as it:
+        told = await failed(it.generation.Generate(generate("acme/echo")))
+
+    assert (grpc.StatusCode.INTERNAL, "INTERNAL") == (told.code, told.reason)
+    assert str(told.trailers["majordomo-generation-id"]) in told.message
+    assert "RuntimeError" in caplog.text
+    assert "test_server.py" in caplog.text
+    assert "sk-secret" not in caplog.text + repr(told)
+
+
+async def test_refused_credentials_are_logged_loudly(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever runs the server has to mend its key."""
+    async with running() as it:
+        await failed(it.generation.Generate(generate("acme/status:401")))
+
+    assert "acme/status:401 refuses this server's credentials" in caplog.text
+
+
+async def test_drain_lets_running_calls_end() -> None:
+    """Streams come to their end, new calls are turned away, health says no."""
+    async with running() as it:
+        call = it.generation.Stream(stream("acme/pace:20ms", "one two three four"))
+        first: Any = await call.read()
+        drain = asyncio.create_task(it.server.drain())
+        rest = await rest_of(call)
+        await drain
+        told = await failed(it.generation.Generate(generate("acme/echo")))
+
+    assert "one two three four" == text_of([first, *rest])
+    assert "completion" == rest[-1].WhichOneof("event")
+    assert grpc.StatusCode.UNAVAILABLE == told.code
+
+
+@pytest.mark.rule("7")
+async def test_a_draining_server_turns_calls_away() -> None:
+    """UNAVAILABLE with a delay and without pushback: another replica may help."""
+    async with running() as it:
+        it.server._generation.draining = True
+        told = await failed(it.generation.Generate(generate("acme/echo")))
+
+    assert (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING") == (told.code, told.reason)
+    assert "grpc-retry-pushback-ms" not in told.trailers
+
+
+@pytest.mark.rule("5.6")
+async def test_a_reader_that_goes_away_ends_the_walk_in_its_own_task(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The walk's cleanup runs in the task that ran the walk."""
+    tasks = []
+    ended = asyncio.Event()
+    walk = Engine.walk
+
+    async def watched(engine: Engine, call: Any) -> AsyncIterator[Any]:
+        begun = asyncio.current_task()
+        try:
+            async for event in walk(engine, call):
+                yield event
+        finally:
+            tasks.append((begun, asyncio.current_task()))
+            ended.set()
+
+    monkeypatch.setattr(Engine, "walk", watched)
+    async with running() as it:
+        # Far more than fits into the windows between server and client.
+        call = it.generation.Stream(stream("acme/echo", "word " * 400_000))
+        await call.read()
+        call.cancel()
+        async with asyncio.timeout(20):
+            await ended.wait()
+
+    begun, cleaned = tasks[0]
+    assert begun is not None
+    assert begun is cleaned
+
+
+@asynccontextmanager
+async def _process(
+    config: Path,
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """`majordomo serve` as a process, and its address."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "majordomo.cli", "serve", "--config", config),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        line = await process.stdout.readline()
+        yield process, line.decode().split()[-1]
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "majordomo.toml"
+    path.write_text(
+        """
+        [server]
+        listen = "127.0.0.1:0"
+        default_chain = "demo"
+        [providers.acme]
+        kind = "scripted"
+        [providers.local]
+        kind = "scripted"
+        [providers.local.models.smollm2]
+        script = ["text:Bananas, apples and figs."]
+        [tiers]
+        demo = "acme/status:503,local/smollm2"
+        """
+    )
+    return path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_signals_drain(config: Path, number: signal.Signals) -> None:
+    """A stream that runs is finished; the process ends with 0."""
+    async with (
+        _process(config) as (process, address),
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        stub: Any = GenerationServiceStub(channel)
+        call = stub.Stream(stream("acme/pace:50ms", "one two three four five"))
+        first: Any = await call.read()
+        process.send_signal(number)
+        rest = await rest_of(call)
+        code = await process.wait()
+
+    assert "one two three four five" == text_of([first, *rest])
+    assert 0 == code
+
+
+async def test_a_second_signal_ends_at_once(config: Path) -> None:
+    """Running calls are cut."""
+    async with (
+        _process(config) as (process, address),
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        stub: Any = GenerationServiceStub(channel)
+        call = stub.Stream(stream("acme/stall:1", "one two"))
+        await call.read()
+        process.terminate()
+        assert process.stderr is not None
+        while b"draining" not in await process.stderr.readline():
+            pass
+        process.terminate()
+        told = await failed(call)
+        code = await process.wait()
+
+    assert grpc.StatusCode.UNAVAILABLE == told.code
+    assert 0 == code
+
+
+def _readme_lines(starting: str) -> list[str]:
+    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    return [line.strip() for line in text.splitlines() if line.startswith(starting)]
+
+
+async def test_buf_curl_calls_all_five_by_reflection_alone(config: Path) -> None:
+    """The README's lines list the services and call every RPC."""
+    buf = shutil.which(
+        "buf", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    )
+    if buf is None:
+        pytest.skip("buf is not installed: pip install buf-bin")
+    lines = _readme_lines("buf curl")
+    outputs = {}
+    async with _process(config) as (_, address):
+        for line in lines:
+            words = line.replace("127.0.0.1:50051", address).split()[1:]
+            done = await asyncio.to_thread(
+                subprocess.run,
+                [buf, *words],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert 0 == done.returncode, (line, done.stderr)
+            outputs[line.rpartition("/")[2]] = done.stdout
+
+    assert 6 == len(lines)
+    listed = next(
+        out
+        for line, out in zip(lines, outputs.values(), strict=True)
+        if "--list-methods" in line
+    )
+    for method in ("Generate", "Stream", "HealthSnapshot", "Bench", "Unbench"):
+        assert f"/{method}\n" in listed
+    answer = json.loads(outputs["Generate"])
+    assert "local/smollm2" == answer["completion"]["target"]
+    assert "completion" in outputs["Stream"]
+    assert "STATE_BENCHED" in outputs["Bench"]
+    assert "STATE_ACTIVE" in outputs["Unbench"]

@@ -1,0 +1,133 @@
+"""Errors as statuses: every one mapped, and all of them small."""
+
+import pytest
+from google.rpc.status_pb2 import Status
+
+import majordomo.chain.call
+import majordomo.chain.failure
+import majordomo.chain.health
+import majordomo.names
+import majordomo.rpc.status
+import majordomo.rpc.validation
+from majordomo.chain.call import Call, CallFailed
+from majordomo.chain.health import BenchedByProvider
+from majordomo.names import MalformedChain, UnknownProvider, UnknownTier
+from majordomo.rpc.status import (
+    CODES,
+    Draining,
+    ReaderStalled,
+    call_failure,
+    is_bug,
+    refusal,
+)
+from majordomo.rpc.validation import InvalidRequest, Violation
+from majordomo.v1.attempt_pb2 import (
+    ATTEMPT_OUTCOME_FAILED,
+    FAILURE_REASON_OVERLOADED,
+    Attempt,
+)
+from majordomo.v1.errors_pb2 import ERROR_REASON_UNSPECIFIED, CallFailure, ErrorReason
+from majordomo.v1.generation_service_pb2 import Prompt
+
+
+def _failed(reason: ErrorReason, attempts: list[Attempt]) -> CallFailed:
+    call = Call("g", Prompt(), "c", (), stream=False, attempts=attempts)
+    return CallFailed(call, reason, 1.0)
+
+
+@pytest.mark.rule("7")
+def test_every_reason_has_a_code() -> None:
+    """A new value of ErrorReason without one fails here."""
+    assert set(ErrorReason.values()) - {ERROR_REASON_UNSPECIFIED} == set(CODES)
+
+
+def test_every_error_of_ours_is_told() -> None:
+    """None of the exceptions that a servicer may raise ends as a bug."""
+    samples = [
+        _failed(next(iter(majordomo.rpc.status._SUMMARIES)), []),
+        InvalidRequest([Violation("prompt", "is required")]),
+        UnknownTier("fast"),
+        UnknownProvider("openai"),
+        MalformedChain("empty"),
+        BenchedByProvider("acme/*"),
+        ReaderStalled(60),
+        Draining(),
+    ]
+    modules = (
+        majordomo.chain.call,
+        majordomo.chain.health,
+        majordomo.names,
+        majordomo.rpc.status,
+        majordomo.rpc.validation,
+    )
+    ours = {
+        thing
+        for module in modules
+        for thing in vars(module).values()
+        if isinstance(thing, type)
+        and issubclass(thing, Exception)
+        and thing.__module__.startswith("majordomo")
+        and not thing.__subclasses__()
+    }
+
+    assert ours == {type(sample) for sample in samples}
+    assert not [s for s in samples if is_bug(refusal(s, "g"))]
+
+
+@pytest.mark.rule("7")
+def test_a_bug_is_told_without_its_text() -> None:
+    """INTERNAL with a fixed text and the id that finds it in the log."""
+    told = refusal(RuntimeError("sk-secret"), "generation-7")
+
+    assert is_bug(told)
+    assert "sk-secret" not in repr(told)
+    assert "generation-7" in told.message
+
+
+@pytest.mark.rule("7")
+@pytest.mark.parametrize("count", [1, 12, 32, 192])
+def test_details_stay_under_four_kibibytes(count: int) -> None:
+    """Messages go first, then attempts from the middle; both ends always stay."""
+    attempts = [
+        Attempt(
+            number=number,
+            target=f"provider-{number}/{'m' * 60}",
+            outcome=ATTEMPT_OUTCOME_FAILED,
+            failure_reason=FAILURE_REASON_OVERLOADED,
+            message="x" * 200,
+        )
+        for number in range(1, count + 1)
+    ]
+
+    failure = call_failure("g", attempts)
+
+    numbers = [attempt.number for attempt in failure.attempts]
+    assert (1, count) == (numbers[0], numbers[-1])
+    assert count == len(numbers) + failure.omitted_attempts
+    for reason in majordomo.rpc.status._SUMMARIES:
+        told = refusal(_failed(reason, attempts), "g")
+        packed = dict(told.trailers)["grpc-status-details-bin"]
+        assert len(packed) <= 4096
+        assert len(told.message.encode()) < 512
+        assert isinstance(packed, bytes)
+        assert any(
+            detail.Is(CallFailure.DESCRIPTOR)
+            for detail in Status.FromString(packed).details
+        )
+
+
+@pytest.mark.rule("7")
+def test_only_a_walked_chain_tells_clients_not_to_retry() -> None:
+    """Where this server is the problem another replica may help."""
+    told = {
+        ErrorReason.Name(reason): "grpc-retry-pushback-ms"
+        in dict(refusal(_failed(reason, []), "g").trailers)
+        for reason in majordomo.rpc.status._SUMMARIES
+    }
+
+    assert {
+        "ERROR_REASON_CHAIN_EXHAUSTED",
+        "ERROR_REASON_ALL_BENCHED",
+        "ERROR_REASON_CHAIN_RATE_LIMITED",
+    } == {name for name, pushed_back in told.items() if pushed_back}
+    assert "grpc-retry-pushback-ms" not in dict(refusal(Draining(), "g").trailers)
