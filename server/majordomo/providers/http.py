@@ -10,6 +10,7 @@ import asyncio
 import errno
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextvars import ContextVar
+from typing import Any
 
 import aiohttp
 import httpx
@@ -38,8 +39,8 @@ _LAST_BYTES = 0.05
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "cf-ray")
 """Headers that name a request at its provider, the most telling first."""
 
-_reused: ContextVar[list[bool] | None] = ContextVar("reused", default=None)
-"""Where the transport notes that it took a connection that had served before."""
+_connected: ContextVar[list[bool] | None] = ContextVar("connected", default=None)
+"""Where the pool notes that a request gets a new connection."""
 
 
 class HttpProvider:
@@ -90,15 +91,15 @@ class HttpProvider:
         provider's failure: the request goes out once more on a new one (rule 2.7).
         """
         request = self._request(encoded)
-        reused: list[bool] = []
-        token = _reused.set(reused)
+        connected: list[bool] = []
+        token = _connected.set(connected)
         try:
             return await self._transport.handle_async_request(request)
         except (httpx.TransportError, aiohttp.ClientError) as error:
-            if not reused or not _closed_before_answer(error):
+            if connected or not _closed_before_answer(error):
                 raise
         finally:
-            _reused.reset(token)
+            _connected.reset(token)
         return await self._fresh.handle_async_request(request)
 
     def _request(self, encoded: Encoded) -> httpx.Request:
@@ -222,34 +223,34 @@ async def _to_the_end(chunks: AsyncIterator[bytes]) -> None:
         return
 
 
+class _Connector(aiohttp.TCPConnector):
+    """A pool that notes when a request gets a new connection."""
+
+    async def _create_connection(
+        self, req: Any, traces: Any, timeout: aiohttp.ClientTimeout
+    ) -> Any:
+        noted = _connected.get()
+        if noted is not None:
+            noted.append(True)
+        return await super()._create_connection(req, traces, timeout)
+
+
 def _pool() -> aiohttp.ClientSession:
-    """A session that keeps connections, and tells when it takes one again."""
-    return _session(aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context()))
+    """A session that keeps connections."""
+    return _session(_Connector(limit=0, ssl=httpx.create_ssl_context()))
 
 
 def _no_pool() -> aiohttp.ClientSession:
     """A session in which every request has a connection of its own."""
-    connector = aiohttp.TCPConnector(
-        limit=0, ssl=httpx.create_ssl_context(), force_close=True
+    return _session(
+        _Connector(limit=0, ssl=httpx.create_ssl_context(), force_close=True)
     )
-    return _session(connector)
 
 
 def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_reuseconn.append(_note_reuse)
     return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trace_configs=[trace],
-        trust_env=False,
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
     )
-
-
-async def _note_reuse(*_: object) -> None:
-    reused = _reused.get()
-    if reused is not None:
-        reused.append(True)
 
 
 _REASONS: list[tuple[type[BaseException], FailureReason, str]] = [
