@@ -1,30 +1,20 @@
 """HTTP: the one module that talks to providers.
 
 A codec says what to send and what the answer means; this module moves the bytes. Its
-seam is httpx's `AsyncBaseTransport`, called directly; docs/transport.md tells why the
-transport behind it is aiohttp's. It follows no redirect, keeps no cookie, takes no
-proxy from the environment, and never turns certificate checks off.
+seam is httpx's `AsyncBaseTransport`, called directly.
 """
 
 import asyncio
-import errno
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextvars import ContextVar
-from typing import Any
+from contextlib import aclosing
 
-import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Exchange, Piece
 from majordomo.providers.codec import Codec, Encoded
-from majordomo.v1.attempt_pb2 import (
-    FAILURE_REASON_CONNECTION,
-    FAILURE_REASON_MALFORMED_RESPONSE,
-    FAILURE_REASON_TIMEOUT,
-    FailureReason,
-)
+from majordomo.providers.transport import ERRORS, PooledTransport, failure
+from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE
 from majordomo.v1.generation_service_pb2 import Prompt
 
 LONGEST_BODY = 64 << 20
@@ -38,9 +28,6 @@ _LAST_BYTES = 0.05
 
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "cf-ray")
 """Headers that name a request at its provider, the most telling first."""
-
-_connected: ContextVar[list[bool] | None] = ContextVar("connected", default=None)
-"""Where the pool notes that a request gets a new connection."""
 
 
 class HttpProvider:
@@ -62,16 +49,15 @@ class HttpProvider:
     ) -> None:
         self.codec = codec
         self._base_url = base_url.rstrip("/")
-        self._headers = {
-            "content-type": "application/json",
-            "accept-encoding": "identity",  # what is not packed cannot be a bomb
-            **headers,
-        }
+        self._headers = httpx.Headers(
+            {
+                "content-type": "application/json",
+                "accept-encoding": "identity",  # what is not packed cannot be a bomb
+                **headers,
+            }
+        )
         self._timeout = {"connect": connect_timeout, "pool": connect_timeout}
-        self._transport = transport or AiohttpTransport(client=_pool)
-        self._fresh = transport or AiohttpTransport(client=_no_pool)
-        """For what must go over a new connection."""
-
+        self._transport = transport or PooledTransport()
         self._urls: dict[str, httpx.URL] = {}
 
     async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
@@ -82,25 +68,10 @@ class HttpProvider:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._transport.aclose()
-        await self._fresh.aclose()
 
     async def send(self, encoded: Encoded) -> httpx.Response:
-        """Post it; the response's body is still to be read, and to be closed.
-
-        A pooled connection that the provider closed while it lay idle is not the
-        provider's failure: the request goes out once more on a new one (rule 2.7).
-        """
-        request = self._request(encoded)
-        connected: list[bool] = []
-        token = _connected.set(connected)
-        try:
-            return await self._transport.handle_async_request(request)
-        except (httpx.TransportError, aiohttp.ClientError) as error:
-            if connected or not _closed_before_answer(error):
-                raise
-        finally:
-            _connected.reset(token)
-        return await self._fresh.handle_async_request(request)
+        """Post it; the response's body is still to be read, and to be closed."""
+        return await self._transport.handle_async_request(self._request(encoded))
 
     def _request(self, encoded: Encoded) -> httpx.Request:
         url = self._urls.get(encoded.path)
@@ -108,10 +79,14 @@ class HttpProvider:
             url = httpx.URL(self._base_url + encoded.path)
             if len(self._urls) < 1024:
                 self._urls[encoded.path] = url
+        headers = self._headers
+        if encoded.headers:
+            headers = httpx.Headers(headers)
+            headers.update(encoded.headers)
         return httpx.Request(
             "POST",
             url,
-            headers={**self._headers, **dict(encoded.headers)},
+            headers=headers,
             content=encoded.body,
             extensions={"timeout": self._timeout},
         )
@@ -133,58 +108,67 @@ class _HttpExchange(Exchange):
             body = response.stream
             if not isinstance(body, httpx.AsyncByteStream):
                 raise TypeError("an asynchronous transport gave a synchronous body")
+            chunks = aiter(body)
             try:
                 self._note(response)
                 if not response.is_success:
-                    raise await self._refused(response, body)
-                if "content-encoding" in response.headers:
+                    raise await self._refused(response, chunks)
+                if response.headers.get("content-encoding", "identity") != "identity":
                     raise _malformed("packed, though that was not asked for")
-                if self._stream:
-                    async for piece in self._streamed(body):
-                        yield piece
-                else:
-                    whole = await _read(body, LONGEST_BODY)
+                if not self._stream:
+                    whole = await _read(chunks, LONGEST_BODY)
                     yield self._provider.codec.decode(self._prompt, whole)
+                    return
+                async with aclosing(self._streamed(chunks)) as pieces:
+                    async for piece in pieces:
+                        yield piece
             finally:
+                if isinstance(chunks, AsyncGenerator):
+                    # Left to the garbage collector it would be a task of its own.
+                    await chunks.aclose()
                 await body.aclose()
-        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+        except ERRORS as error:
             raise failure(error) from None
 
-    async def _streamed(self, body: httpx.AsyncByteStream) -> AsyncIterator[Piece]:
+    async def _streamed(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[Piece]:
         decoder = self._provider.codec.decoder(self._prompt)
         received = 0
-        chunks = aiter(body)
-        try:
-            async for data in chunks:
-                received += len(data)
-                if received > LONGEST_BODY:
-                    raise _malformed(f"longer than {LONGEST_BODY} bytes")
-                if deltas := decoder.feed(data):
-                    yield deltas
-                if decoder.complete:
-                    break
-            else:
-                if deltas := decoder.close():
-                    yield deltas
+        async for data in chunks:
+            received += len(data)
+            if received > LONGEST_BODY:
+                raise _malformed(f"longer than {LONGEST_BODY} bytes")
+            try:
+                deltas = decoder.feed(data)
+            finally:
+                self.usage = decoder.usage
+            if deltas:
+                yield deltas
+            if decoder.complete:
+                answer = decoder.finish()
+                await _to_the_end(chunks)
+                break
+        else:
+            try:
+                deltas = decoder.close()
+            finally:
+                self.usage = decoder.usage
+            if deltas:
+                yield deltas
             answer = decoder.finish()
-        finally:
-            self.usage = decoder.usage
-        if decoder.complete:
-            await _to_the_end(chunks)
         yield answer
 
     async def _refused(
-        self, response: httpx.Response, body: httpx.AsyncByteStream
+        self, response: httpx.Response, chunks: AsyncIterator[bytes]
     ) -> Failure:
         """The failure in a response that is no success; its body is read first.
 
         A connection whose answer was read to its end can serve again.
         """
         try:
-            words = await _read(body, LONGEST_ERROR_BODY, cut=True)
-        except (httpx.HTTPError, aiohttp.ClientError, OSError):
+            words = await _read(chunks, LONGEST_ERROR_BODY, cut=True)
+        except ERRORS:
             words = b""  # the status says enough
-        headers = {name.lower(): value for name, value in response.headers.items()}
+        headers = dict(response.headers.items())
         return self._provider.codec.failure(response.status_code, headers, words)
 
     def _note(self, response: httpx.Response) -> None:
@@ -195,11 +179,13 @@ class _HttpExchange(Exchange):
                 break
 
 
-async def _read(body: httpx.AsyncByteStream, limit: int, *, cut: bool = False) -> bytes:
+async def _read(
+    chunks: AsyncIterator[bytes], limit: int, *, cut: bool = False
+) -> bytes:
     """The whole body; beyond `limit` bytes it is cut, or else malformed."""
     pieces = []
     size = 0
-    async for data in body:
+    async for data in chunks:
         pieces.append(data)
         size += len(data)
         if size > limit:
@@ -219,108 +205,8 @@ async def _to_the_end(chunks: AsyncIterator[bytes]) -> None:
         async with asyncio.timeout(_LAST_BYTES):
             async for _ in chunks:
                 pass
-    except (TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError):
+    except ERRORS:
         return
-
-
-class _Connector(aiohttp.TCPConnector):
-    """A pool that notes when a request gets a new connection."""
-
-    async def _create_connection(
-        self, req: Any, traces: Any, timeout: aiohttp.ClientTimeout
-    ) -> Any:
-        noted = _connected.get()
-        if noted is not None:
-            noted.append(True)
-        return await super()._create_connection(req, traces, timeout)
-
-
-def _pool() -> aiohttp.ClientSession:
-    """A session that keeps connections."""
-    return _session(_Connector(limit=0, ssl=httpx.create_ssl_context()))
-
-
-def _no_pool() -> aiohttp.ClientSession:
-    """A session in which every request has a connection of its own."""
-    return _session(
-        _Connector(limit=0, ssl=httpx.create_ssl_context(), force_close=True)
-    )
-
-
-def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
-    )
-
-
-_REASONS: list[tuple[type[BaseException], FailureReason, str]] = [
-    (aiohttp.ClientConnectorDNSError, FAILURE_REASON_CONNECTION, "name not resolved"),
-    (aiohttp.ClientSSLError, FAILURE_REASON_CONNECTION, "TLS handshake failed"),
-    (ConnectionRefusedError, FAILURE_REASON_CONNECTION, "connection refused"),
-    (aiohttp.ServerTimeoutError, FAILURE_REASON_TIMEOUT, "connecting took too long"),
-    (httpx.ConnectTimeout, FAILURE_REASON_TIMEOUT, "connecting took too long"),
-    (httpx.PoolTimeout, FAILURE_REASON_TIMEOUT, "connecting took too long"),
-    (aiohttp.ClientConnectorError, FAILURE_REASON_CONNECTION, "no connection"),
-    (httpx.ConnectError, FAILURE_REASON_CONNECTION, "no connection"),
-    (ConnectionResetError, FAILURE_REASON_CONNECTION, "connection reset"),
-    (
-        aiohttp.ServerDisconnectedError,
-        FAILURE_REASON_CONNECTION,
-        "connection closed before an answer",
-    ),
-    (aiohttp.ClientOSError, FAILURE_REASON_CONNECTION, "connection broken"),
-    (
-        aiohttp.ClientPayloadError,
-        FAILURE_REASON_MALFORMED_RESPONSE,
-        "the answer was cut short",
-    ),
-    (aiohttp.ClientResponseError, FAILURE_REASON_MALFORMED_RESPONSE, "not HTTP"),
-    (httpx.ReadError, FAILURE_REASON_CONNECTION, "connection broken"),
-    (
-        httpx.RemoteProtocolError,
-        FAILURE_REASON_MALFORMED_RESPONSE,
-        "the answer was cut short",
-    ),
-]
-"""By type and never by text, the most telling first; texts are ours."""
-
-
-def failure(error: BaseException) -> Failure:
-    """What a transport's exception means. Total; tells nothing that it quotes."""
-    causes = _causes(error)
-    for kind, reason, message in _REASONS:
-        if any(isinstance(cause, kind) for cause in causes):
-            return Failure(reason, message, code=_errno(causes))
-    return Failure(FAILURE_REASON_CONNECTION, "connection failed", code=_errno(causes))
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """`error` and what it came from, the OSError within aiohttp's included."""
-    causes = []
-    current: BaseException | None = error
-    while current is not None and current not in causes:
-        causes.append(current)
-        if isinstance(current, aiohttp.ClientConnectorError):
-            causes.append(current.os_error)
-        current = current.__cause__
-    return causes
-
-
-def _errno(causes: list[BaseException]) -> str:
-    """The name of the system's error, such as ECONNRESET, if there is one."""
-    for cause in causes:
-        if isinstance(cause, OSError) and cause.errno is not None:
-            return errno.errorcode.get(cause.errno, "")
-    return ""
-
-
-def _closed_before_answer(error: BaseException) -> bool:
-    """Whether a connection that stood was closed or broken, and nothing came of it."""
-    return any(
-        isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-        and not isinstance(cause, aiohttp.ClientConnectorError)
-        for cause in _causes(error)
-    )
 
 
 def _malformed(problem: str) -> Failure:
