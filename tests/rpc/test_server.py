@@ -50,11 +50,7 @@ async def test_reflection_is_served_in_both_versions(version: str) -> None:
         answers = [answer async for answer in call]
 
     services = {s.name for s in answers[0].list_services_response.service}
-    assert {
-        *SERVICES,
-        "grpc.health.v1.Health",
-        "grpc.reflection.v1.ServerReflection",
-    } <= services
+    assert {*SERVICES, "grpc.health.v1.Health"} <= services
 
 
 async def test_health_is_served_for_each_service() -> None:

@@ -118,8 +118,8 @@ class Server:
         The messages of both are the same; newer clients ask for v1 first.
         """
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection((*names, _REFLECTION_V1), self._server)
-        servicer = ReflectionServicer((*names, _REFLECTION_V1))
+        reflection.enable_server_reflection(names, self._server)
+        servicer = ReflectionServicer(names)
         method = grpc.stream_stream_rpc_method_handler(
             servicer.ServerReflectionInfo,
             reflection_pb2.ServerReflectionRequest.FromString,
