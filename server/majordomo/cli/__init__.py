@@ -11,18 +11,26 @@ from typing import cast
 import click
 
 _COMMANDS = {
-    "bench": "majordomo.cli.operate:bench",
-    "generate": "majordomo.cli.generate:generate",
-    "health": "majordomo.cli.operate:health",
-    "model": "majordomo.cli.model:model",
-    "serve": "majordomo.cli.serve:serve",
-    "unbench": "majordomo.cli.operate:unbench",
+    "bench": ("majordomo.cli.operate", "Take a target out of every chain."),
+    "generate": ("majordomo.cli.generate", "Answer a prompt, as it is written."),
+    "health": ("majordomo.cli.operate", "Show how targets are doing."),
+    "model": ("majordomo.cli.model", "The embedded model: fetch it."),
+    "serve": ("majordomo.cli.serve", "Serve until SIGTERM or SIGINT."),
+    "unbench": ("majordomo.cli.operate", "Put a target back into rotation."),
 }
 
 
 class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
         return sorted(_COMMANDS)
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
     def get_command(
         self,
@@ -31,8 +39,8 @@ class _LazyGroup(click.Group):
     ) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
-        return cast("click.Command", getattr(import_module(module), name))
+        module, _ = _COMMANDS[cmd_name]
+        return cast("click.Command", getattr(import_module(module), cmd_name))
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

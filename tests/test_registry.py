@@ -1,0 +1,168 @@
+"""From names to targets: the rules of section 1."""
+
+import pytest
+
+from majordomo.config import parse
+from majordomo.names import (
+    ChainError,
+    MalformedChain,
+    UnknownProvider,
+    UnknownTier,
+    expand,
+)
+from majordomo.registry import Registry, build
+
+CONFIG = """
+    [server]
+    default_chain = "fast"
+    [chain]
+    stall_timeout = "11s"
+    attempt_timeout = "100s"
+    [providers.acme]
+    kind = "scripted"
+    max_concurrency = 8
+    attempt_timeout = "50s"
+    [providers.acme.models."deep/er"]
+    attempt_timeout = "10s"
+    first_content_timeout = "5s"
+    reasoning = true
+    max_concurrency = 2
+    [providers.groq]
+    kind = "openai-compatible"
+    base_url = "https://api.groq.com/openai/v1"
+    [providers.closed]
+    kind = "scripted"
+    closed = true
+    [providers.closed.models.only]
+    [tiers]
+    fast = "acme/a, acme/deep/er"
+    nested = "fast,acme/b,fast"
+"""
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return build(parse(CONFIG, {}))
+
+
+def names(registry: Registry, chain: str) -> list[str]:
+    return [target.name for target in registry.resolve(chain)]
+
+
+@pytest.mark.rule("1.1")
+def test_a_target_is_provider_and_model(registry: Registry) -> None:
+    """The provider ends at the first slash; model ids keep theirs."""
+    (target,) = registry.resolve("acme/meta/llama:4@x+y")
+
+    assert ("acme", "meta/llama:4@x+y") == (target.provider_name, target.model)
+    for bad in ("acme/", "/x", "acme/..", "acme/a..b", "acme/a?b", "acme/" + "x" * 257):
+        with pytest.raises(MalformedChain):
+            registry.resolve(bad)
+
+
+@pytest.mark.rule("1.2")
+def test_chains_are_lists_within_bounds(registry: Registry) -> None:
+    """Spaces around commas are allowed; length, targets and depth are bounded."""
+    assert ["acme/a", "acme/b"] == names(registry, "acme/a , acme/b")
+    many = ",".join(f"acme/{number}" for number in range(33))
+    with pytest.raises(MalformedChain, match="33 targets"):
+        registry.resolve(many)
+    assert 32 == len(names(registry, many.rpartition(",")[0]))
+    with pytest.raises(MalformedChain, match="4096 bytes"):
+        registry.resolve("acme/a," * 600)
+    deep = {f"t{i}": f"t{i + 1}" for i in range(8)} | {"t8": "acme/a"}
+    assert ["acme/a"] == expand("t1", deep)
+    with pytest.raises(MalformedChain, match="8 deep"):
+        expand("t0", deep)
+
+
+@pytest.mark.rule("1.3")
+def test_tiers_stand_for_chains(registry: Registry) -> None:
+    """They nest; what comes twice is kept once, at its first place."""
+    assert ["acme/a", "acme/deep/er"] == names(registry, "fast")
+    assert ["acme/a", "acme/deep/er", "acme/b"] == names(registry, "nested,acme/a")
+    with pytest.raises(MalformedChain, match="x -> y -> x"):
+        expand("x", {"x": "y", "y": "x"})
+
+
+@pytest.mark.rule("1.4")
+@pytest.mark.parametrize(
+    ("chain", "error"),
+    [
+        ("nope", UnknownTier),
+        ("fast,nope/x", UnknownProvider),
+        ("acme/a,", MalformedChain),
+        (" ", MalformedChain),
+        ("FAST", MalformedChain),
+    ],
+)
+def test_errors_come_before_the_walk(
+    registry: Registry, chain: str, error: type[ChainError]
+) -> None:
+    """One bad element is enough."""
+    with pytest.raises(error):
+        registry.resolve(chain)
+
+
+@pytest.mark.rule("1.5")
+def test_only_what_is_configured_can_be_named(registry: Registry) -> None:
+    """Any model of a provider, unless its list is closed; never a host."""
+    assert ["closed/only"] == names(registry, "closed/only")
+    with pytest.raises(MalformedChain, match="lists: only"):
+        registry.resolve("closed/other")
+    with pytest.raises(ChainError):
+        registry.resolve("https://evil.example/v1")
+    for number in range(3000):
+        registry.resolve(f"acme/invented-{number}")
+    assert len(registry._resolved) <= 1024
+
+
+def test_without_a_chain_the_default_is_walked(registry: Registry) -> None:
+    """And without a default the error says how to set one."""
+    assert names(registry, "fast") == names(registry, "")
+    with pytest.raises(MalformedChain, match="default_chain"):
+        build(parse("", {})).resolve("")
+
+
+@pytest.mark.rule("5.4")
+def test_the_narrowest_setting_wins(registry: Registry) -> None:
+    """Model over provider over chain."""
+    plain, deeper = registry.resolve("fast")
+
+    assert (50, None, 11) == (
+        plain.timeouts.attempt,
+        plain.timeouts.first_content,
+        plain.timeouts.stall,
+    )
+    assert (10, 5, 11) == (
+        deeper.timeouts.attempt,
+        deeper.timeouts.first_content,
+        deeper.timeouts.stall,
+    )
+    assert (False, True) == (plain.reasons, deeper.reasons)
+
+
+def test_rooms_are_shared(registry: Registry) -> None:
+    """By provider and by model, for every call."""
+    plain, deeper = registry.resolve("fast")
+    again = registry.resolve("acme/deep/er")[0]
+
+    assert [8] == [room.limit for room in plain.rooms]
+    assert [8, 2] == [room.limit for room in deeper.rooms]
+    assert all(a is b for a, b in zip(deeper.rooms, again.rooms, strict=True))
+
+
+def test_peers_are_named_by_convention(registry: Registry) -> None:
+    """Well-known hosts have OpenTelemetry's names."""
+    peer = registry.resolve("groq/llama")[0].peer
+
+    assert ("groq", "api.groq.com", 443) == (
+        peer.provider_name,
+        peer.server_address,
+        peer.server_port,
+    )
+
+
+def test_names_are_those_of_the_configuration(registry: Registry) -> None:
+    """What operators see before any call."""
+    assert ["acme/a", "acme/b", "acme/deep/er", "closed/only"] == registry.names
