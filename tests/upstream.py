@@ -9,12 +9,14 @@ the provider's part on it. What a script raises fails the test.
 
 import asyncio
 import json
+import os
 import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 PATIENCE = 10.0
@@ -99,7 +101,8 @@ class Connection:
 class Upstream:
     """Plays `script` on every connection to a free port of the loopback.
 
-    `requests` and `connections` fill up as they come.
+    `requests` and `connections` fill up as they come; `plays` are the tasks in which
+    the script runs, one a connection.
     """
 
     def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
@@ -107,7 +110,7 @@ class Upstream:
         self.connections: list[Connection] = []
         self._script = script
         self._tls = tls
-        self._tasks: list[asyncio.Task[None]] = []
+        self.plays: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
@@ -121,9 +124,9 @@ class Upstream:
         self._server.close()
         for connection in self.connections:
             connection.close()
-        for task in self._tasks:
+        for task in self.plays:
             task.cancel()
-        outcomes = await asyncio.gather(*self._tasks, return_exceptions=True)
+        outcomes = await asyncio.gather(*self.plays, return_exceptions=True)
         for connection in self.connections:
             with suppress(ConnectionError, ssl.SSLError):
                 await connection._writer.wait_closed()
@@ -139,10 +142,21 @@ class Upstream:
     ) -> None:
         connection = Connection(self, len(self.connections), reader, writer)
         self.connections.append(connection)
-        self._tasks.append(asyncio.ensure_future(self._play(connection)))
+        self.plays.append(asyncio.ensure_future(self._play(connection)))
 
     async def _play(self, connection: Connection) -> None:
         await self._script(connection)
+
+    def clients(self) -> int:
+        """How many sockets of this process are still connected to it."""
+        found = 0
+        for descriptor in Path("/proc/self/fd").iterdir():
+            with (
+                suppress(OSError),
+                socket.socket(fileno=os.dup(int(descriptor.name))) as it,
+            ):
+                found += it.getpeername() == ("127.0.0.1", self.port)
+        return found
 
 
 def serve(*answers: bytes) -> Script:
