@@ -1,0 +1,99 @@
+"""The real model behind a chain, from end to end."""
+
+import os
+import signal
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+
+from majordomo.providers.local import Local
+from majordomo.v1.attempt_pb2 import (
+    FAILURE_REASON_CONTEXT_TOO_LONG,
+    FAILURE_REASON_OVERLOADED,
+)
+from majordomo.v1.errors_pb2 import CallFailure
+from majordomo.v1.generation_service_pb2 import FINISH_REASON_LENGTH
+from tests.servers import (
+    Running,
+    failed,
+    generate,
+    running,
+    stream,
+    text_of,
+)
+
+CONFIG = """
+    [providers.acme]
+    kind = "scripted"
+    [providers.local]
+    kind = "local"
+    [tiers]
+    demo = "acme/status:503,local/smollm2"
+"""
+
+pytestmark = pytest.mark.usefixtures("smollm2")
+
+
+async def test_a_chain_fails_over_to_the_real_model() -> None:
+    """Generate and Stream answer with text and usage, and tell what failed."""
+    async with running(CONFIG) as it:
+        request = generate("demo", "Say hello to Bob.")
+        request.prompt.config.max_output_tokens = 12
+        whole = await it.generation.Generate(request)
+        streamed = stream("demo", "Say hello to Bob.")
+        streamed.prompt.config.max_output_tokens = 12
+        events = [event async for event in it.generation.Stream(streamed)]
+
+    assert FAILURE_REASON_OVERLOADED == whole.completion.attempts[0].failure_reason
+    assert whole.message.parts[0].text
+    assert text_of(events)
+    for completion in (whole.completion, events[-1].completion):
+        assert "local/smollm2" == completion.target
+        assert completion.usage.input_tokens > 5
+        assert 1 <= completion.usage.output_tokens <= 12
+    assert FINISH_REASON_LENGTH == whole.completion.finish_reason or (
+        whole.completion.usage.output_tokens < 12
+    )
+
+
+async def test_an_overlong_prompt_fits_none() -> None:
+    """Not cut in silence: INVALID_ARGUMENT, with the reason on the attempt."""
+    async with running(CONFIG) as it:
+        told = await failed(
+            it.generation.Generate(generate("local/smollm2", "word " * 9000))
+        )
+
+    assert (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_UNSUPPORTED") == (
+        told.code,
+        told.details[ErrorInfo].reason,
+    )
+    (attempt,) = told.details[CallFailure].attempts
+    assert FAILURE_REASON_CONTEXT_TOO_LONG == attempt.failure_reason
+
+
+def _child(it: Running) -> int:
+    """The process id of the model's server."""
+    provider = it.server._registry._providers["local"]
+    assert isinstance(provider, Local)
+    number = provider.child.process_id
+    assert number is not None
+    return number
+
+
+async def test_a_server_killed_in_mid_answer_is_an_aborted_stream() -> None:
+    """And the next call has a new one."""
+    async with running(CONFIG) as it:
+        request = stream("local/smollm2", "Count from one to one thousand.")
+        request.prompt.config.max_output_tokens = 1500
+        call = it.generation.Stream(request)
+        first = await call.read()
+        os.kill(_child(it), signal.SIGKILL)
+        told = await failed(call)
+        again = generate("local/smollm2", "Say hello to Bob.")
+        again.prompt.config.max_output_tokens = 4
+        answered = await it.generation.Generate(again)
+
+    assert first
+    assert (grpc.StatusCode.ABORTED, "STREAM_INTERRUPTED") == (told.code, told.reason)
+    assert answered.message.parts[0].text
