@@ -348,21 +348,20 @@ async def test_an_answer_that_began_is_not_asked_for_again() -> None:
         assert 2 == len(upstream.requests)
 
 
-async def test_bytes_on_an_idle_connection_are_nobodys_answer() -> None:
+@pytest.mark.parametrize("turns", [0, 20], ids=["not read yet", "read"])
+async def test_bytes_on_an_idle_connection_are_nobodys_answer(turns: int) -> None:
     """What a provider sends unasked is never taken for the next call's answer."""
-    sent = asyncio.Event()
 
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(completion(f"asked {connection.number}"))
-        if connection.number == 0:
-            await connection.send(completion("unasked"))
-            sent.set()
         await connection.closed()
 
     async with Upstream(script) as upstream, to(upstream.url) as provider:
         first = await ask(provider)
-        await sent.wait()
+        await upstream.connections[0].send(completion("unasked"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
         second = await ask(provider)
 
         assert ["asked 0", "asked 1"] == [first.text, second.text]
@@ -603,6 +602,7 @@ async def test_a_packed_body_is_not_unpacked(stream: bool) -> None:
             outcome = await ask(provider, stream=stream)
 
             assert MALFORMED == outcome.failed[0]
+            assert "the answer is packed" in outcome.failed[1]
             assert "identity" == upstream.requests[0].headers["accept-encoding"]
 
 
@@ -684,6 +684,29 @@ async def test_a_connection_serves_again(reply: bytes) -> None:
         assert 1 == len(upstream.connections)
 
 
+async def test_the_end_of_a_body_may_follow_its_answer() -> None:
+    """The last bytes of the framing come a little later: it serves again still."""
+    whole = event("whole") + event("", "stop") + DONE
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(CHUNKED + chunk(whole))
+        await connection.request()
+        await connection.send(streamed(["again"]))
+        await connection.closed()
+
+    async with Upstream(script) as upstream, to(upstream.url) as provider:
+        async with aclosing(await begun(provider)) as pieces:
+            await anext(pieces)
+            await upstream.connections[0].send(LAST_CHUNK)
+            end = [piece async for piece in pieces]
+        outcome = await ask(provider, stream=True)
+
+        assert isinstance(end[0], Answer)
+        assert "again" == outcome.text
+        assert 1 == len(upstream.connections)
+
+
 async def test_an_answer_does_not_wait_for_the_end_of_its_body() -> None:
     """After the marker the answer is whole; what still hangs is let go of."""
 
@@ -750,7 +773,7 @@ async def test_a_cancelled_call_closes_the_connection(
 
 @pytest.mark.rule("5.6")
 async def test_a_stream_that_is_closed_closes_the_connection() -> None:
-    """aclose() between two pieces, as when the caller has gone."""
+    """aclose() between two pieces: at once, nothing is left to a task of its own."""
     frames = CHUNKED + chunk(event("one"))
 
     async def script(connection: Connection) -> None:
@@ -761,7 +784,11 @@ async def test_a_stream_that_is_closed_closes_the_connection() -> None:
     async with Upstream(script) as upstream, to(upstream.url) as provider:
         pieces = await begun(provider)
         await anext(pieces)
+        tasks = asyncio.all_tasks()
         await pieces.aclose()
+        await asyncio.sleep(0)
+
+        assert set() == asyncio.all_tasks() - tasks
         await asyncio.gather(*upstream.plays)
 
 
@@ -830,21 +857,25 @@ async def test_closing_the_provider_closes_its_connections() -> None:
 
 async def test_what_a_request_carries(monkeypatch: pytest.MonkeyPatch) -> None:
     """The key, the body's type and length; no cookie, and no proxy in between."""
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    for proxy in ("http_proxy", "all_proxy"):
+        monkeypatch.setenv(proxy, "http://127.0.0.1:1")
+        monkeypatch.setenv(proxy.upper(), "http://127.0.0.1:1")
+    for exception in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(exception, "")
     reply = completion("good").replace(b"\r\n", b"\r\nset-cookie: id=1\r\n", 1)
     async with (
         Upstream(serve(reply)) as upstream,
-        to(f"{upstream.url}/v1/") as provider,
+        to(f"http://localhost:{upstream.port}/v1/") as provider,
     ):
         await ask(provider)
         await ask(provider)
 
+        assert 2 == len(upstream.requests)
         for request in upstream.requests:
             assert ("POST", "/v1/chat/completions") == (request.method, request.path)
             assert f"Bearer {KEY}" == request.headers["authorization"]
             assert "application/json" == request.headers["content-type"]
-            assert f"127.0.0.1:{upstream.port}" == request.headers["host"]
+            assert f"localhost:{upstream.port}" == request.headers["host"]
             assert str(len(request.body)) == request.headers["content-length"]
             assert "cookie" not in request.headers
 
