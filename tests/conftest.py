@@ -9,6 +9,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# CI repeats what it did before; everybody else searches on.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 _PATIENCE = 5.0
 """Seconds that the kernel and other threads may take to let go."""

@@ -82,7 +82,7 @@ def _bench(tracker: Tracker, target: str, cause: str) -> None:
 
 
 @pytest.mark.rule("2.1", "2.4", "2.5", "2.6", "2.8", "2.9", "3.3", "4.6", "4.7", "7")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     scripts,
     benches,

@@ -56,23 +56,23 @@ def verdict(attempts: Sequence[Attempt], *, ended: bool) -> ErrorReason:
         return _ENDED_BY[last.failure_reason]
     if any(a.failure_reason == FAILURE_REASON_DEADLINE for a in attempts):
         return ERROR_REASON_DEADLINE_EXCEEDED
-    last_words = may_come_back(attempts)
-    if last_words:
+    returning = may_come_back(attempts)
+    if returning:
         tried = any(a.outcome != ATTEMPT_OUTCOME_SKIPPED for a in attempts)
         if not tried and all(
-            a.failure_reason == FAILURE_REASON_BENCHED for a in last_words
+            a.failure_reason == FAILURE_REASON_BENCHED for a in returning
         ):
             return ERROR_REASON_ALL_BENCHED
         causes = {
             a.bench.failure_reason
             if a.failure_reason == FAILURE_REASON_BENCHED
             else a.failure_reason
-            for a in last_words
+            for a in returning
         }
         if causes <= _LIMITED:
             return ERROR_REASON_CHAIN_RATE_LIMITED
         return ERROR_REASON_CHAIN_EXHAUSTED
-    reasons = {a.failure_reason for a in attempts}
+    reasons = {a.failure_reason for a in _last_words(attempts)}
     if FAILURE_REASON_CREDENTIALS in reasons:
         return ERROR_REASON_PROVIDER_CREDENTIALS
     if reasons == {FAILURE_REASON_MODEL_NOT_FOUND}:
@@ -82,10 +82,14 @@ def verdict(attempts: Sequence[Attempt], *, ended: bool) -> ErrorReason:
 
 def may_come_back(attempts: Sequence[Attempt]) -> list[Attempt]:
     """The last attempt at each target that may answer another time."""
-    last = {attempt.target: attempt for attempt in attempts}
     return [
         attempt
-        for attempt in last.values()
+        for attempt in _last_words(attempts)
         if attempt.failure_reason not in PERMANENT
         and attempt.failure_reason != FAILURE_REASON_NOT_REACHED
     ]
+
+
+def _last_words(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """The last attempt at each target: what it comes to."""
+    return list({attempt.target: attempt for attempt in attempts}.values())
