@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
+import httpx
 import pytest
 import trustme
 
@@ -19,6 +21,7 @@ from majordomo.chain.target import Answer, Exchange, Piece
 from majordomo.providers import http
 from majordomo.providers.http import HttpProvider
 from majordomo.providers.openai_compatible import OpenAICompatible
+from majordomo.providers.transport import failure
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONNECTION,
     FAILURE_REASON_CREDENTIALS,
@@ -208,6 +211,8 @@ async def test_a_certificate_that_proves_nothing(
         outcome = await ask(provider)
 
         assert (CONNECTION, "certificate not valid") == outcome.failed
+        assert outcome.failure is not None
+        assert "" == outcome.failure.code
         assert [] == upstream.requests
 
 
@@ -242,6 +247,30 @@ async def test_a_reset_in_the_tls_handshake(authority: trustme.CA) -> None:
         outcome = await ask(provider)
 
     assert outcome.failed[0] == CONNECTION
+
+
+def kinds(base: type[BaseException]) -> list[type[BaseException]]:
+    """An exception's class and all that are made of it."""
+    found = [base]
+    for kind in base.__subclasses__():
+        found += kinds(kind)
+    return sorted(set(found), key=lambda kind: kind.__qualname__)
+
+
+@pytest.mark.rule("8.1")
+@pytest.mark.parametrize("base", [aiohttp.ClientError, httpx.HTTPError, OSError])
+def test_every_exception_has_a_meaning(base: type[BaseException]) -> None:
+    """It may pass by itself, and nothing that the exception quotes is told."""
+    for kind in kinds(base):
+        error = kind.__new__(kind)
+        error.args = (KEY,)
+        error.__cause__ = OSError(KEY)
+
+        told = failure(error)
+
+        assert told.transient
+        assert told.message
+        assert KEY not in f"{told} {told.message} {told.code}"
 
 
 # No answer.

@@ -199,20 +199,19 @@ def failure(error: BaseException) -> Failure:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """`error` and what it came from, the OSError within aiohttp's included."""
+    """`error` and what it came from."""
     causes = []
     current: BaseException | None = error
     while current is not None and current not in causes:
         causes.append(current)
-        if isinstance(current, aiohttp.ClientConnectorError):
-            causes.append(current.os_error)
         current = current.__cause__
     return causes
 
 
 def _errno(causes: list[BaseException]) -> str:
-    """The name of the system's error, such as ECONNRESET, if there is one."""
-    for cause in causes:
-        if isinstance(cause, OSError) and cause.errno is not None:
-            return errno.errorcode.get(cause.errno, "")
-    return ""
+    """The name of the system's error, such as ECONNRESET, if that is the root."""
+    root = causes[-1]
+    if isinstance(root, ssl.SSLError | socket.gaierror):
+        return ""  # their numbers are not the system's
+    number = root.errno if isinstance(root, OSError) else None
+    return errno.errorcode.get(number, "") if number else ""
