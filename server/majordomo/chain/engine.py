@@ -6,7 +6,7 @@ Unary and streamed calls share it: what differs is the attempt.
 import asyncio
 import random as _random
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from itertools import count
 
 from majordomo.chain import budget
 from majordomo.chain.attempt import RunningAttempt, bounded
@@ -64,54 +64,40 @@ class Engine:
         provider's connection at once.
         """
         call.started_nanoseconds = self._clock.wall_nanoseconds()
+        end = self._clock.monotonic() + budget.usable(call.time_remaining)
         try:
-            async with aclosing(self._walk(call)) as events:
-                async for event in events:
-                    yield event
+            for place, target in enumerate(call.targets, start=1):
+                to_come = call.targets[place:]
+                for retries in count():
+                    running = await self._enter(call, target, to_come, end)
+                    if isinstance(running, Attempt):
+                        call.attempts.append(running)
+                        yield running
+                        break
+                    answer: Answer | None = None
+                    try:
+                        async with running:
+                            while isinstance(got := await running.next_piece(), list):
+                                yield got
+                            answer = got
+                    except Failure:
+                        pass  # the record says it all
+                    finally:
+                        call.attempts.append(running.record)
+                    if answer is not None:
+                        yield self._complete(call, target, answer)
+                        return
+                    yield running.record
+                    if not await self._again(
+                        call, running.record, to_come, retries, end
+                    ):
+                        break
+            raise self._failed(call, ())
         except (asyncio.CancelledError, GeneratorExit):
             call.cancelled = call.completion is None
             raise
         finally:
             call.ended_nanoseconds = self._clock.wall_nanoseconds()
-
-    async def _walk(self, call: Call) -> AsyncGenerator[Event]:
-        end = self._clock.monotonic() + budget.usable(call.time_remaining)
-        for place, target in enumerate(call.targets, start=1):
-            to_come = call.targets[place:]
-            retries = 0
-            while True:
-                running = await self._enter(call, target, to_come, end)
-                if isinstance(running, Attempt):
-                    call.attempts.append(running)
-                    yield running
-                    break
-                attempt = running.record
-                answer: Answer | None = None
-                try:
-                    async with running:
-                        while not isinstance(
-                            piece := await running.next_piece(), Answer
-                        ):
-                            yield piece
-                        answer = piece
-                except Failure:
-                    pass  # the record says it all
-                finally:
-                    call.attempts.append(attempt)
-                if answer is not None:
-                    yield self._complete(call, target, answer)
-                    return
-                yield attempt
-                if attempt.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
-                    raise self._failed(call, to_come)
-                reason = attempt.failure_reason
-                if reason in PERMANENT and not _advances(reason, call.policy):
-                    raise self._failed(call, to_come, ended=True)
-                if retries == call.policy.transient_retries or not self._again(attempt):
-                    break
-                await self._back_off(retries, end)
-                retries += 1
-        raise self._failed(call, ())
 
     async def _enter(
         self, call: Call, target: Target, to_come: Sequence[Target], end: float
@@ -153,16 +139,34 @@ class Engine:
             reserve=budget.reserve(left, in_rotation),
         )
 
-    def _again(self, attempt: Attempt) -> bool:
-        """Whether the same target may mend what `attempt` came to (rule 2.6)."""
-        if attempt.failure_reason not in _RETRIED:
-            return False
-        return self._tracker.out_of_rotation(attempt.target) is None
+    async def _again(
+        self,
+        call: Call,
+        attempt: Attempt,
+        to_come: Sequence[Target],
+        retries: int,
+        end: float,
+    ) -> bool:
+        """After a failed attempt: True, once it is time, to try the same target again.
 
-    async def _back_off(self, retries: int, end: float) -> None:
+        False to go on to the next one. Raises CallFailed where the call ends here
+        (rules 2.5, 2.6 and 3.3).
+        """
+        reason = attempt.failure_reason
+        if attempt.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
+            raise self._failed(call, to_come)
+        if reason in PERMANENT and not _advances(reason, call.policy):
+            raise self._failed(call, to_come, ended=True)
+        if (
+            reason not in _RETRIED
+            or retries == call.policy.transient_retries
+            or self._tracker.out_of_rotation(attempt.target) is not None
+        ):
+            return False
         longest = min(_BACKOFF_BASE * 2**retries, _BACKOFF_CAP)
         left = end - self._clock.monotonic()
         await asyncio.sleep(max(0.0, min(longest * self._random(), left)))
+        return True
 
     def _complete(self, call: Call, target: Target, answer: Answer) -> Answer:
         completion = call.completion = answer.completion
