@@ -18,12 +18,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 import majordomo.rpc.generation
+import majordomo.rpc.interceptors
 from majordomo.chain.engine import Engine
 from majordomo.config import parse
 from majordomo.rpc.server import SERVICES, Server
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
+from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest, TargetHealth
 from tests.servers import (
     SCRIPTED,
+    Running,
     failed,
     generate,
     rest_of,
@@ -117,13 +120,20 @@ async def test_drain_lets_running_calls_end() -> None:
     async with running() as it:
         call = it.generation.Stream(stream("acme/pace:20ms", "one two three four"))
         first: Any = await call.read()
+        stub: Any = health_pb2_grpc.HealthStub(it.channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest())
+        states = [(await watch.read()).status]
         drain = asyncio.create_task(it.server.drain())
+        states.append((await watch.read()).status)
+        watch.cancel()
         rest = await rest_of(call)
         await drain
         told = await failed(it.generation.Generate(generate("acme/echo")))
 
     assert "one two three four" == text_of([first, *rest])
     assert "completion" == rest[-1].WhichOneof("event")
+    health = health_pb2.HealthCheckResponse
+    assert [health.SERVING, health.NOT_SERVING] == states
     assert grpc.StatusCode.UNAVAILABLE == told.code
 
 
@@ -168,6 +178,29 @@ async def test_a_reader_that_goes_away_ends_the_walk_in_its_own_task(
     begun, cleaned = tasks[0]
     assert begun is not None
     assert begun is cleaned
+
+
+@pytest.mark.rule("5.5")
+async def test_a_reader_that_stops_reading_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After its patience the server ends the call, and the target is not blamed."""
+    monkeypatch.setattr(majordomo.rpc.interceptors, "READER_PATIENCE", 0.2)
+    async with running(SCRIPTED + '[tiers]\nfast = "acme/echo"') as it:
+        # More than fits into the windows between server and client.
+        call: Any = it.generation.Stream(stream("fast", ("x" * 65_535 + " ") * 200))
+        await call.read()
+        while (shown := await _snapshot(it)).active_attempts:
+            pass
+        told = await failed(call)
+
+    assert (1, 0) == (shown.total_attempts, shown.total_failures)
+    assert grpc.StatusCode.DEADLINE_EXCEEDED == told.code
+
+
+async def _snapshot(it: Running) -> TargetHealth:
+    snapshot = await it.operator.HealthSnapshot(HealthSnapshotRequest(chain="fast"))
+    return snapshot.targets[0]
 
 
 @asynccontextmanager
