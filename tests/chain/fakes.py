@@ -12,7 +12,7 @@ from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import Clock
 from majordomo.chain.engine import Engine, Event
 from majordomo.chain.failure import Failure
-from majordomo.chain.health import HealthSettings, Tracker
+from majordomo.chain.health import HealthSettings
 from majordomo.chain.target import (
     Answer,
     Exchange,
@@ -22,6 +22,7 @@ from majordomo.chain.target import (
     Target,
     Timeouts,
 )
+from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import Attempt
 from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Part
 from majordomo.v1.generation_service_pb2 import (

@@ -8,12 +8,11 @@ import pytest
 from majordomo.chain.clock import Clock, duration
 from majordomo.chain.health import (
     Bench,
-    BenchedByProvider,
     HealthSettings,
     Lease,
-    Tracker,
     silence_counts,
 )
+from majordomo.chain.tracker import BenchedByProvider, Tracker
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_OVERLOADED,
     FAILURE_REASON_QUOTA_EXHAUSTED,

@@ -14,11 +14,10 @@ from majordomo.chain.clock import Clock, duration
 from majordomo.chain.health import (
     LONGEST_RETRY_DELAY,
     Bench,
-    BenchedByProvider,
     HealthSettings,
     Lease,
-    Tracker,
 )
+from majordomo.chain.tracker import BenchedByProvider, Tracker
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_OVERLOADED,
     FAILURE_REASON_QUOTA_EXHAUSTED,

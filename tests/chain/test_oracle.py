@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from majordomo.chain.call import Policy
 from majordomo.chain.failure import Failure
-from majordomo.chain.health import Tracker
+from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_SUCCEEDED,
     FAILURE_CLASS_TRANSIENT,

@@ -5,12 +5,12 @@ from google.rpc.status_pb2 import Status
 
 import majordomo.chain.call
 import majordomo.chain.failure
-import majordomo.chain.health
+import majordomo.chain.tracker
 import majordomo.names
 import majordomo.rpc.status
 import majordomo.rpc.validation
 from majordomo.chain.call import Call, CallFailed
-from majordomo.chain.health import BenchedByProvider
+from majordomo.chain.tracker import BenchedByProvider
 from majordomo.names import MalformedChain, UnknownProvider, UnknownTier
 from majordomo.rpc.status import (
     CODES,
@@ -55,7 +55,7 @@ def test_every_error_of_ours_is_told() -> None:
     ]
     modules = (
         majordomo.chain.call,
-        majordomo.chain.health,
+        majordomo.chain.tracker,
         majordomo.names,
         majordomo.rpc.status,
         majordomo.rpc.validation,

@@ -6,9 +6,10 @@ from majordomo.chain import budget
 from majordomo.chain.call import Call
 from majordomo.chain.clock import Clock, duration
 from majordomo.chain.failure import Failure, failure_class
-from majordomo.chain.health import Lease, Tracker, silence_counts
+from majordomo.chain.health import Lease, silence_counts
 from majordomo.chain.target import Answer, Exchange, Piece, Target
 from majordomo.chain.timing import Patience
+from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_CANCELLED,
     ATTEMPT_OUTCOME_FAILED,

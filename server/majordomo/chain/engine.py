@@ -13,8 +13,9 @@ from majordomo.chain.attempt import RunningAttempt, bounded
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import Clock
 from majordomo.chain.failure import PERMANENT, TRANSIENT, Failure
-from majordomo.chain.health import Bench, Tracker
+from majordomo.chain.health import Bench
 from majordomo.chain.target import Answer, Target
+from majordomo.chain.tracker import Tracker
 from majordomo.chain.verdict import ALWAYS_ADVANCE, may_come_back, verdict
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_INTERRUPTED,

@@ -9,7 +9,7 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from majordomo.chain.clock import Clock, seconds
-from majordomo.chain.health import Tracker
+from majordomo.chain.tracker import Tracker
 from majordomo.names import MalformedChain
 from majordomo.registry import Registry
 from majordomo.rpc.validation import InvalidRequest, Violation

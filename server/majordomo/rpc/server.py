@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from majordomo.chain.engine import Engine
-from majordomo.chain.health import Tracker
+from majordomo.chain.tracker import Tracker
 from majordomo.config import Config
 from majordomo.registry import Registry, build
 from majordomo.rpc.generation import GenerationService

@@ -19,7 +19,7 @@ from grpc import StatusCode
 
 from majordomo.chain.call import CallFailed
 from majordomo.chain.clock import duration
-from majordomo.chain.health import BenchedByProvider
+from majordomo.chain.tracker import BenchedByProvider
 from majordomo.names import ChainError, UnknownName, UnknownProvider
 from majordomo.rpc.validation import InvalidRequest, Violation
 from majordomo.v1.attempt_pb2 import (
