@@ -7,7 +7,7 @@ but time and `unbench` lifts. All of it is local memory: decisions take microsec
 import random as _random
 from collections.abc import Callable, Iterable, Sequence
 
-from majordomo.chain.clock import Clock
+from majordomo.chain.clock import Clock, seconds
 from majordomo.chain.health import (
     ACTIVE,
     BENCHED,
@@ -109,9 +109,8 @@ class Tracker:
         bench = None
         now = self._clock.monotonic()
         if counts:
-            delay = None
-            if attempt.HasField("retry_delay"):
-                delay = attempt.retry_delay.ToTimedelta().total_seconds()
+            asked = attempt.HasField("retry_delay")
+            delay = seconds(attempt.retry_delay) if asked else None
             if health.fail(
                 lease, attempt.failure_reason, delay, self._settings, now, self._random
             ):
@@ -142,9 +141,9 @@ class Tracker:
     # What operators ask and tell.
 
     def bench(
-        self, target: str, seconds: float | None, reason: str
+        self, target: str, length: float | None, reason: str
     ) -> list[TargetHealth]:
-        """Bench "provider/model-id" or "provider/*" for `seconds` (None: for good).
+        """Bench "provider/model-id" or "provider/*" for `length` seconds (None: for good).
 
         A second record replaces the first. Returns the targets now benched.
         """
@@ -152,7 +151,7 @@ class Tracker:
         self._records[target] = Bench(
             BenchRecord.ORIGIN_OPERATOR,
             now,
-            None if seconds is None else now + seconds,
+            None if length is None else now + length,
             reason,
         )
         return [self._show(name, now) for name in self._covered(target)]
