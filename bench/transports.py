@@ -1,0 +1,238 @@
+"""Transports for talking to providers: how each reports faults, and what it costs.
+
+    python -m bench.transports [--rounds N]
+
+Prints two Markdown tables: faults (bench/faults.py) by transport, and the CPU of a
+request by medians of interleaved rounds: this process, all threads, one core; the
+provider on another. Compare within one run only; ratios are what counts. pyreqwest is
+left out where it is not installed.
+"""
+
+import argparse
+import asyncio
+import importlib
+import importlib.util
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from bench.faults import CONNECT_TIMEOUT, FAULTS, Client, authority, chunks
+from majordomo.providers.transport import PooledTransport, failure
+from majordomo.v1.attempt_pb2 import FailureReason
+
+CHUNKS = 200
+PACE = 0.002
+
+_PATIENCE = 3.0
+"""Seconds after which a client has missed a fault."""
+
+_TIMEOUTS = {"timeout": {"connect": CONNECT_TIMEOUT, "pool": CONNECT_TIMEOUT}}
+
+
+def _by_type(error: BaseException) -> str:
+    """The types of an exception and of what it came from."""
+    names = []
+    current: BaseException | None = error
+    while current is not None:
+        names.append(type(current).__name__)
+        hidden = current.__suppress_context__
+        current = current.__cause__ or (None if hidden else current.__context__)
+    return " from ".join(names)
+
+
+def _by_reason(error: BaseException) -> str:
+    """What the walk is told."""
+    told = failure(error)
+    reason = FailureReason.Name(told.reason).removeprefix("FAILURE_REASON_")
+    return f"{reason}: {told.message}"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A transport on trial; `report` tells what it said of a fault."""
+
+    name: str
+    client: Callable[[], Client]
+    report: Callable[[BaseException], str] = _by_type
+
+
+def _httpx() -> Client:
+    return Client(httpx.AsyncHTTPTransport(), _TIMEOUTS)
+
+
+def _aiohttp() -> Client:
+    return Client(AiohttpTransport(), _TIMEOUTS)
+
+
+def _pyreqwest() -> Client:
+    # Its adapter makes one limit of the whole request out of httpx's timeouts, so
+    # that the connect timeout has to be the client's.
+    builder: Any = importlib.import_module("pyreqwest.client").ClientBuilder()
+    adapter: Any = importlib.import_module("pyreqwest.compatibility.httpx")
+    client = (
+        builder.connect_timeout(timedelta(seconds=CONNECT_TIMEOUT))
+        .add_root_certificate_pem(authority().cert_pem.bytes())
+        .follow_redirects(enable=False)
+        .no_proxy()
+        .build()
+    )
+    return Client(adapter.HttpxTransport(client), {})
+
+
+def _majordomo() -> Client:
+    return Client(PooledTransport(), _TIMEOUTS)
+
+
+def _candidates() -> list[Candidate]:
+    found = [Candidate("httpx", _httpx), Candidate("httpx-aiohttp", _aiohttp)]
+    if importlib.util.find_spec("pyreqwest"):
+        found.append(Candidate("pyreqwest", _pyreqwest))
+    return [*found, Candidate("majordomo", _majordomo, _by_reason)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    os.sched_setaffinity(0, {0})
+    # aiohttp advises against large bodies in one piece.
+    warnings.filterwarnings("ignore", "Sending a large body", ResourceWarning)
+    with tempfile.TemporaryDirectory() as folder:
+        trusted = Path(folder, "authority.pem")
+        authority().cert_pem.write_to_path(str(trusted))
+        os.environ["SSL_CERT_FILE"] = str(trusted)
+        asyncio.run(_show_faults())
+        asyncio.run(_show_costs(options.rounds))
+
+
+async def _show_faults() -> None:
+    candidates = _candidates()
+    _row("fault", *(candidate.name for candidate in candidates))
+    _row(*("---" for _ in range(len(candidates) + 1)))
+    for name, fault in FAULTS.items():
+        outcomes = []
+        for candidate in candidates:
+            client = candidate.client()
+            try:
+                async with asyncio.timeout(_PATIENCE) as limit:
+                    outcomes.append(await fault(client))
+            except Exception as error:
+                if limit.expired():
+                    outcomes.append("HUNG")
+                    continue
+                outcomes.append(candidate.report(error))
+            finally:
+                await client.transport.aclose()
+        _row(name, *outcomes)
+
+
+@dataclass(frozen=True)
+class Load:
+    """So many requests, so many at once."""
+
+    name: str
+    requests: int
+    in_flight: int
+    body: bytes = b'{"stream":false}'
+    pace: float = 0.0
+
+
+_STREAM = b'{"stream":true}'
+LOADS = [
+    Load("unary, 1 in flight", 1000, 1),
+    Load("unary, 16 in flight", 1500, 16),
+    Load(f"{CHUNKS} chunks in a burst, 16 in flight", 300, 16, _STREAM),
+    Load(f"{CHUNKS} chunks at {PACE * 1000:g} ms, 16 in flight", 48, 16, _STREAM, PACE),
+]
+
+
+async def _show_costs(rounds: int) -> None:
+    candidates = _candidates()
+    print()
+    _row("us CPU a request", *(candidate.name for candidate in candidates))
+    _row("---", *("---:" for _ in candidates))
+    for load in LOADS:
+        clients = {candidate.name: candidate.client() for candidate in candidates}
+        costs = defaultdict(list)
+        with _provider(load.pace) as url:
+            for number in range(rounds + 1):
+                for name, client in clients.items():
+                    cost = await _measure(client, url, load)
+                    if number:  # the first round warms up
+                        costs[name].append(cost)
+        for client in clients.values():
+            await client.transport.aclose()
+        medians = {name: statistics.median(costs[name]) for name in clients}
+        ours = medians["majordomo"]
+        shown = (f"{cost:.0f} ({cost / ours:.2f})" for cost in medians.values())
+        _row(load.name, *shown)
+
+
+async def _measure(client: Client, url: str, load: Load) -> float:
+    """Microseconds of this process's CPU a request."""
+    target = httpx.URL(url)
+    headers = httpx.Headers({"content-type": "application/json"})
+    work = repeat(None, load.requests)  # shared: each worker takes the next
+
+    async def worker() -> None:
+        for _ in work:
+            request = httpx.Request(
+                "POST",
+                target,
+                headers=headers,
+                content=load.body,
+                extensions=dict(client.extensions),
+            )
+            response = await client.transport.handle_async_request(request)
+            async for _ in chunks(response):
+                pass
+            await response.aclose()
+
+    before = time.process_time()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(load.in_flight):
+            group.create_task(worker())
+    return (time.process_time() - before) / load.requests * 1e6
+
+
+@contextmanager
+def _provider(pace: float) -> Iterator[str]:
+    """bench.upstream on the last core; its URL."""
+    core = str((os.cpu_count() or 1) - 1)
+    process = subprocess.Popen(
+        [
+            *("taskset", "--cpu-list", core, sys.executable),
+            *("-m", "bench.upstream", str(CHUNKS), str(pace)),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def _row(*cells: str) -> None:
+    print("|", " | ".join(cells), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()
