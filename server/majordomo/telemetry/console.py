@@ -1,12 +1,11 @@
 """A call's trace as people read it: one tree, printed when the call has ended.
 
-trace 6f1c0a... majordomo.v1.GenerationService/Stream     0.842 s
-└─ chain                                                  0.841 s  recovered
-   ├─ chat giant-1          0.001 s  failed: overloaded, HTTP 503
-   ├─ chat giant-1          0.001 s  failed: overloaded, HTTP 503
-   │  · majordomo.target.benched  cooldown_s=5.0
-   ├─ · majordomo.failover  acme/giant-1 -> local/smollm2
-   └─ chat smollm2          0.640 s  succeeded
+trace 6f1c0a3b majordomo.v1.GenerationService/Stream    0.842 s  recovered
+└─ chain                                                0.841 s  recovered
+   ├─ chat giant-1                                      0.001 s  failed, overloaded
+   │  └─ * majordomo.target.benched target=acme/giant-1 cooldown_s=4.2
+   ├─ * majordomo.failover from=acme/giant-1 to=local/smollm2 reason=overloaded
+   └─ chat smollm2                                      0.640 s  succeeded, HTTP 200
 """
 
 import threading
@@ -124,5 +123,6 @@ def _event(event: Event) -> str:
     words = [
         f"{key}={round(value, 3) if isinstance(value, float) else value}"
         for key, value in (event.attributes or {}).items()
+        if key != semconv.EVENT_UNTIL  # the cooldown says it, and shorter
     ]
     return f"* {event.name} {' '.join(words)}"

@@ -20,6 +20,11 @@ current_trace: ContextVar[Trace | None] = ContextVar("current_trace", default=No
 
 _CODES = {code.value[0]: code for code in StatusCode}
 
+# A client whose deadline passes resets its stream, and we may have been told of a later
+# one: the transport rounds up by at most 1 %, and sends one that it has sent before if
+# that is up to 3 % longer (chttp2, TimeoutCompressorImpl).
+_DEADLINE_ROUNDING = 0.04
+
 
 class Tracing(WrappingInterceptor):
     """Surrounds handlers that are coroutines, unary or streaming."""
@@ -32,6 +37,7 @@ class Tracing(WrappingInterceptor):
         async def traced(request: Any, context: ServicerContext[Any, Any]) -> Any:
             trace = Trace(self._tracer, method, context.invocation_metadata() or ())
             current_trace.set(trace)
+            given: float | None = context.time_remaining()
             code = StatusCode.OK
             try:
                 return await behaviour(request, context)
@@ -40,7 +46,7 @@ class Tracing(WrappingInterceptor):
                 raise
             except BaseException:
                 # Cancelled by its caller or its deadline, or the caller is gone.
-                code = _cancelled(context)
+                code = _cancelled(given, context.time_remaining())
                 raise
             finally:
                 # The status goes out when this returns: the spans come after it.
@@ -55,8 +61,8 @@ def _code(context: ServicerContext[Any, Any]) -> StatusCode:
     return code if isinstance(code, StatusCode) else _CODES[int(code)]
 
 
-def _cancelled(context: ServicerContext[Any, Any]) -> StatusCode:
-    remaining: float | None = context.time_remaining()
-    if remaining is not None and remaining <= 0:
-        return StatusCode.DEADLINE_EXCEEDED
-    return StatusCode.CANCELLED
+def _cancelled(given: float | None, left: float | None) -> StatusCode:
+    """Why a call was cut that had `given` seconds and was cut with `left`."""
+    if given is None or left is None or left > given * _DEADLINE_ROUNDING:
+        return StatusCode.CANCELLED
+    return StatusCode.DEADLINE_EXCEEDED

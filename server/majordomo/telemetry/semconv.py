@@ -6,7 +6,7 @@ may change is here and nowhere else.
 
 RPC_SYSTEM = "rpc.system.name"
 RPC_METHOD = "rpc.method"
-RPC_STATUS_CODE = "rpc.status_code"
+RPC_STATUS_CODE = "rpc.response.status_code"
 ERROR_TYPE = "error.type"
 HTTP_STATUS_CODE = "http.response.status_code"
 SERVER_ADDRESS = "server.address"

@@ -7,9 +7,12 @@
 | `OTEL_EXPORTER_OTLP_PROTOCOL`, `..._HEADERS`, ... | as the exporter documents them |
 | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | who we are; `majordomo` by default |
 | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which calls are recorded |
+| `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_SCHEDULE_DELAY` | 64 spans, 200 ms |
 | `OTEL_SDK_DISABLED` | `true`: nothing is recorded |
 
-Without an exporter nothing is recorded, and a call costs next to nothing more.
+Without an exporter nothing is recorded, and a call costs next to nothing more; its
+trace id is then the one of the caller's `traceparent`, or there is none. A provider
+that the process has set already is used as it is, and outlives us.
 """
 
 import logging
@@ -20,11 +23,21 @@ from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
 
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.resources import (
+    SERVICE_NAME,
+    SERVICE_VERSION,
+    OTELResourceDetector,
+    Resource,
+)
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.trace import NoOpTracerProvider, TracerProvider
+from opentelemetry.trace import (
+    NoOpTracerProvider,
+    ProxyTracerProvider,
+    TracerProvider,
+    get_tracer_provider,
+)
 
 from majordomo.telemetry.console import ConsoleTree
 
@@ -46,18 +59,18 @@ class TelemetryError(Exception):
 
 
 def tracer_provider(environ: Mapping[str, str] = os.environ) -> TracerProvider:
-    """What the variables ask for. Raises TelemetryError."""
+    """What is set already, or what the variables ask for. Raises TelemetryError."""
+    already = get_tracer_provider()
+    if not isinstance(already, ProxyTracerProvider):
+        return already
     processor = None
     if environ.get("OTEL_SDK_DISABLED", "").lower() != "true":
         processor = _processor(environ)
     if processor is None:
         return NoOpTracerProvider()
-    default = {"service.version": version("majordomo")}
-    if not environ.get("OTEL_SERVICE_NAME"):
-        default[SERVICE_NAME] = "majordomo"
-    resource = Resource(default).merge(Resource.create())
-    if resource.attributes.get(SERVICE_NAME) == "unknown_service":
-        resource = resource.merge(Resource(default))
+    ours = {SERVICE_NAME: "majordomo", SERVICE_VERSION: version("majordomo")}
+    # What the variables say of us goes over our defaults, as those go over the SDK's.
+    resource = Resource.create(ours).merge(OTELResourceDetector().detect())
     provider = SdkTracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(processor)
     return provider
@@ -68,7 +81,7 @@ def shutdown(provider: TracerProvider, patience: float = SHUTDOWN_PATIENCE) -> N
 
     A collector that is dead or silent must not hold up the end of the process.
     """
-    if not isinstance(provider, SdkTracerProvider):
+    if provider is get_tracer_provider() or not isinstance(provider, SdkTracerProvider):
         return
     thread = threading.Thread(target=provider.shutdown, daemon=True)
     thread.start()
@@ -88,13 +101,20 @@ def _processor(environ: Mapping[str, str]) -> SpanProcessor | None:
         case "otlp":
             return BatchSpanProcessor(
                 _otlp(environ),
-                max_export_batch_size=_BATCH,
-                schedule_delay_millis=_BATCH_DELAY_MILLISECONDS,
+                max_export_batch_size=_unless("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _BATCH),
+                schedule_delay_millis=_unless(
+                    "OTEL_BSP_SCHEDULE_DELAY", _BATCH_DELAY_MILLISECONDS
+                ),
             )
         case _:
             raise TelemetryError(
                 f"OTEL_TRACES_EXPORTER is {kind!r}; use otlp, console or none"
             )
+
+
+def _unless(variable: str, ours: int) -> int | None:
+    """Our value; None, which the SDK fills in, where the variable has another."""
+    return None if os.environ.get(variable) else ours
 
 
 def _otlp(environ: Mapping[str, str]) -> SpanExporter:

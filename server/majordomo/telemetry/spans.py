@@ -45,7 +45,11 @@ from majordomo.v1.attempt_pb2 import (
     Usage,
 )
 from majordomo.v1.errors_pb2 import ErrorReason
-from majordomo.v1.generation_service_pb2 import FinishReason, GenerationConfig
+from majordomo.v1.generation_service_pb2 import (
+    Completion,
+    FinishReason,
+    GenerationConfig,
+)
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _PROPAGATED = frozenset(_PROPAGATOR.fields)
@@ -88,13 +92,12 @@ class Trace:
         span = self._span
         if not span.is_recording():
             return
-        number: int = code.value[0]
-        span.set_attribute(semconv.RPC_STATUS_CODE, number)
+        span.set_attribute(semconv.RPC_STATUS_CODE, code.name)
         if code in _SERVER_ERRORS:
             span.set_attribute(semconv.ERROR_TYPE, code.name)
             span.set_status(Status(StatusCode.ERROR))
         if self.call is not None and self.call.started_nanoseconds:
-            summary = _summary(self.call)
+            summary = _summary(self.call, code)
             span.set_attributes(summary)
             for key, value in self.call.labels.items():
                 span.set_attribute(semconv.LABEL + key, value)
@@ -112,7 +115,7 @@ def _parent(metadata: Iterable[tuple[str, str | bytes]]) -> Context:
     return _PROPAGATOR.extract(carrier, Context()) if carrier else Context()
 
 
-def _summary(call: Call) -> dict[str, AttributeValue]:
+def _summary(call: Call, code: RpcCode) -> dict[str, AttributeValue]:
     """What the chain and the SERVER span say of the whole call."""
     tried = [a for a in call.attempts if a.outcome != ATTEMPT_OUTCOME_SKIPPED]
     skipped = [
@@ -126,7 +129,7 @@ def _summary(call: Call) -> dict[str, AttributeValue]:
         semconv.ATTEMPTS: len(tried),
         semconv.SKIPPED: len(skipped),
         semconv.FAILOVERS: len({a.target for a in tried} - _answering(call)),
-        semconv.OUTCOME: _outcome(call),
+        semconv.OUTCOME: _outcome(call, code),
     }
     if call.completion is not None:
         summary[semconv.TARGET] = call.completion.target
@@ -139,12 +142,13 @@ def _answering(call: Call) -> set[str]:
     return set(tried[-1:])
 
 
-def _outcome(call: Call) -> str:
-    if call.cancelled:
-        return "cancelled"
+def _outcome(call: Call, code: RpcCode) -> str:
+    if call.completion is not None:
+        return "first_try" if len(call.attempts) == 1 else "recovered"
     if call.error is not None:
         return ErrorReason.Name(call.error).removeprefix("ERROR_REASON_").lower()
-    return "first_try" if len(call.attempts) == 1 else "recovered"
+    # The walk did not come to its end: cancelled, deadline_exceeded, internal.
+    return code.name.lower()
 
 
 def _chain(
@@ -227,13 +231,7 @@ def _attempt(
     if attempt.provider_error_code:
         known[semconv.ATTEMPT_PROVIDER_CODE] = attempt.provider_error_code
     if attempt.outcome == ATTEMPT_OUTCOME_SUCCEEDED and call.completion is not None:
-        completion = call.completion
-        known[semconv.GEN_AI_RESPONSE_MODEL] = completion.provider_model
-        known[semconv.GEN_AI_RESPONSE_ID] = completion.provider_response_id
-        finish = FinishReason.Name(completion.finish_reason)
-        known[semconv.GEN_AI_RESPONSE_FINISH] = [
-            finish.removeprefix("FINISH_REASON_").lower()
-        ]
+        known.update(_response(call.completion))
     error = _is_error(attempt)
     if error:
         known[semconv.ERROR_TYPE] = _reason(attempt)
@@ -286,6 +284,19 @@ def _request(config: GenerationConfig) -> dict[str, AttributeValue]:
     if config.stop_sequences:
         stops: Sequence[str] = list(config.stop_sequences)
         known[semconv.GEN_AI_REQUEST_STOP] = stops
+    return known
+
+
+def _response(completion: Completion) -> dict[str, AttributeValue]:
+    known: dict[str, AttributeValue] = {}
+    if completion.provider_model:
+        known[semconv.GEN_AI_RESPONSE_MODEL] = completion.provider_model
+    if completion.provider_response_id:
+        known[semconv.GEN_AI_RESPONSE_ID] = completion.provider_response_id
+    if completion.finish_reason:
+        finish = FinishReason.Name(completion.finish_reason)
+        finish = finish.removeprefix("FINISH_REASON_").lower()
+        known[semconv.GEN_AI_RESPONSE_FINISH] = [finish]
     return known
 
 

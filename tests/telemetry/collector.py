@@ -1,0 +1,99 @@
+"""A trace collector, and the outline of a trace that it was sent."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from majordomo.telemetry import semconv
+
+
+class Collector(TraceServiceServicer):
+    """Keeps what it is sent. `address` is its URL."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.requests: list[ExportTraceServiceRequest] = []
+
+    async def Export(  # noqa: N802 - gRPC's name
+        self, request: ExportTraceServiceRequest, context: Any
+    ) -> ExportTraceServiceResponse:
+        self.requests.append(request)
+        return ExportTraceServiceResponse()
+
+    def spans(self) -> list[Span]:
+        return [
+            span
+            for request in self.requests
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+
+@asynccontextmanager
+async def collecting() -> AsyncIterator[Collector]:
+    """A collector on a free port of the loopback."""
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    collector = Collector(f"http://127.0.0.1:{port}")
+    add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
+    await server.start()
+    try:
+        yield collector
+    finally:
+        await server.stop(0)
+
+
+def attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
+    """What a span or an event says, as plain values."""
+    return {pair.key: _plain(pair.value) for pair in pairs}
+
+
+def _plain(value: AnyValue) -> Any:
+    kind = value.WhichOneof("value")
+    assert kind is not None
+    if kind == "array_value":
+        return [_plain(item) for item in value.array_value.values]
+    return getattr(value, kind)
+
+
+def outline(spans: list[Span]) -> str:
+    """The trees of `spans`, a line a span or event, roots in the order of their times.
+
+    A span is its kind, name, status if it has one, and `error.type`.
+    """
+    ids = {span.span_id for span in spans}
+    roots = [span for span in spans if span.parent_span_id not in ids]
+    return "\n".join(
+        line for root in _in_order(roots) for line in _lines(root, spans, "")
+    )
+
+
+def _lines(span: Span, spans: list[Span], indent: str) -> Iterator[str]:
+    words = [Span.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_"), span.name]
+    if span.status.code:
+        words.append(Status.StatusCode.Name(span.status.code).removeprefix("STATUS_"))
+    error = attributes(span.attributes).get(semconv.ERROR_TYPE)
+    yield indent + " ".join([*words, error] if error else words)
+    indent += "  "
+    for event in span.events:
+        yield f"{indent}* {event.name}"
+    below = [child for child in spans if child.parent_span_id == span.span_id]
+    for child in _in_order(below):
+        yield from _lines(child, spans, indent)
+
+
+def _in_order(spans: list[Span]) -> list[Span]:
+    return sorted(spans, key=lambda span: span.start_time_unix_nano)
