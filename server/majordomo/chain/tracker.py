@@ -143,7 +143,7 @@ class Tracker:
     def bench(
         self, target: str, length: float | None, reason: str
     ) -> list[TargetHealth]:
-        """Bench "provider/model-id" or "provider/*" for `length` seconds (None: for good).
+        """Bench "provider/model-id" or "provider/*"; `length` in seconds, None for good.
 
         A second record replaces the first. Returns the targets now benched.
         """
