@@ -143,9 +143,10 @@ class Tracker:
     def bench(
         self, target: str, length: float | None, reason: str
     ) -> list[TargetHealth]:
-        """Bench "provider/model-id" or "provider/*"; `length` in seconds, None for good.
+        """Bench "provider/model-id" or "provider/*".
 
-        A second record replaces the first. Returns the targets now benched.
+        `length` is in seconds, None for good. A second record replaces the first.
+        Returns the targets now benched.
         """
         now = self._clock.monotonic()
         self._records[target] = Bench(
