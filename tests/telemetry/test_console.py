@@ -1,0 +1,80 @@
+"""What a console shows of calls."""
+
+import io
+import re
+
+import pytest
+from grpc import StatusCode as RpcCode
+from opentelemetry.sdk.trace import TracerProvider
+
+from majordomo.chain.call import Call
+from majordomo.chain.failure import Failure
+from majordomo.telemetry.console import ConsoleTree
+from majordomo.telemetry.spans import Trace
+from majordomo.v1.attempt_pb2 import FAILURE_REASON_OVERLOADED
+from tests.chain.fakes import OK, Step, Wait, call, engine, target, virtual_time, walk
+from tests.servers import generate, running
+
+METHOD = "majordomo.v1.GenerationService/Generate"
+
+
+def shown(*calls: tuple[Call, RpcCode]) -> str:
+    """What is written of these calls; ids and the roots' own times left out."""
+    output = io.StringIO()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(ConsoleTree(output))
+    tracer = provider.get_tracer("test")
+    traces = [Trace(tracer, METHOD, ()) for _ in calls]
+    for trace, (done, code) in zip(traces, calls, strict=True):
+        trace.call = done
+        trace.end(code)
+    root = re.compile(r"^trace [0-9a-f]{8} (.*?) +\d+\.\d{3} s", re.MULTILINE)
+    return root.sub(r"trace ... \1 ... s", output.getvalue())
+
+
+FAILOVER = """\
+trace ... majordomo.v1.GenerationService/Generate ... s  recovered
+└─ chain                                                            0.780 s  recovered
+   ├─ chat giant-1                                                  0.020 s  failed, overloaded
+   ├─ chat giant-1                                                  0.020 s  failed, overloaded
+   │  └─ * majordomo.target.benched target=a/giant-1 cooldown_s=5.0 cause=overloaded consecutive_benches=1
+   ├─ * majordomo.failover from=a/giant-1 to=b/smollm2 reason=overloaded elapsed_s=0.14
+   └─ chat smollm2                                                  0.640 s  succeeded
+
+"""  # noqa: E501 - as wide as it is
+
+SKIP = """\
+trace ... majordomo.v1.GenerationService/Generate ... s  all_benched, UNAVAILABLE
+└─ chain                                                            0.000 s  all_benched
+   └─ * majordomo.target.skipped target=a/giant-1 reason=benched bench.remaining_s=4.36
+
+"""
+
+
+@virtual_time
+async def test_trees_are_written_in_the_order_of_time() -> None:
+    """Spans and events below what they are part of; a block for each call."""
+    walker, _ = engine()
+    down: list[Step] = [Wait(0.02), Failure(FAILURE_REASON_OVERLOADED, "no")]
+    down_target = target("a/giant-1", down)
+    failover = call(down_target, target("b/smollm2", [Wait(0.64), *OK]))
+    await walk(walker, failover)
+    skip = call(down_target)
+    await walk(walker, skip)
+
+    assert FAILOVER + SKIP == shown((failover, RpcCode.OK), (skip, RpcCode.UNAVAILABLE))
+
+
+async def test_what_is_traced_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """OTEL_TRACES_EXPORTER=console: a real call's tree on stdout, with its status."""
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
+    async with running() as it:
+        await it.generation.Generate(generate("acme/echo", "one two"))
+
+    root, chain, attempt = capsys.readouterr().out.rstrip().splitlines()
+    assert re.match(r"trace [0-9a-f]{8} majordomo\.v1\.GenerationService/Gen", root)
+    assert chain.startswith("└─ chain ")
+    assert attempt.startswith("   └─ chat echo ")
+    assert attempt.endswith(" s  succeeded, HTTP 200, 2 tokens in, 2 out")

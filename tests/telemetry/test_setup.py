@@ -1,0 +1,260 @@
+"""Where spans go is what the OTEL_* variables say."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from opentelemetry.trace import NoOpTracerProvider, TracerProvider
+
+from majordomo.telemetry.setup import TelemetryError, shutdown, tracer_provider
+from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
+from tests.servers import generate
+from tests.telemetry.collector import Collector, attributes
+from tests.upstream import Connection, Upstream
+
+
+def spans(provider: TracerProvider, count: int) -> None:
+    tracer = provider.get_tracer("test")
+    for _ in range(count):
+        tracer.start_span("one").end()
+
+
+async def sent(collector: Collector, count: int) -> dict[str, Any]:
+    """Send `count` spans; who the collector is told that we are."""
+    provider = tracer_provider()
+    spans(provider, count)
+    await asyncio.to_thread(shutdown, provider)
+    (resource,) = collector.requests[0].resource_spans
+    return attributes(resource.resource.attributes)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
+        {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+            "OTEL_TRACES_EXPORTER": "none",
+        },
+        {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+            "OTEL_SDK_DISABLED": "True",
+        },
+    ],
+)
+def test_nothing_is_recorded_unless_asked_for(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """Without an exporter, and where the variables turn it off."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert isinstance(tracer_provider(), NoOpTracerProvider)
+
+
+async def test_we_have_a_name(collector: Collector) -> None:
+    """Name, version and instance, without a word from whoever runs us."""
+    told = await sent(collector, 1)
+
+    assert "majordomo" == told["service.name"]
+    assert told["service.version"]
+    assert told["service.instance.id"]
+
+
+async def test_the_variables_name_us_otherwise(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OTEL_SERVICE_NAME goes over OTEL_RESOURCE_ATTRIBUTES, and both over ours."""
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "butler")
+    attributes = "service.name=no,service.version=9,deployment.environment.name=test"
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", attributes)
+
+    told = await sent(collector, 1)
+
+    assert ("butler", "9", "test") == (
+        told["service.name"],
+        told["service.version"],
+        told["deployment.environment.name"],
+    )
+
+
+@pytest.mark.parametrize(("variable", "largest"), [("", 64), ("10", 10)])
+async def test_spans_leave_in_small_batches(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, variable: str, largest: int
+) -> None:
+    """Of ours, or of the size that the variable asks for; none is lost."""
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", variable)
+
+    await sent(collector, 150)
+
+    sizes = [
+        len(scope.spans)
+        for request in collector.requests
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+    ]
+    assert 150 == sum(sizes)
+    assert largest == max(sizes)
+
+
+async def test_the_endpoint_for_traces_is_enough(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes over the one for everything."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", collector.address)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+
+    await sent(collector, 1)
+
+    assert 1 == len(collector.spans())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("OTEL_TRACES_EXPORTER", "zipkin", "'zipkin'; use otlp, console or none"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "use grpc or http/protobuf"),
+    ],
+)
+def test_what_is_not_there_is_a_clear_error(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
+    """The variable, what it says, and the mend."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(TelemetryError, match=words) as raised:
+        tracer_provider()
+
+    assert variable in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "package"),
+    [
+        ("grpc", "opentelemetry-exporter-otlp-proto-grpc"),
+        ("http/protobuf", "opentelemetry-exporter-otlp-proto-http"),
+    ],
+)
+def test_a_missing_package_is_named(protocol: str, package: str) -> None:
+    """The exporters are extras: without one, the error says what to install."""
+    program = (
+        "import sys\n"
+        "for kind in 'grpc', 'http':\n"
+        "    sys.modules[f'opentelemetry.exporter.otlp.proto.{kind}'] = None\n"
+        "from majordomo.telemetry.setup import TelemetryError, tracer_provider\n"
+        "try: tracer_provider()\n"
+        "except TelemetryError as error: print(error)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": protocol},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    words = f"spans by OTLP over {protocol} need the package {package}\n"
+    assert words == done.stdout
+
+
+def test_a_provider_that_is_set_is_left_alone() -> None:
+    """It is used, whatever the variables say, and not shut down."""
+    program = (
+        "from opentelemetry import trace\n"
+        "from opentelemetry.sdk.trace import TracerProvider\n"
+        "from opentelemetry.sdk.trace.export import SimpleSpanProcessor\n"
+        "from opentelemetry.sdk.trace.export.in_memory_span_exporter import"
+        " InMemorySpanExporter\n"
+        "from majordomo.telemetry.setup import shutdown, tracer_provider\n"
+        "exporter = InMemorySpanExporter()\n"
+        "provider = TracerProvider()\n"
+        "provider.add_span_processor(SimpleSpanProcessor(exporter))\n"
+        "trace.set_tracer_provider(provider)\n"
+        "ours = tracer_provider()\n"
+        "shutdown(ours)\n"
+        "ours.get_tracer('test').start_span('late').end()\n"
+        "print(*[span.name for span in exporter.get_finished_spans()])\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"OTEL_TRACES_EXPORTER": "console"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "late\n" == done.stdout
+
+
+async def silent(connection: Connection) -> None:
+    """Take the connection, and whatever is sent, and say nothing."""
+    await connection.closed()
+
+
+async def test_a_silent_collector_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The end of the process does not wait for it, and the loss is told."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    async with Upstream(silent) as upstream:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", upstream.url)
+        provider = tracer_provider()
+        spans(provider, 1)
+
+        await asyncio.to_thread(shutdown, provider, 0.05)
+
+    lost = "the trace collector does not answer; the last spans are lost"
+    assert [lost] == [
+        record.getMessage() for record in caplog.records if record.name == "majordomo"
+    ]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "majordomo.toml"
+    path.write_text(
+        """
+        [server]
+        listen = "127.0.0.1:0"
+        [providers.acme]
+        kind = "scripted"
+        """
+    )
+    return path
+
+
+async def test_a_silent_collector_does_not_keep_the_process(config: Path) -> None:
+    """A call is answered, and SIGTERM ends the server in good order."""
+    async with Upstream(silent) as upstream:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "majordomo.cli",
+            "serve",
+            "--config",
+            str(config),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"OTEL_EXPORTER_OTLP_ENDPOINT": upstream.url},
+        )
+        assert process.stdout is not None
+        address = (await process.stdout.readline()).decode().split()[-1]
+        async with grpc.aio.insecure_channel(address) as channel:
+            stub: Any = GenerationServiceStub(channel)
+            response = await stub.Generate(generate("acme/echo", "hello"))
+        process.send_signal(signal.SIGTERM)
+        _, told = await process.communicate()
+
+    assert "hello" == response.message.parts[0].text
+    assert 0 == process.returncode
+    assert b"the trace collector does not answer" in told
+    assert b"Traceback" not in told
