@@ -601,6 +601,52 @@ async def test_a_refusal_whose_body_breaks_off_is_told_by_its_status() -> None:
     assert name(FAILURE_REASON_OVERLOADED) == outcome.failed[0]
 
 
+@pytest.mark.rule("4.5", "8.1")
+async def test_a_refusal_whose_body_hangs_is_told_by_its_head(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A rate limit stays one, with its delay, and the connection is given up."""
+    monkeypatch.setattr(http, "_LAST_WORDS", 0.05)
+    head = b"HTTP/1.1 429 Slow\r\nretry-after: 7\r\ncontent-length: 900\r\n\r\n{"
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(head)
+        await connection.closed()
+
+    async with Upstream(script) as upstream, to(upstream.url) as provider:
+        outcome = await ask(provider)
+        await asyncio.gather(*upstream.plays)
+
+    assert name(FAILURE_REASON_RATE_LIMITED) == outcome.failed[0]
+    assert outcome.failure is not None
+    assert 7.0 == outcome.failure.retry_delay
+
+
+@pytest.mark.parametrize(
+    ("headers", "kept"),
+    [
+        ({"Request_Id": "req-1"}, "req-1"),
+        ({"X_Amzn_RequestId": "req-2"}, "req-2"),
+        ({"CF_Ray": "ray-3", "X_Request_Id": "req-3"}, "req-3"),
+        ({"X_Request_Id": "r" * 1000}, "r" * 128),
+        ({}, ""),
+    ],
+)
+async def test_a_requests_name_at_its_provider(
+    headers: dict[str, str], kept: str
+) -> None:
+    """The most telling header is kept, bounded."""
+    named = "".join(
+        f"{header.replace('_', '-')}: {value}\r\n" for header, value in headers.items()
+    )
+    reply = completion("good").replace(b"\r\n", f"\r\n{named}".encode(), 1)
+    async with Upstream(serve(reply)) as upstream, to(upstream.url) as provider:
+        outcome = await ask(provider)
+
+    assert kept == outcome.exchange.provider_request_id
+
+
 async def test_a_redirect_is_not_followed() -> None:
     """Not even to the same host: it could lead anywhere, and take the key along."""
     async with Upstream(serve(completion("stolen"))) as elsewhere:

@@ -26,7 +26,16 @@ LONGEST_ERROR_BODY = 64 << 10
 _LAST_BYTES = 0.05
 """Seconds that the end of a body may come after the answer in it is complete."""
 
-_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "cf-ray")
+_LAST_WORDS = 2.0
+"""Seconds that a refusal's body may take: its status and headers are known already."""
+
+_REQUEST_IDS = (
+    "x-request-id",
+    "request-id",
+    "x-amzn-requestid",
+    "apim-request-id",
+    "cf-ray",
+)
 """Headers that name a request at its provider, the most telling first."""
 
 
@@ -165,7 +174,8 @@ class _HttpExchange(Exchange):
         A connection whose answer was read to its end can serve again.
         """
         try:
-            words = await _read(chunks, LONGEST_ERROR_BODY, cut=True)
+            async with asyncio.timeout(_LAST_WORDS):
+                words = await _read(chunks, LONGEST_ERROR_BODY, cut=True)
         except ERRORS:
             words = b""  # the status says enough
         headers = dict(response.headers.items())
