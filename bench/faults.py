@@ -259,6 +259,19 @@ async def _closed_while_idle(client: Client) -> str:
         return f"{answered} ({len(upstream.requests)} requests)"
 
 
+async def _unasked_in_one(client: Client) -> str:
+    """A second answer in the very bytes of the first."""
+    first = iter([_OK + answer(200, b"NOT asked for")])
+
+    async def script(connection: Connection) -> None:
+        while await connection.request():
+            await connection.send(next(first, _OK))
+
+    async with Upstream(script) as upstream:
+        await client.read(upstream.url)
+        return _words(await client.read(upstream.url))
+
+
 async def _unasked(pause: float, client: Client) -> str:
     """Bytes on an idle connection, `pause` seconds before the next request."""
     async with Upstream(_answering(_OK)) as upstream:
@@ -389,7 +402,8 @@ FAULTS: dict[str, Callable[[Client], Awaitable[str]]] = {
     "reused connection closed within the head": partial(
         _twice, _half_a_head_at_the_second
     ),
-    "closed while idle": _closed_while_idle,
+    "closed just before a request": _closed_while_idle,
+    "unasked answer behind an answer": _unasked_in_one,
     "unasked answer while idle": partial(_unasked, 0.1),
     "unasked answer just before a request": partial(_unasked, 0),
     "503 with its body read, then another": partial(_twice, _answering(_REFUSAL)),
