@@ -1,6 +1,7 @@
 """The command line, as a user runs it."""
 
 import asyncio
+import os
 import subprocess
 import sys
 
@@ -123,6 +124,21 @@ def test_serve_refuses_a_bad_configuration(
 
     assert 1 == done.returncode
     assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_serve_refuses_spans_that_can_go_nowhere() -> None:
+    """The variable, what it may be, and no traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "majordomo.cli", "serve"],
+        env={**os.environ, "OTEL_TRACES_EXPORTER": "zipkin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert 1 == done.returncode
+    assert "OTEL_TRACES_EXPORTER is 'zipkin'; use otlp, console or none" in done.stderr
     assert "Traceback" not in done.stderr
 
 

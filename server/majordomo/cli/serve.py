@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from majordomo.chain.failure import Failure
 from majordomo.config import Config, ConfigError, load
 from majordomo.rpc.server import serve as run
+from majordomo.telemetry.setup import TelemetryError
 
 
 @click.command()
@@ -38,7 +38,7 @@ def serve(path: Path | None, listen: str | None) -> None:
     config = _configuration(path, listen)
     try:
         asyncio.run(run(config, _listening))
-    except (Failure, OSError) as error:
+    except (TelemetryError, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 

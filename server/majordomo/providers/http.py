@@ -30,11 +30,11 @@ _LAST_WORDS = 2.0
 """Seconds that a refusal's body may take: its status and headers are known already."""
 
 _REQUEST_IDS = (
-    "x-request-id",
-    "request-id",
-    "x-amzn-requestid",
-    "apim-request-id",
-    "cf-ray",
+    b"x-request-id",
+    b"request-id",
+    b"x-amzn-requestid",
+    b"apim-request-id",
+    b"cf-ray",
 )
 """Headers that name a request at its provider, the most telling first."""
 
@@ -119,10 +119,11 @@ class _HttpExchange(Exchange):
                 raise TypeError("an asynchronous transport gave a synchronous body")
             chunks = aiter(body)
             try:
-                self._note(response)
+                headers = {name.lower(): value for name, value in response.headers.raw}
+                self._note(response.status_code, headers)
                 if not response.is_success:
                     raise await self._refused(response, chunks)
-                if response.headers.get("content-encoding", "identity") != "identity":
+                if headers.get(b"content-encoding", b"identity") != b"identity":
                     raise _malformed("packed, though that was not asked for")
                 if not self._stream:
                     whole = await _read(chunks, LONGEST_BODY)
@@ -181,11 +182,11 @@ class _HttpExchange(Exchange):
         headers = dict(response.headers.items())
         return self._provider.codec.failure(response.status_code, headers, words)
 
-    def _note(self, response: httpx.Response) -> None:
-        self.http_status_code = response.status_code
+    def _note(self, status_code: int, headers: Mapping[bytes, bytes]) -> None:
+        self.http_status_code = status_code
         for name in _REQUEST_IDS:
-            if value := response.headers.get(name):
-                self.provider_request_id = value[:128]
+            if value := headers.get(name):
+                self.provider_request_id = value.decode("latin-1")[:128]
                 break
 
 

@@ -49,8 +49,8 @@ _log = logging.getLogger("majordomo")
 class Server:
     """A server made of a configuration; started and stopped as a context manager.
 
-    Raises OSError where it cannot listen, and Failure where a model that is to be
-    loaded at the start cannot be.
+    Raises OSError where it cannot listen, and TelemetryError where spans cannot go
+    where the environment wants them.
     """
 
     def __init__(self, config: Config) -> None:
@@ -60,8 +60,8 @@ class Server:
 
     async def __aenter__(self) -> "Server":
         config = self._config
-        self._registry: Registry = build(config)
         self._tracers = tracer_provider()
+        self._registry: Registry = build(config)
         self._stopped = False
         try:
             await self._start()
