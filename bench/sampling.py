@@ -15,8 +15,8 @@ _PARTS = {
     "HTTP": ("majordomo/providers/http", "httpx", "aiohttp", "pyreqwest", "httpcore"),
     "chain": ("majordomo/chain",),
     "rpc": ("majordomo/rpc",),
-    "grpc.aio": ("grpc/",),
     "event loop": ("asyncio/", "selectors"),
+    "grpc.aio": ("grpc/", "threading.py"),  # its poller is a thread of its own
 }
 
 
