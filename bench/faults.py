@@ -25,7 +25,7 @@ from tests.upstream import (
     chunk,
 )
 
-CONNECT_TIMEOUT = 0.5
+CONNECT_TIMEOUT = 1.0
 """Seconds until a connection must stand."""
 
 _PROMPTLY = 0.5
