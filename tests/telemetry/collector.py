@@ -69,30 +69,45 @@ def _plain(value: AnyValue) -> Any:
     return getattr(value, kind)
 
 
-def outline(spans: list[Span]) -> str:
+def outline(spans: list[Span], since: int | None = None) -> str:
     """The trees of `spans`, a line a span or event, roots in the order of their times.
 
-    A span is its kind, name, status if it has one, and `error.type`.
+    A span is its kind, name, status if it has one, and `error.type`. With `since`, in
+    nanoseconds, also the seconds from then to the begin and the end of what is below
+    the roots.
     """
     ids = {span.span_id for span in spans}
     roots = [span for span in spans if span.parent_span_id not in ids]
     return "\n".join(
-        line for root in _in_order(roots) for line in _lines(root, spans, "")
+        line for root in _in_order(roots) for line in _lines(root, spans, "", since)
     )
 
 
-def _lines(span: Span, spans: list[Span], indent: str) -> Iterator[str]:
+def _lines(
+    span: Span, spans: list[Span], indent: str, since: int | None
+) -> Iterator[str]:
     words = [Span.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_"), span.name]
     if span.status.code:
         words.append(Status.StatusCode.Name(span.status.code).removeprefix("STATUS_"))
     error = attributes(span.attributes).get(semconv.ERROR_TYPE)
-    yield indent + " ".join([*words, error] if error else words)
+    if error:
+        words.append(error)
+    if indent:
+        words += _times(since, span.start_time_unix_nano, span.end_time_unix_nano)
+    yield indent + " ".join(words)
     indent += "  "
     for event in span.events:
-        yield f"{indent}* {event.name}"
+        words = ["*", event.name, *_times(since, event.time_unix_nano)]
+        yield indent + " ".join(words)
     below = [child for child in spans if child.parent_span_id == span.span_id]
     for child in _in_order(below):
-        yield from _lines(child, spans, indent)
+        yield from _lines(child, spans, indent, since)
+
+
+def _times(since: int | None, *times: int) -> list[str]:
+    if since is None:
+        return []
+    return ["..".join(f"{(time - since) / 1e9:.1f}" for time in times)]
 
 
 def _in_order(spans: list[Span]) -> list[Span]:

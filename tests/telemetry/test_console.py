@@ -12,8 +12,9 @@ from majordomo.chain.failure import Failure
 from majordomo.telemetry.console import ConsoleTree
 from majordomo.telemetry.spans import Trace
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_OVERLOADED
+from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest
 from tests.chain.fakes import OK, Step, Wait, call, engine, target, virtual_time, walk
-from tests.servers import generate, running
+from tests.servers import generate, running, stream
 
 METHOD = "majordomo.v1.GenerationService/Generate"
 
@@ -78,3 +79,43 @@ async def test_what_is_traced_is_shown(
     assert chain.startswith("└─ chain ")
     assert attempt.startswith("   └─ chat echo ")
     assert attempt.endswith(" s  succeeded, HTTP 200, 2 tokens in, 2 out")
+
+
+async def test_calls_that_overlap_do_not_mix(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A block each, in the order of their ends, even within one caller's trace."""
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    metadata = (("traceparent", traceparent),)
+    async with running() as it:
+        request = stream("acme/status:400,acme/stall:1", "one two")
+        request.options.advance_on_permanent = True
+        slow = it.generation.Stream(request, metadata=metadata)
+        await slow.read()
+        await it.generation.Generate(generate("acme/echo"), metadata=metadata)
+        slow.cancel()
+        # Comes after the cancel, on the same connection.
+        await it.operator.HealthSnapshot(HealthSnapshotRequest(), metadata=metadata)
+
+    blocks = capsys.readouterr().out.rstrip().split("\n\n")
+    assert [
+        [
+            "trace 0af76519 majordomo.v1.GenerationService/Generate",
+            "└─ chain",
+            "   └─ chat echo",
+        ],
+        [
+            "trace 0af76519 majordomo.v1.GenerationService/Stream",
+            "└─ chain",
+            "   ├─ chat status:400",
+            "   ├─ * majordomo.failover",
+            "   └─ chat stall:1",
+        ],
+        ["trace 0af76519 majordomo.v1.OperatorService/HealthSnapshot"],
+    ] == [[_name(line) for line in block.splitlines()] for block in blocks]
+
+
+def _name(line: str) -> str:
+    """A line of a tree without its time and its words."""
+    return re.split(r" {2,}(?=\d)| from=", line)[0]

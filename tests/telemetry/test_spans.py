@@ -1,25 +1,32 @@
-"""The span tree of a call, for every outcome of a walk."""
+"""The span tree of a call, for every outcome of a walk, in virtual time."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import dedent
+from typing import Any
 
 import pytest
 from grpc import StatusCode as RpcCode
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.trace import NoOpTracerProvider, StatusCode
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
+from opentelemetry.trace import NoOpTracerProvider
 
-from majordomo.chain.call import Call, Policy
+from majordomo.chain.call import Call
 from majordomo.chain.failure import Failure
 from majordomo.telemetry.spans import Trace
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CREDENTIALS,
     FAILURE_REASON_OVERLOADED,
     FAILURE_REASON_RATE_LIMITED,
+    FAILURE_REASON_UNSUPPORTED,
+    Usage,
 )
+from majordomo.v1.content_pb2 import ROLE_USER, Message, Part
 from majordomo.v1.generation_service_pb2 import GenerationConfig, Prompt
 from tests.chain.fakes import (
     EPOCH,
@@ -27,346 +34,491 @@ from tests.chain.fakes import (
     Wait,
     call,
     engine,
-    exchanges,
     target,
     virtual_time,
     walk,
 )
+from tests.telemetry.collector import attributes, outline
 
 METHOD = "majordomo.v1.GenerationService/Stream"
 CANARY = "sk-canary-secret"
+START = EPOCH * 10**9
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
 def down() -> Failure:
     return Failure(FAILURE_REASON_OVERLOADED, CANARY)
 
 
-@dataclass
-class Tree:
-    """What was exported of one call."""
-
-    spans: Sequence[ReadableSpan]
-
-    @property
-    def server(self) -> ReadableSpan:
-        return self.spans[-1]
-
-    @property
-    def chain(self) -> ReadableSpan:
-        return self.spans[-2]
-
-    @property
-    def attempts(self) -> Sequence[ReadableSpan]:
-        return self.spans[:-2]
-
-    def outline(self) -> list[str]:
-        """Each span and event with its place, in the order of time."""
-        lines = []
-        for span in (self.server, self.chain, *self.attempts):
-            status = "!" if span.status.status_code == StatusCode.ERROR else ""
-            lines.append(f"{span.kind.name} {span.name}{status}")
-            lines.extend(f"* {event.name}" for event in span.events)
-        return lines
+def secret(config: GenerationConfig | None = None) -> Prompt:
+    """A prompt that must not be found in what is exported."""
+    message = Message(role=ROLE_USER, parts=[Part(text=CANARY)])
+    return Prompt(messages=[message], config=config)
 
 
-def traced(
-    finished: Call,
-    code: RpcCode = RpcCode.OK,
-    metadata: Sequence[tuple[str, str | bytes]] = (),
-) -> Tree:
-    """The tree of a call that has ended."""
+def exported(
+    finished: Call, code: RpcCode = RpcCode.OK, sampler: Sampler = ALWAYS_ON
+) -> list[Span]:
+    """What leaves the process of a call that has ended."""
     exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
+    provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace = Trace(provider.get_tracer("test"), METHOD, metadata)
+    trace = Trace(provider.get_tracer("test"), METHOD, ())
     trace.call = finished
     trace.end(code)
-    spans = exporter.get_finished_spans()
-    assert CANARY not in "".join(span.to_json() for span in spans)
-    ids = {span.context.span_id for span in spans if span.context is not None}
-    assert all(s.parent is None or s.parent.span_id in ids or metadata for s in spans)
-    return Tree(spans)
+    request = encode_spans(exporter.get_finished_spans())
+    assert CANARY.encode() not in request.SerializeToString()
+    return [
+        span
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+
+
+@dataclass
+class Tree:
+    """The trace of a call: attempts in their order, the chain, the SERVER span."""
+
+    spans: list[Span]
+    since: int
+
+    @property
+    def outline(self) -> str:
+        return outline(self.spans, self.since)
+
+    @property
+    def server(self) -> dict[str, Any]:
+        return attributes(self.spans[-1].attributes)
+
+    @property
+    def chain(self) -> dict[str, Any]:
+        return attributes(self.spans[-2].attributes)
+
+    @property
+    def attempts(self) -> list[dict[str, Any]]:
+        return [attributes(span.attributes) for span in self.spans[:-2]]
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [
+            attributes(event.attributes) for span in self.spans for event in span.events
+        ]
+
+
+def traced(finished: Call, code: RpcCode = RpcCode.OK) -> Tree:
+    """The tree of a call that has ended; its times count from the call's begin."""
+    return Tree(exported(finished, code), finished.started_nanoseconds)
+
+
+def tree(text: str) -> str:
+    return dedent(text).strip()
 
 
 @virtual_time
 async def test_first_try() -> None:
-    """Three spans, none of them an error."""
+    """Three spans that say what was asked and answered, none of them an error."""
     walker, _ = engine()
-    prompt = Prompt(config=GenerationConfig(max_output_tokens=9, temperature=0.5))
-    done = call(target("a/m/1", [Wait(2), *OK]), stream=True, prompt=prompt)
+    config = GenerationConfig(max_output_tokens=9, temperature=0.5)
+    a = target("a/m/1", [Wait(2), *OK])
+    done = call(a, stream=True, prompt=secret(config))
     done.labels["team"] = "search"
     await walk(walker, done)
+    assert done.completion is not None
+    done.completion.provider_model = "m-1-2026"
+    done.completion.provider_response_id = "r-1"
+    done.attempts[0].usage.CopyFrom(Usage(input_tokens=7, cache_write_tokens=3))
 
-    tree = traced(done)
+    shown = traced(done)
 
-    assert [f"SERVER {METHOD}", "INTERNAL chain", "CLIENT chat m/1"] == tree.outline()
-    (attempt,) = tree.attempts
-    attributes = dict(attempt.attributes or {})
-    assert {
-        "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": "a",
-        "gen_ai.request.model": "m/1",
-        "gen_ai.request.stream": True,
-        "gen_ai.request.max_tokens": 9,
-        "gen_ai.request.temperature": 0.5,
-        "gen_ai.response.finish_reasons": ("stop",),
-        "gen_ai.response.time_to_first_chunk": 2.0,
-        "majordomo.attempt.number": 1,
-        "majordomo.attempt.target": "a/m/1",
-        "majordomo.attempt.outcome": "succeeded",
-        "majordomo.attempt.probe": False,
-    }.items() <= attributes.items()
-    assert (EPOCH * 10**9, (EPOCH + 2) * 10**9) == (
-        attempt.start_time,
-        attempt.end_time,
+    assert (
+        tree(f"""
+            SERVER {METHOD}
+              INTERNAL chain 0.0..2.0
+                CLIENT chat m/1 0.0..2.0
+        """)
+        == shown.outline
     )
-    assert tree.chain.context is not None
-    assert attempt.parent is not None
-    assert tree.chain.context.span_id == attempt.parent.span_id
-    assert {
-        "rpc.system.name": "grpc",
-        "rpc.method": METHOD,
-        "rpc.response.status_code": "OK",
+    assert [
+        {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "a",
+            "gen_ai.request.model": "m/1",
+            "gen_ai.request.stream": True,
+            "gen_ai.request.max_tokens": 9,
+            "gen_ai.request.temperature": 0.5,
+            "gen_ai.response.model": "m-1-2026",
+            "gen_ai.response.id": "r-1",
+            "gen_ai.response.finish_reasons": ["stop"],
+            "gen_ai.response.time_to_first_chunk": 2.0,
+            "gen_ai.usage.input_tokens": 7,
+            "gen_ai.usage.cache_write.input_tokens": 3,
+            "gen_ai.usage.cache_creation.input_tokens": 3,
+            "majordomo.attempt.number": 1,
+            "majordomo.attempt.target": "a/m/1",
+            "majordomo.attempt.outcome": "succeeded",
+            "majordomo.attempt.probe": False,
+        }
+    ] == shown.attempts
+    summary = {
         "majordomo.generation_id": "g",
         "majordomo.target": "a/m/1",
         "majordomo.attempts": 1,
         "majordomo.failovers": 0,
         "majordomo.skipped": 0,
         "majordomo.outcome": "first_try",
+    }
+    assert {**summary, "majordomo.chain": "a/m/1"} == shown.chain
+    assert {
+        **summary,
+        "rpc.system.name": "grpc",
+        "rpc.method": METHOD,
+        "rpc.response.status_code": "OK",
         "majordomo.label.team": "search",
-    } == dict(tree.server.attributes or {})
+    } == shown.server
 
 
 @virtual_time
 async def test_retry() -> None:
-    """Each attempt has a span of its own; what was mended is no error above."""
+    """A span for each attempt, the backoff between; what was mended shows no error."""
     walker, _ = engine()
-    done = call(target("a/1", [down()], OK))
+    done = call(target("a/x", [Wait(1), down()], [Wait(2), *OK]))
     await walk(walker, done)
 
-    tree = traced(done)
+    shown = traced(done)
 
-    assert [
-        f"SERVER {METHOD}",
-        "INTERNAL chain",
-        "CLIENT chat 1!",
-        "CLIENT chat 1",
-    ] == tree.outline()
-    first, second = tree.attempts
-    assert "overloaded" == (first.attributes or {})["error.type"]
-    assert first.end_time is not None
-    assert second.start_time is not None
-    # The backoff is outside of both.
-    assert 0.1 == pytest.approx((second.start_time - first.end_time) / 1e9)
-    assert "recovered" == (tree.server.attributes or {})["majordomo.outcome"]
+    assert (
+        tree(f"""
+            SERVER {METHOD}
+              INTERNAL chain 0.0..3.1
+                CLIENT chat x CODE_ERROR overloaded 0.0..1.0
+                CLIENT chat x 1.1..3.1
+        """)
+        == shown.outline
+    )
+    assert ("recovered", 2, 0) == (
+        shown.server["majordomo.outcome"],
+        shown.server["majordomo.attempts"],
+        shown.server["majordomo.failovers"],
+    )
 
 
 @virtual_time
-async def test_failover_bench_and_skip() -> None:
-    """Events say who was benched, failed over and skipped, and when."""
+async def test_failover_and_skip() -> None:
+    """Events say who was benched, failed over and, by the next call, skipped."""
     walker, _ = engine()
-    a, b = target("a/1", [down()]), target("b/1")
+    a, b = target("a/x", [Wait(1), down()]), target("b/y", [Wait(2), *OK])
     first, second = call(a, b), call(a, b)
     await walk(walker, first)
     await walk(walker, second)
 
-    tree, skipped = traced(first), traced(second)
+    shown = traced(first)
 
-    assert [
-        f"SERVER {METHOD}",
-        "INTERNAL chain",
-        "* majordomo.failover",
-        "CLIENT chat 1!",
-        "CLIENT chat 1!",
-        "* majordomo.target.benched",
-        "CLIENT chat 1",
-    ] == tree.outline()
-    failover = dict(tree.chain.events[0].attributes or {})
-    elapsed = failover.pop("elapsed_s")
-    assert {"from": "a/1", "to": "b/1", "reason": "overloaded"} == failover
-    assert 0.1 == pytest.approx(elapsed)
-    benched = dict(tree.attempts[1].events[0].attributes or {})
-    assert ("a/1", "overloaded", 1) == (
-        benched["target"],
-        benched["cause"],
-        benched["consecutive_benches"],
+    assert (
+        tree(f"""
+            SERVER {METHOD}
+              INTERNAL chain 0.0..4.1
+                * majordomo.failover 2.1
+                CLIENT chat x CODE_ERROR overloaded 0.0..1.0
+                CLIENT chat x CODE_ERROR overloaded 1.1..2.1
+                  * majordomo.target.benched 2.1
+                CLIENT chat y 2.1..4.1
+        """)
+        == shown.outline
     )
-    assert 5 == pytest.approx(benched["cooldown_s"])
     assert [
-        f"SERVER {METHOD}",
-        "INTERNAL chain",
-        "* majordomo.target.skipped",
-        "CLIENT chat 1",
-    ] == skipped.outline()
-    skip = dict(skipped.chain.events[0].attributes or {})
-    assert ("a/1", "benched") == (skip["target"], skip["reason"])
-    assert 5 == pytest.approx(skip["bench.remaining_s"])
-    assert 1 == (tree.server.attributes or {})["majordomo.failovers"]
+        {
+            "target": "a/x",
+            "cause": "overloaded",
+            "cooldown_s": pytest.approx(5),
+            "until": first.attempts[1].bench.expire_time.ToJsonString(),
+            "consecutive_benches": 1,
+        },
+        {
+            "from": "a/x",
+            "to": "b/y",
+            "reason": "overloaded",
+            "elapsed_s": pytest.approx(2.1, abs=0.01),
+        },
+    ] == shown.events
+    assert (3, 1, "b/y") == (
+        shown.server["majordomo.attempts"],
+        shown.server["majordomo.failovers"],
+        shown.server["majordomo.target"],
+    )
+
+    shown = traced(second)
+
+    assert (
+        tree(f"""
+            SERVER {METHOD}
+              INTERNAL chain 0.0..2.0
+                * majordomo.target.skipped 0.0
+                CLIENT chat y 0.0..2.0
+        """)
+        == shown.outline
+    )
+    remaining = pytest.approx(3, abs=0.01)
+    assert [
+        {"target": "a/x", "reason": "benched", "bench.remaining_s": remaining}
+    ] == shown.events
+    assert ("recovered", 1, 0) == (
+        shown.server["majordomo.outcome"],
+        shown.server["majordomo.skipped"],
+        shown.server["majordomo.failovers"],
+    )
 
 
 @virtual_time
-async def test_all_benched_and_exhausted() -> None:
-    """UNAVAILABLE is a server's error; nothing tried leaves no attempt."""
+async def test_exhausted() -> None:
+    """UNAVAILABLE is an error of the server's; the chain span has its outcome."""
+    walker, _ = engine()
+    misfit = Failure(FAILURE_REASON_UNSUPPORTED, CANARY)
+    done = call(target("a/x", misfit=misfit), target("b/y", [Wait(1), down()]))
+    await walk(walker, done)
+
+    shown = traced(done, RpcCode.UNAVAILABLE)
+
+    assert (
+        tree(f"""
+            SERVER {METHOD} CODE_ERROR UNAVAILABLE
+              INTERNAL chain 0.0..2.1
+                * majordomo.target.skipped 0.0
+                CLIENT chat y CODE_ERROR overloaded 0.0..1.0
+                CLIENT chat y CODE_ERROR overloaded 1.1..2.1
+                  * majordomo.target.benched 2.1
+        """)
+        == shown.outline
+    )
+    assert "chain_exhausted" == shown.chain["majordomo.outcome"]
+    assert "majordomo.target" not in shown.chain
+    assert {"target": "a/x", "reason": "unsupported"} in shown.events
+
+
+@virtual_time
+async def test_all_benched() -> None:
+    """Nothing tried leaves no attempt; an operator's words stay out."""
     walker, tracker = engine()
-    tracker.bench("b/1", None, CANARY)
-    exhausted, benched = call(target("a/1", [down()])), call(target("b/1"))
-    await walk(walker, exhausted)
-    await walk(walker, benched)
+    tracker.bench("a/x", None, CANARY)
+    done = call(target("a/x"))
+    await walk(walker, done)
 
-    tree = traced(exhausted, RpcCode.UNAVAILABLE)
-    nothing = traced(benched, RpcCode.UNAVAILABLE)
+    shown = traced(done, RpcCode.UNAVAILABLE)
 
-    assert tree.outline()[0].endswith("!")
-    assert {
-        "rpc.response.status_code": "UNAVAILABLE",
-        "error.type": "UNAVAILABLE",
-    }.items() <= dict(tree.server.attributes or {}).items()
-    assert "chain_exhausted" == (tree.chain.attributes or {})["majordomo.outcome"]
-    assert [
-        f"SERVER {METHOD}!",
-        "INTERNAL chain",
-        "* majordomo.target.skipped",
-    ] == nothing.outline()
-    assert "all_benched" == (nothing.chain.attributes or {})["majordomo.outcome"]
+    assert (
+        tree(f"""
+            SERVER {METHOD} CODE_ERROR UNAVAILABLE
+              INTERNAL chain 0.0..0.0
+                * majordomo.target.skipped 0.0
+        """)
+        == shown.outline
+    )
+    assert [{"target": "a/x", "reason": "benched"}] == shown.events
+    assert ("all_benched", 0, 1, 0) == (
+        shown.chain["majordomo.outcome"],
+        shown.chain["majordomo.attempts"],
+        shown.chain["majordomo.skipped"],
+        shown.chain["majordomo.failovers"],
+    )
 
 
 @virtual_time
-async def test_targets_not_reached_are_no_events() -> None:
-    """A refusal ends the tree with the attempt that was refused."""
+async def test_refused() -> None:
+    """The tree ends with the attempt that was refused; targets not reached are none."""
     walker, _ = engine()
     refused = Failure(FAILURE_REASON_CREDENTIALS, CANARY, code="invalid_api_key")
-    done = call(target("a/1", [refused]), target("b/1"))
+    done = call(target("a/x", [refused]), target("b/y"))
     await walk(walker, done)
 
-    tree = traced(done, RpcCode.FAILED_PRECONDITION)
+    shown = traced(done, RpcCode.FAILED_PRECONDITION)
 
-    assert [
-        f"SERVER {METHOD}",
-        "INTERNAL chain",
-        "CLIENT chat 1!",
-    ] == tree.outline()
-    code = (tree.attempts[0].attributes or {})["majordomo.attempt.provider_code"]
-    assert "invalid_api_key" == code
+    assert (
+        tree(f"""
+            SERVER {METHOD}
+              INTERNAL chain 0.0..0.0
+                CLIENT chat x CODE_ERROR credentials 0.0..0.0
+        """)
+        == shown.outline
+    )
+    code = shown.attempts[0]["majordomo.attempt.provider_code"]
+    assert ("invalid_api_key", 0) == (code, shown.chain["majordomo.skipped"])
 
 
 @virtual_time
-async def test_interrupted_and_rate_limited() -> None:
-    """The attempt is an error with its reason, delay and time to first content."""
+async def test_interrupted() -> None:
+    """ABORTED is no error of the server's; the attempt says how far it came."""
     walker, _ = engine()
     limited = Failure(FAILURE_REASON_RATE_LIMITED, CANARY, retry_delay=9)
-    done = call(target("a/1", [Wait(1), "par", limited]), stream=True)
+    a = target("a/x", [Wait(1), "par", Wait(1), limited])
+    done = call(a, target("b/y"), stream=True)
     await walk(walker, done)
 
-    tree = traced(done, RpcCode.ABORTED)
+    shown = traced(done, RpcCode.ABORTED)
 
-    attributes = dict(tree.attempts[0].attributes or {})
-    assert ("interrupted", "rate_limited", 9, 1) == (
-        attributes["majordomo.attempt.outcome"],
-        attributes["error.type"],
-        attributes["majordomo.attempt.retry_delay_s"],
-        attributes["gen_ai.response.time_to_first_chunk"],
+    assert (
+        tree(f"""
+            SERVER {METHOD}
+              INTERNAL chain 0.0..2.0
+                CLIENT chat x CODE_ERROR rate_limited 0.0..2.0
+                  * majordomo.target.benched 2.0
+        """)
+        == shown.outline
     )
-    assert "stream_interrupted" == (tree.server.attributes or {})["majordomo.outcome"]
+    (attempt,) = shown.attempts
+    assert ("interrupted", 9, 1) == (
+        attempt["majordomo.attempt.outcome"],
+        attempt["majordomo.attempt.retry_delay_s"],
+        attempt["gen_ai.response.time_to_first_chunk"],
+    )
+    assert "stream_interrupted" == shown.server["majordomo.outcome"]
 
 
 @virtual_time
 async def test_cancelled() -> None:
     """The caller's cancel is nobody's error."""
     walker, _ = engine()
-    done = call(target("a/1", [Wait(99)]))
+    done = call(target("a/x", [Wait(99)]), target("b/y"))
     task = asyncio.create_task(walk(walker, done))
     await asyncio.sleep(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    tree = traced(done, RpcCode.CANCELLED)
+    shown = traced(done, RpcCode.CANCELLED)
 
-    assert [f"SERVER {METHOD}", "INTERNAL chain", "CLIENT chat 1"] == tree.outline()
-    assert "cancelled" == (tree.server.attributes or {})["majordomo.outcome"]
+    assert (
+        tree(f"""
+            SERVER {METHOD}
+              INTERNAL chain 0.0..1.0
+                CLIENT chat x 0.0..1.0
+        """)
+        == shown.outline
+    )
+    assert "cancelled" == shown.server["majordomo.outcome"]
+    assert "cancelled" == shown.attempts[0]["majordomo.attempt.outcome"]
 
 
 @virtual_time
 async def test_deadline() -> None:
-    """A deadline is an error of the attempt that it cut and of the server."""
+    """An error of the attempt that it cut, and of the server."""
     walker, _ = engine()
-    done = call(target("a/1", [Wait(99)]), time_remaining=3)
+    done = call(target("a/x", [Wait(99)]), time_remaining=10)
     await walk(walker, done)
 
-    tree = traced(done, RpcCode.DEADLINE_EXCEEDED)
+    shown = traced(done, RpcCode.DEADLINE_EXCEEDED)
 
-    assert [
-        f"SERVER {METHOD}!",
-        "INTERNAL chain",
-        "CLIENT chat 1!",
-    ] == tree.outline()
-    assert "deadline" == (tree.attempts[0].attributes or {})["error.type"]
+    end = (done.ended_nanoseconds - START) / 1e9
+    assert (
+        tree(f"""
+            SERVER {METHOD} CODE_ERROR DEADLINE_EXCEEDED
+              INTERNAL chain 0.0..{end:.1f}
+                CLIENT chat x CODE_ERROR deadline 0.0..{end:.1f}
+        """)
+        == shown.outline
+    )
+    assert "deadline_exceeded" == shown.server["majordomo.outcome"]
 
 
 @virtual_time
 async def test_probe() -> None:
     """The attempt that decides whether a target comes back says so."""
     walker, _ = engine()
-    a = target("a/1", [down()], [down()], OK)
+    a = target("a/x", [down()], [down()], OK)
     await walk(walker, call(a))
     await asyncio.sleep(60)
     done = call(a)
     await walk(walker, done)
 
-    tree = traced(done)
+    shown = traced(done)
 
-    assert 3 == len(exchanges(a))
-    assert (tree.attempts[0].attributes or {})["majordomo.attempt.probe"] is True
+    assert (
+        tree(f"""
+            SERVER {METHOD}
+              INTERNAL chain 0.0..0.0
+                CLIENT chat x 0.0..0.0
+        """)
+        == shown.outline
+    )
+    assert shown.attempts[0]["majordomo.attempt.probe"] is True
+    assert "first_try" == shown.server["majordomo.outcome"]
+
+
+@virtual_time
+async def test_a_call_that_was_never_walked_has_no_chain() -> None:
+    """What was refused before it is the SERVER span's alone."""
+    shown = exported(call(target("a/x")), RpcCode.INVALID_ARGUMENT)
+
+    assert f"SERVER {METHOD}" == outline(shown)
+
+
+def start(metadata: Sequence[tuple[str, str | bytes]]) -> Trace:
+    provider = TracerProvider(shutdown_on_exit=False)
+    return Trace(provider.get_tracer("test"), METHOD, metadata)
+
+
+def test_the_callers_trace_is_gone_on_with() -> None:
+    """W3C headers in the metadata make the parent, whether or not we record."""
+    metadata: list[tuple[str, str | bytes]] = [
+        ("x-bin", b"\xff"),
+        ("traceparent", TRACEPARENT),
+    ]
+    silent = NoOpTracerProvider().get_tracer("test")
+
+    assert TRACE == start(metadata).trace_id
+    assert TRACE == Trace(silent, METHOD, metadata).trace_id
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "",
+        "00",
+        "00-garbage",
+        f"00-{'0' * 32}-00f067aa0ba902b7-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"ff-{TRACE}-00f067aa0ba902b7-01",
+        f"00-{TRACE.upper()}-00f067aa0ba902b7-01",
+        f"00-{TRACE}-00f067aa0ba902b7-zz",
+    ],
+)
+def test_garbage_begins_a_trace_of_its_own(garbage: str) -> None:
+    """What is no W3C header is as if it had not been sent."""
+    trace_id = start([("traceparent", garbage), ("tracestate", "=,=")]).trace_id
+
+    assert len(trace_id) == 32
+    assert TRACE not in (trace_id, trace_id.lower())
+    assert trace_id != "0" * 32
+
+
+@virtual_time
+async def test_what_is_sampled_out_is_not_built() -> None:
+    """The chain and its attempts go by the decision on the call."""
+    walker, _ = engine()
+    done = call(target("a/x"))
+    await walk(walker, done)
+
+    assert [] == exported(done, sampler=ALWAYS_OFF)
+
+
+def test_without_a_provider_there_is_no_id() -> None:
+    """No id is made up for a trace that nobody will find."""
+    trace = Trace(NoOpTracerProvider().get_tracer("test"), METHOD, [])
+    trace.end(RpcCode.OK)
+
+    assert "" == trace.trace_id
 
 
 @virtual_time
 async def test_nothing_of_gen_ai_above_the_attempts() -> None:
     """Back-ends would count tokens twice."""
     walker, _ = engine()
-    done = call(target("a/1", [down()]), target("b/1"), policy=Policy())
+    done = call(target("a/x", [down()]), target("b/y"), prompt=secret())
     await walk(walker, done)
 
-    tree = traced(done)
+    shown = traced(done)
 
-    above = [*(tree.server.attributes or {}), *(tree.chain.attributes or {})]
-    assert [] == [name for name in above if name.startswith("gen_ai.")]
-
-
-TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
-TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
-
-
-def test_the_callers_trace_is_gone_on_with() -> None:
-    """W3C headers in the metadata make the parent; garbage makes none."""
-    provider = TracerProvider(shutdown_on_exit=False)
-    tracer = provider.get_tracer("test")
-
-    good = Trace(tracer, METHOD, [("traceparent", TRACEPARENT), ("x-bin", b"\xff")])
-    bad = Trace(tracer, METHOD, [("traceparent", "00-garbage"), ("tracestate", "=,=")])
-    unrecorded = Trace(
-        NoOpTracerProvider().get_tracer("test"), METHOD, [("traceparent", TRACEPARENT)]
-    )
-
-    assert TRACE_ID == good.trace_id
-    assert len(bad.trace_id) == 32
-    assert bad.trace_id != TRACE_ID
-    assert TRACE_ID == unrecorded.trace_id
-
-
-@virtual_time
-async def test_nothing_is_built_for_what_is_not_recorded() -> None:
-    """Sampled out, or without an exporter."""
-    walker, _ = engine()
-    done = call(target("a/1"))
-    await walk(walker, done)
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    sampled_out = Trace(provider.get_tracer("test"), METHOD, [])
-    sampled_out.call = done
-    sampled_out.end(RpcCode.OK)
-    disabled = Trace(NoOpTracerProvider().get_tracer("test"), METHOD, [])
-    disabled.end(RpcCode.OK)
-
-    assert () == exporter.get_finished_spans()
-    assert "" == disabled.trace_id
+    above = {*shown.server, *shown.chain}
+    assert not any(name.startswith("gen_ai.") for name in above)
+    assert all("gen_ai.request.model" in attempt for attempt in shown.attempts)

@@ -8,7 +8,6 @@ trace 6f1c0a3b majordomo.v1.GenerationService/Stream    0.842 s  recovered
    └─ chat smollm2                                      0.640 s  succeeded, HTTP 200
 """
 
-import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import TextIO
@@ -20,8 +19,6 @@ from opentelemetry.trace import SpanKind, format_trace_id
 from majordomo.telemetry import semconv
 
 _COLUMN = 64
-_MOST_OPEN = 1000
-"""Traces whose root has not ended; beyond, the oldest are dropped."""
 
 _WORDS = (
     semconv.OUTCOME,
@@ -35,29 +32,25 @@ _WORDS = (
 
 
 class ConsoleTree(SpanProcessor):
-    """Gathers the spans of a trace and writes them at once, when its root ends."""
+    """Gathers the spans of a call and writes them at once, when its root ends.
+
+    The spans of a call end together, in one step of the event loop: those of two
+    calls never mix, however they overlap.
+    """
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
-        self._lock = threading.Lock()
-        self._open: dict[int, list[ReadableSpan]] = {}
+        self._spans: list[ReadableSpan] = []
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing is known yet."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        context = span.get_span_context()
-        if context is None:
-            return
-        with self._lock:
-            spans = self._open.setdefault(context.trace_id, [])
-            spans.append(span)
-            if span.kind == SpanKind.SERVER:
-                del self._open[context.trace_id]
-                self._output.write("\n".join(lines(spans)) + "\n\n")
-                self._output.flush()
-            while len(self._open) > _MOST_OPEN:
-                del self._open[next(iter(self._open))]
+        self._spans.append(span)
+        if span.kind == SpanKind.SERVER:
+            self._output.write("\n".join(lines(self._spans)) + "\n\n")
+            self._output.flush()
+            self._spans = []
 
     def shutdown(self) -> None:
         """Nothing is kept."""
@@ -67,7 +60,7 @@ class ConsoleTree(SpanProcessor):
 
 
 def lines(spans: list[ReadableSpan]) -> Iterator[str]:
-    """The tree of one trace; the root is the last span that ended."""
+    """The tree of one call; the root is the last span that ended."""
     children = defaultdict(list)
     for span in spans[:-1]:
         if span.parent is not None:

@@ -128,18 +128,12 @@ def _summary(call: Call, code: RpcCode) -> dict[str, AttributeValue]:
         semconv.GENERATION_ID: call.generation_id,
         semconv.ATTEMPTS: len(tried),
         semconv.SKIPPED: len(skipped),
-        semconv.FAILOVERS: len({a.target for a in tried} - _answering(call)),
+        semconv.FAILOVERS: max(len({a.target for a in tried}) - 1, 0),
         semconv.OUTCOME: _outcome(call, code),
     }
     if call.completion is not None:
         summary[semconv.TARGET] = call.completion.target
     return summary
-
-
-def _answering(call: Call) -> set[str]:
-    """The target at which the walk came to its end: it was failed over to, not from."""
-    tried = [a.target for a in call.attempts if a.outcome != ATTEMPT_OUTCOME_SKIPPED]
-    return set(tried[-1:])
 
 
 def _outcome(call: Call, code: RpcCode) -> str:
