@@ -34,6 +34,17 @@ def _children() -> set[str]:
     return children
 
 
+def _describe(child: str) -> str:
+    """A process's id, state and command, for whoever has to find where it began."""
+    folder = Path("/proc", child)
+    try:
+        state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+        command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return f"{child} (gone)"
+    return f"{child} {state} {command}"
+
+
 def _sockets() -> set[str]:
     """The sockets that this process holds (empty where /proc is not)."""
     descriptors = Path("/proc/self/fd")
@@ -64,7 +75,8 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     deadline = time.monotonic() + _PATIENCE
     while left_children or left_sockets:
         if time.monotonic() > deadline:
-            pytest.fail(f"left: processes {left_children}, sockets {left_sockets}")
+            processes = [_describe(child) for child in left_children]
+            pytest.fail(f"left: processes {processes}, sockets {left_sockets}")
         time.sleep(0.01)
         left_children &= _children()
         left_sockets &= _sockets()
