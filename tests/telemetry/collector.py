@@ -1,5 +1,6 @@
 """A trace collector, and the outline of a trace that it was sent."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,16 +21,21 @@ from majordomo.telemetry import semconv
 
 
 class Collector(TraceServiceServicer):
-    """Keeps what it is sent. `address` is its URL."""
+    """Keeps what it is sent, and answers while `answers` is set. `address`: its URL."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.requests: list[ExportTraceServiceRequest] = []
+        self.answered = 0
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def Export(  # noqa: N802 - gRPC's name
         self, request: ExportTraceServiceRequest, context: Any
     ) -> ExportTraceServiceResponse:
         self.requests.append(request)
+        await self.answers.wait()
+        self.answered += 1
         return ExportTraceServiceResponse()
 
     def spans(self) -> list[Span]:

@@ -14,7 +14,7 @@ from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 from majordomo.telemetry.setup import TelemetryError, shutdown, tracer_provider
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.servers import generate
-from tests.telemetry.collector import Collector, attributes
+from tests.telemetry.collector import Collector, attributes, collecting
 from tests.upstream import Connection, Upstream
 
 
@@ -195,6 +195,16 @@ def test_a_provider_that_is_set_is_left_alone() -> None:
     assert "late\n" == done.stdout
 
 
+LOST = "the trace collector does not answer; the last spans are lost"
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What we logged; the exporter's own complaints come when they come."""
+    return [
+        record.getMessage() for record in caplog.records if record.name == "majordomo"
+    ]
+
+
 async def silent(connection: Connection) -> None:
     """Take the connection, and whatever is sent, and say nothing."""
     await connection.closed()
@@ -212,10 +222,26 @@ async def test_a_silent_collector_is_given_up(
 
         await asyncio.to_thread(shutdown, provider, 0.05)
 
-    lost = "the trace collector does not answer; the last spans are lost"
-    assert [lost] == [
-        record.getMessage() for record in caplog.records if record.name == "majordomo"
-    ]
+    assert [LOST] == told(caplog)
+
+
+async def test_a_collector_that_holds_the_request_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """We have stopped while it still has our spans in hand."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "5")
+    async with collecting() as collector:
+        collector.answers.clear()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.address)
+        provider = tracer_provider()
+        spans(provider, 1)
+
+        await asyncio.to_thread(shutdown, provider, 0.5)
+        held = len(collector.requests) - collector.answered
+        collector.answers.set()
+
+    assert 1 == held
+    assert [LOST] == told(caplog)
 
 
 @pytest.fixture
@@ -232,29 +258,44 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-async def test_a_silent_collector_does_not_keep_the_process(config: Path) -> None:
-    """A call is answered, and SIGTERM ends the server in good order."""
-    async with Upstream(silent) as upstream:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "majordomo.cli",
-            "serve",
-            "--config",
-            str(config),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={"OTEL_EXPORTER_OTLP_ENDPOINT": upstream.url},
-        )
-        assert process.stdout is not None
-        address = (await process.stdout.readline()).decode().split()[-1]
-        async with grpc.aio.insecure_channel(address) as channel:
-            stub: Any = GenerationServiceStub(channel)
-            response = await stub.Generate(generate("acme/echo", "hello"))
-        process.send_signal(signal.SIGTERM)
-        _, told = await process.communicate()
+async def last_words(config: Path, collector: str) -> str:
+    """What a server that sends spans to `collector` says once it has to end.
+
+    Before that it answers a call.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "majordomo.cli", "serve", "--config", config),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"OTEL_EXPORTER_OTLP_ENDPOINT": collector},
+    )
+    assert process.stdout is not None
+    address = (await process.stdout.readline()).decode().split()[-1]
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub: Any = GenerationServiceStub(channel)
+        response = await stub.Generate(generate("acme/echo", "hello"))
+    process.send_signal(signal.SIGTERM)
+    _, words = await process.communicate()
 
     assert "hello" == response.message.parts[0].text
     assert 0 == process.returncode
-    assert b"the trace collector does not answer" in told
-    assert b"Traceback" not in told
+    return words.decode()
+
+
+async def test_a_silent_collector_does_not_keep_the_process(config: Path) -> None:
+    """A call is answered, and SIGTERM ends the server in good order."""
+    async with Upstream(silent) as upstream:
+        words = await last_words(config, upstream.url)
+
+    assert LOST in words
+    assert "Traceback" not in words
+
+
+async def test_a_dead_collector_does_not_keep_the_process(config: Path) -> None:
+    """Nor does one where nobody listens, and which is named."""
+    words = await last_words(config, "http://127.0.0.1:1")
+
+    assert "exporting traces to 127.0.0.1:1" in words
+    assert LOST in words
+    assert "Traceback" not in words

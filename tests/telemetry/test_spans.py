@@ -453,6 +453,24 @@ async def test_a_call_that_was_never_walked_has_no_chain() -> None:
     assert f"SERVER {METHOD}" == outline(shown)
 
 
+def test_six_codes_are_errors_of_the_servers() -> None:
+    """What the caller did, or asked for, is no error of this server."""
+    errors = {
+        code.name
+        for code in RpcCode
+        if "CODE_ERROR" in outline(exported(call(target("a/x")), code))
+    }
+
+    assert {
+        "UNKNOWN",
+        "DEADLINE_EXCEEDED",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+    } == errors
+
+
 def start(metadata: Sequence[tuple[str, str | bytes]]) -> Trace:
     provider = TracerProvider(shutdown_on_exit=False)
     return Trace(provider.get_tracer("test"), METHOD, metadata)
