@@ -88,6 +88,34 @@ async def test_one_model_stays_benched_with_its_provider() -> None:
 
 
 @pytest.mark.rule("4.11")
+async def test_the_whole_of_a_broken_bench_is_told() -> None:
+    """Every violation, and lengths of time that no clock can show among them."""
+    for_ages = Duration(seconds=2**62)
+    broken = BenchRequest(target="acme/a b", duration=for_ages, reason="x" * 257)
+    async with running() as it:
+        told = await failed(it.operator.Bench(broken))
+        tier = await failed(it.operator.Unbench(UnbenchRequest(target="fast")))
+        longest = BenchRequest(target="acme/echo", duration=Duration(seconds=31622400))
+        benched = await it.operator.Bench(longest)
+
+    assert ["target", "duration", "reason"] == [
+        violation.field for violation in told.details[BadRequest].field_violations
+    ]
+    assert grpc.StatusCode.INVALID_ARGUMENT == tier.code
+    assert benched.targets[0].bench.expire_time.ToJsonString()
+
+
+@pytest.mark.rule("4.11", "7")
+async def test_a_provider_of_any_length_is_not_found() -> None:
+    """The caller sees this status, not one of the transport for its size."""
+    async with running() as it:
+        told = await failed(it.operator.Bench(BenchRequest(target="ü" * 40_000 + "/*")))
+
+    assert (grpc.StatusCode.NOT_FOUND, "UNKNOWN_PROVIDER") == (told.code, told.reason)
+    assert told.details[ErrorInfo].metadata["name"].startswith("üüü")
+
+
+@pytest.mark.rule("4.11")
 async def test_what_cannot_be_benched() -> None:
     """Unknown providers are NOT_FOUND; tiers and nonsense are INVALID_ARGUMENT."""
     async with running(TIERED) as it:

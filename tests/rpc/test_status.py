@@ -1,6 +1,7 @@
 """Errors as statuses: every one mapped, and all of them small."""
 
 import pytest
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
 import majordomo.chain.call
@@ -114,6 +115,45 @@ def test_details_stay_under_four_kibibytes(count: int) -> None:
             detail.Is(CallFailure.DESCRIPTOR)
             for detail in Status.FromString(packed).details
         )
+
+
+@pytest.mark.rule("7")
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnknownTier("a" * 4000),
+        UnknownProvider("ü" * 40_000),
+        MalformedChain("é" * 10_000),
+        InvalidRequest([Violation("é" * 400, "é" * 10_000)] * 40),
+    ],
+)
+def test_what_callers_sent_is_quoted_in_part(error: Exception) -> None:
+    """However long it was, the status stays small and says what it is about."""
+    told = refusal(error, "g")
+
+    packed = dict(told.trailers)["grpc-status-details-bin"]
+    assert len(packed) <= 4096
+    assert 500 < len(told.message.encode()) < 512
+    assert not is_bug(told)
+
+
+@pytest.mark.rule("7")
+def test_violations_that_do_not_fit_are_counted() -> None:
+    """The first ones are told, in their order."""
+    violations = [Violation(f"labels[{n}]", "x" * 250) for n in range(30)]
+
+    told = refusal(InvalidRequest(violations), "g")
+
+    packed = dict(told.trailers)["grpc-status-details-bin"]
+    assert isinstance(packed, bytes)
+    info, found = ErrorInfo(), BadRequest()
+    details = Status.FromString(packed).details
+    assert (True, True) == (details[0].Unpack(info), details[1].Unpack(found))
+    fields = [violation.field for violation in found.field_violations]
+    assert [v.field for v in violations[: len(fields)]] == fields
+    assert 5 < len(fields) < 16
+    assert str(30 - len(fields)) == info.metadata["omitted_violations"]
+    assert "(and 29 more)" in told.message
 
 
 @pytest.mark.rule("7")

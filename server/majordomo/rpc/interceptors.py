@@ -7,6 +7,7 @@ surrounds them (the tracing of `majordomo.telemetry`) has nothing else to handle
 import asyncio
 import inspect
 import logging
+import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -68,11 +69,11 @@ class ErrorBoundary(WrappingInterceptor):
 
 
 async def _abort(error: Exception, context: ServicerContext[Any, Any]) -> None:
-    call = generation_id.get()
+    call = generation_id.get() or secrets.token_hex(12)
     told = refusal(error, call)
     if is_bug(told):
         # The type and the places; an exception's text may quote what must not be told.
-        _log.error("a bug in call %s: %s", call or "without id", _where(error))
+        _log.error("a bug in call %s: %s", call, _where(error))
     trailers = (*(context.trailing_metadata() or ()), *told.trailers)
     await context.abort(told.code, told.message, trailers)
 

@@ -3,6 +3,7 @@
 import os
 import secrets
 import socket
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -24,6 +25,7 @@ from majordomo.v1.operator_service_pb2 import (
 from majordomo.v1.operator_service_pb2_grpc import OperatorServiceServicer
 
 _LONGEST_REASON = 256
+_LONGEST_BENCH = 366 * 86_400.0
 
 INSTANCE_ID = (
     f"majordomo/{version('majordomo')} "
@@ -61,11 +63,11 @@ class OperatorService(OperatorServiceServicer):
         request: BenchRequest,
         context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
     ) -> BenchResponse:
-        violations = []
+        violations = list(self._target(request.target))
         length = seconds(request.duration) if request.HasField("duration") else None
-        if length is not None and length <= 0:
+        if length is not None and not 0 < length <= _LONGEST_BENCH:
             violations.append(
-                Violation("duration", "must be positive; leave it out for good")
+                Violation("duration", "must be above 0 and at most 366 days, or unset")
             )
         if len(request.reason) > _LONGEST_REASON:
             violations.append(
@@ -73,7 +75,6 @@ class OperatorService(OperatorServiceServicer):
             )
         if violations:
             raise InvalidRequest(violations)
-        self._check_target(request.target)
         shown = self._tracker.bench(request.target, length, request.reason)
         return BenchResponse(targets=shown)
 
@@ -82,11 +83,14 @@ class OperatorService(OperatorServiceServicer):
         request: UnbenchRequest,
         context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
     ) -> UnbenchResponse:
-        self._check_target(request.target)
+        violations = list(self._target(request.target))
+        if violations:
+            raise InvalidRequest(violations)
         return UnbenchResponse(targets=self._tracker.unbench(request.target))
 
-    def _check_target(self, target: str) -> None:
+    def _target(self, target: str) -> Iterator[Violation]:
+        """What is wrong with the form of `target`. Raises UnknownProvider."""
         try:
             self._registry.check_benchable(target)
         except MalformedChain as error:
-            raise InvalidRequest([Violation("target", str(error))]) from None
+            yield Violation("target", str(error))

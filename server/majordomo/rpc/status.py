@@ -94,7 +94,11 @@ _SUMMARIES: dict[ErrorReason, str] = {
 
 _DOMAIN = "majordomo"
 _MOST_DETAIL_BYTES = 4096
+_MOST_BYTES_OF_ONE = _MOST_DETAIL_BYTES - 1024  # the rest is for the others
 _MOST_MESSAGE_BYTES = 511
+_MOST_WORD_BYTES = 256
+"""Of a name, a path or a description, which may quote what the caller sent."""
+
 _MOST_VIOLATIONS = 16
 
 
@@ -172,33 +176,38 @@ def _call_failed(error: CallFailed) -> _Error:
 
 
 def _invalid(violations: Sequence[Violation]) -> _Error:
-    shown = violations[:_MOST_VIOLATIONS]
-    more = len(violations) - len(shown)
-    first = shown[0]
+    first, *others = violations
     message = f"{first.field}: {first.description}"
-    if len(violations) > 1:
-        message += f" (and {len(violations) - 1} more)"
+    if others:
+        message += f" (and {len(others)} more)"
     found = _Error(ERROR_REASON_INVALID_REQUEST, message)
+    told = _bad_request(violations)
+    more = len(violations) - len(told.field_violations)
     if more:
         found.metadata["omitted_violations"] = str(more)
-    found.details.append(
-        BadRequest(
-            field_violations=[
-                BadRequest.FieldViolation(field=v.field, description=v.description)
-                for v in shown
-            ]
-        )
-    )
+    found.details.append(told)
     return found
+
+
+def _bad_request(violations: Sequence[Violation]) -> BadRequest:
+    """The first violations, within the budget."""
+    told = BadRequest()
+    for violation in violations[:_MOST_VIOLATIONS]:
+        told.field_violations.add(
+            field=_bounded(violation.field, _MOST_WORD_BYTES),
+            description=_bounded(violation.description, _MOST_WORD_BYTES),
+        )
+    while told.ByteSize() > _MOST_BYTES_OF_ONE:
+        del told.field_violations[-1]
+    return told
 
 
 def _unknown(error: UnknownName) -> _Error:
     provider = isinstance(error, UnknownProvider)
     reason = ERROR_REASON_UNKNOWN_PROVIDER if provider else ERROR_REASON_UNKNOWN_TIER
-    found = _Error(reason, str(error), {"name": error.name})
-    resource = ResourceInfo(
-        resource_type=f"majordomo.{error.kind}", resource_name=error.name
-    )
+    name = _bounded(error.name, _MOST_WORD_BYTES)
+    found = _Error(reason, str(error), {"name": name})
+    resource = ResourceInfo(resource_type=f"majordomo.{error.kind}", resource_name=name)
     found.details.append(resource)
     return found
 
@@ -216,11 +225,10 @@ def _summary(reason: ErrorReason, attempts: Sequence[Attempt]) -> str:
 def call_failure(generation_id: str, attempts: Sequence[Attempt]) -> CallFailure:
     """The attempts within 4 KiB: first their messages go, then those in the middle."""
     failure = CallFailure(generation_id=generation_id, attempts=attempts)
-    room = _MOST_DETAIL_BYTES - 1024  # for the other details
-    if failure.ByteSize() > room:
+    if failure.ByteSize() > _MOST_BYTES_OF_ONE:
         for attempt in failure.attempts:
             attempt.ClearField("message")
-    while failure.ByteSize() > room and len(failure.attempts) > 2:
+    while failure.ByteSize() > _MOST_BYTES_OF_ONE and len(failure.attempts) > 2:
         del failure.attempts[len(failure.attempts) // 2]
         failure.omitted_attempts += 1
     return failure
@@ -229,7 +237,7 @@ def call_failure(generation_id: str, attempts: Sequence[Attempt]) -> CallFailure
 def _pack(error: _Error) -> Refusal:
     name = ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_")
     code = CODES[error.reason]
-    message = _bounded(error.message)
+    message = _bounded(error.message, _MOST_MESSAGE_BYTES)
     info = ErrorInfo(reason=name, domain=_DOMAIN, metadata=error.metadata)
     number: int = code.value[0]
     status = Status(code=number, message=message)
@@ -243,8 +251,9 @@ def _pack(error: _Error) -> Refusal:
     return Refusal(code, message, tuple(trailers))
 
 
-def _bounded(message: str) -> str:
-    encoded = " ".join(message.split()).encode()
-    if len(encoded) <= _MOST_MESSAGE_BYTES:
+def _bounded(text: str, most: int) -> str:
+    """`text` as one line of at most `most` bytes."""
+    encoded = " ".join(text.split()).encode()
+    if len(encoded) <= most:
         return encoded.decode()
-    return encoded[: _MOST_MESSAGE_BYTES - 3].decode(errors="ignore") + "…"
+    return encoded[: most - 3].decode(errors="ignore") + "…"

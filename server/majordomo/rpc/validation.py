@@ -5,8 +5,9 @@ each call and reads fields by name: no reflection.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,6 +22,7 @@ from majordomo.v1.content_pb2 import (
     MediaReference,
     Message,
     Part,
+    Role,
     Tool,
     ToolCall,
     ToolChoice,
@@ -35,11 +37,24 @@ from majordomo.v1.generation_service_pb2 import (
     GenerateRequest,
     GenerationConfig,
     Prompt,
+    ReasoningConfig,
     StreamRequest,
 )
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
+_HOLDERS = {
+    "tool_call": ROLE_ASSISTANT,
+    "tool_result": ROLE_TOOL,
+    "reasoning": ROLE_ASSISTANT,
+}
+"""Kinds of parts that belong in the turns of one role only."""
+
+_MODES = frozenset(ToolChoice.Mode.values())
+_EFFORTS = frozenset(ReasoningConfig.Effort.values())
+_MOST_ENTRIES = 10_000
+"""Of any list, and of parts in all: what is longer would hold up other calls."""
+
 _MOST_LABELS = 16
 _LONGEST_LABEL = 256
 _SHORTEST_TIMEOUT = 0.1
@@ -65,9 +80,47 @@ class InvalidRequest(Exception):
 
 def check(request: GenerateRequest | StreamRequest) -> None:
     """Raise InvalidRequest if `request` breaks a rule."""
-    violations = list(_request(request))
+    violations = list(_too_long(request)) or list(_request(request))
     if violations:
         raise InvalidRequest(violations)
+
+
+def _too_long(request: GenerateRequest | StreamRequest) -> Iterator[Violation]:
+    """Lists that are not worth looking into, for their length."""
+    prompt = request.prompt
+    lists: list[tuple[str, Sized]] = [
+        ("prompt.messages", prompt.messages),
+        ("prompt.tools", prompt.tools),
+    ]
+    if prompt.HasField("tool_choice"):
+        names = prompt.tool_choice.allowed_names
+        lists.append(("prompt.tool_choice.allowed_names", names))
+    if prompt.HasField("config"):
+        config = prompt.config
+        lists += [
+            ("prompt.config.stop_sequences", config.stop_sequences),
+            ("prompt.config.provider_options_json", config.provider_options_json),
+        ]
+    if request.HasField("options"):
+        lists.append(("options.advance_on", request.options.advance_on))
+    for path, entries in lists:
+        if len(entries) > _MOST_ENTRIES:
+            yield Violation(path, f"must hold at most {_MOST_ENTRIES} entries")
+    if _parts(prompt) > _MOST_ENTRIES:
+        limit = f"must hold at most {_MOST_ENTRIES} parts in all"
+        yield Violation("prompt.messages", limit)
+
+
+def _parts(prompt: Prompt) -> int:
+    """How many parts the turns hold, with those of tool results."""
+    count = 0
+    for message in islice(prompt.messages, _MOST_ENTRIES):
+        count += len(message.parts)
+        if count > _MOST_ENTRIES:
+            break
+        if message.role == ROLE_TOOL:
+            count += sum(len(part.tool_result.parts) for part in message.parts)
+    return count
 
 
 def _request(request: GenerateRequest | StreamRequest) -> Iterator[Violation]:
@@ -76,6 +129,7 @@ def _request(request: GenerateRequest | StreamRequest) -> Iterator[Violation]:
         yield from _options(request.options)
     if len(request.labels) > _MOST_LABELS:
         yield Violation("labels", f"must hold at most {_MOST_LABELS} entries")
+        return
     for key, value in request.labels.items():
         if not key or len(key) > _LONGEST_LABEL or len(value) > _LONGEST_LABEL:
             yield Violation(
@@ -87,9 +141,9 @@ def _request(request: GenerateRequest | StreamRequest) -> Iterator[Violation]:
 def _prompt(prompt: Prompt) -> Iterator[Violation]:
     if not prompt.messages:
         yield Violation("prompt.messages", "must hold at least one message")
-    called: set[str] = set()
+    unanswered: set[str] = set()
     for i, message in enumerate(prompt.messages):
-        yield from _message(message, f"prompt.messages[{i}]", called)
+        yield from _message(message, f"prompt.messages[{i}]", unanswered)
     names: set[str] = set()
     for i, tool in enumerate(prompt.tools):
         yield from _tool(tool, f"prompt.tools[{i}]", names)
@@ -103,7 +157,7 @@ def _prompt(prompt: Prompt) -> Iterator[Violation]:
         )
 
 
-def _message(message: Message, path: str, called: set[str]) -> Iterator[Violation]:
+def _message(message: Message, path: str, unanswered: set[str]) -> Iterator[Violation]:
     role = message.role
     if role not in (ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL):
         yield Violation(
@@ -112,25 +166,26 @@ def _message(message: Message, path: str, called: set[str]) -> Iterator[Violatio
     if not message.parts:
         yield Violation(f"{path}.parts", "must hold at least one part")
     for i, part in enumerate(message.parts):
+        kind = part.WhichOneof("kind")
+        if kind == "text" and role != ROLE_TOOL:
+            continue
         at = f"{path}.parts[{i}]"
-        match part.WhichOneof("kind"):
-            case "text":
-                continue
+        if role == ROLE_TOOL and kind != "tool_result":
+            yield Violation(at, "ROLE_TOOL holds tool_result parts only")
+            continue
+        holder = _HOLDERS.get(kind or "", role)
+        if holder != role:
+            yield Violation(at, f"a part with {kind} belongs in {Role.Name(holder)}")
+        match kind:
             case "tool_call":
-                if role != ROLE_ASSISTANT:
-                    yield Violation(at, "a tool_call belongs in ROLE_ASSISTANT")
-                yield from _tool_call(part.tool_call, f"{at}.tool_call", called)
+                yield from _tool_call(part.tool_call, f"{at}.tool_call", unanswered)
             case "tool_result":
-                if role != ROLE_TOOL:
-                    yield Violation(at, "a tool_result belongs in ROLE_TOOL")
-                yield from _tool_result(part.tool_result, f"{at}.tool_result", called)
+                at = f"{at}.tool_result"
+                yield from _tool_result(part.tool_result, at, unanswered)
             case "reasoning":
-                if role != ROLE_ASSISTANT:
-                    yield Violation(at, "reasoning belongs in ROLE_ASSISTANT")
+                continue
             case _:
                 yield from _media(part, at)
-        if role == ROLE_TOOL and not part.HasField("tool_result"):
-            yield Violation(at, "ROLE_TOOL holds tool_result parts only")
 
 
 def _media(part: Part, path: str) -> Iterator[Violation]:
@@ -160,21 +215,24 @@ def _reference(reference: MediaReference, path: str) -> Iterator[Violation]:
         yield Violation(f"{path}.uri", "must be an https URL")
 
 
-def _tool_call(call: ToolCall, path: str, called: set[str]) -> Iterator[Violation]:
+def _tool_call(call: ToolCall, path: str, unanswered: set[str]) -> Iterator[Violation]:
     if not call.id:
         yield Violation(f"{path}.id", "is required")
-    elif call.id in called:
-        yield Violation(f"{path}.id", "was used by an earlier call")
-    called.add(call.id)
+    elif call.id in unanswered:
+        yield Violation(f"{path}.id", "is that of an earlier call without a result")
+    unanswered.add(call.id)
     yield from _tool_name(call.name, f"{path}.name")
     yield from _json_object(call.arguments_json, f"{path}.arguments_json")
 
 
 def _tool_result(
-    result: ToolResult, path: str, called: set[str]
+    result: ToolResult, path: str, unanswered: set[str]
 ) -> Iterator[Violation]:
-    if result.tool_call_id not in called:
-        yield Violation(f"{path}.tool_call_id", "answers no call before it")
+    if result.tool_call_id not in unanswered:
+        yield Violation(
+            f"{path}.tool_call_id", "is of no earlier call that waits for a result"
+        )
+    unanswered.discard(result.tool_call_id)
     for i, part in enumerate(result.parts):
         if part.WhichOneof("kind") not in ("text", "blob", "media_reference"):
             yield Violation(f"{path}.parts[{i}]", "must be text or media")
@@ -199,6 +257,8 @@ def _tool_name(name: str, path: str) -> Iterator[Violation]:
 
 def _tool_choice(choice: ToolChoice, names: set[str]) -> Iterator[Violation]:
     path = "prompt.tool_choice"
+    if choice.mode not in _MODES:
+        yield Violation(f"{path}.mode", "must be a mode that this server knows")
     if choice.mode == ToolChoice.MODE_REQUIRED and not names:
         yield Violation(f"{path}.mode", "requires a tool, and prompt.tools has none")
     if choice.allowed_names and choice.mode != ToolChoice.MODE_REQUIRED:
@@ -221,15 +281,20 @@ def _config(config: GenerationConfig) -> Iterator[Violation]:
     for i, stop in enumerate(config.stop_sequences):
         if not stop:
             yield Violation(f"{path}.stop_sequences[{i}]", "must not be empty")
-    reasoning = config.reasoning
-    if (
-        reasoning.WhichOneof("amount") == "budget_tokens"
-        and reasoning.budget_tokens < 0
-    ):
-        yield Violation(f"{path}.reasoning.budget_tokens", "must not be negative")
+    yield from _reasoning(config.reasoning, f"{path}.reasoning")
     for provider, text in config.provider_options_json.items():
         at = f"{path}.provider_options_json[{provider[:40]!r}]"
         yield from _json_object(text, at)
+
+
+def _reasoning(reasoning: ReasoningConfig, path: str) -> Iterator[Violation]:
+    match reasoning.WhichOneof("amount"):
+        case "effort":
+            if reasoning.effort not in _EFFORTS:
+                yield Violation(f"{path}.effort", "must be one that this server knows")
+        case "budget_tokens":
+            if reasoning.budget_tokens < 0:
+                yield Violation(f"{path}.budget_tokens", "must not be negative")
 
 
 def _options(options: ChainOptions) -> Iterator[Violation]:

@@ -1,0 +1,457 @@
+"""The rules of the contract that its types cannot hold, and where each is broken."""
+
+from typing import Any
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from majordomo.rpc.validation import InvalidRequest, check
+from majordomo.v1.attempt_pb2 import (
+    FAILURE_REASON_BENCHED,
+    FAILURE_REASON_CONTENT_REFUSED,
+    FAILURE_REASON_CREDENTIALS,
+    FAILURE_REASON_TIMEOUT,
+)
+from majordomo.v1.content_pb2 import (
+    ROLE_ASSISTANT,
+    ROLE_TOOL,
+    ROLE_USER,
+    Blob,
+    MediaReference,
+    Message,
+    Part,
+    Reasoning,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+from majordomo.v1.generation_service_pb2 import (
+    ALL_BENCHED_POLICY_FAIL,
+    ALL_BENCHED_POLICY_WAIT,
+    INTERRUPTION_POLICY_FAIL,
+    INTERRUPTION_POLICY_RESTART,
+    ChainOptions,
+    GenerateRequest,
+    GenerationConfig,
+    Prompt,
+    ReasoningConfig,
+    StreamRequest,
+)
+
+HELLO = Message(role=ROLE_USER, parts=[Part(text="hello")])
+NEVER = 99
+"""A value that no enumeration of the contract has yet."""
+
+
+def user(*parts: Part) -> Message:
+    return Message(role=ROLE_USER, parts=parts)
+
+
+def call(id_: str = "a", name: str = "f", arguments: str = "{}") -> Message:
+    made = ToolCall(id=id_, name=name, arguments_json=arguments)
+    return Message(role=ROLE_ASSISTANT, parts=[Part(tool_call=made)])
+
+
+def result(id_: str = "a", *parts: Part) -> Message:
+    made = ToolResult(tool_call_id=id_, parts=parts or [Part(text="4")])
+    return Message(role=ROLE_TOOL, parts=[Part(tool_result=made)])
+
+
+def limit(name: str, length: Duration) -> ChainOptions:
+    options = ChainOptions()
+    getattr(options, name).CopyFrom(length)
+    return options
+
+
+def fields(request: GenerateRequest | StreamRequest) -> list[str]:
+    """The paths at which `request` breaks rules."""
+    try:
+        check(request)
+    except InvalidRequest as error:
+        return [violation.field for violation in error.violations]
+    return []
+
+
+def turns(*messages: Message) -> list[str]:
+    """The paths in what is wrong with a conversation."""
+    found = fields(GenerateRequest(prompt=Prompt(messages=[HELLO, *messages])))
+    assert all(path.startswith("prompt.messages") for path in found)
+    return [path.removeprefix("prompt.messages") for path in found]
+
+
+def around(**rest: Any) -> list[str]:
+    """The paths in what is wrong with a prompt beside its messages."""
+    found = fields(GenerateRequest(prompt=Prompt(messages=[HELLO], **rest)))
+    assert all(path.startswith("prompt.") for path in found)
+    return [path.removeprefix("prompt.") for path in found]
+
+
+def test_all_that_the_contract_has_is_taken() -> None:
+    """A request that uses every field well breaks no rule."""
+    prompt = Prompt(
+        system_instruction="Be short.",
+        messages=[
+            user(
+                Part(text="What is this?"),
+                Part(blob=Blob(media_type="image/svg+xml", data=b"<svg/>")),
+                Part(media_reference=MediaReference(uri="https://example.com/a.png")),
+                Part(
+                    media_reference=MediaReference(
+                        uri="https://example.com/b", media_type="image/png"
+                    )
+                ),
+            ),
+            Message(
+                role=ROLE_ASSISTANT,
+                parts=[
+                    Part(reasoning=Reasoning(), provider_state=b"signed"),
+                    Part(text=""),
+                    Part(
+                        tool_call=ToolCall(
+                            id="a", name="look_up-2", arguments_json='{"q": [1.5]}'
+                        )
+                    ),
+                    Part(tool_call=ToolCall(id="b", name="f", arguments_json=" {} ")),
+                ],
+                origin="acme/echo",
+            ),
+            result("b", Part(blob=Blob(media_type="image/png", data=b"png"))),
+            result("a"),
+        ],
+        tools=[Tool(name="f"), Tool(name="g" * 64, parameters_schema_json="{}")],
+        tool_choice=ToolChoice(
+            mode=ToolChoice.MODE_REQUIRED, allowed_names=["f"], parallel_calls=False
+        ),
+        config=GenerationConfig(
+            max_output_tokens=1,
+            temperature=0,
+            top_p=1,
+            top_k=1,
+            stop_sequences=["\n"],
+            seed=-1,
+            reasoning=ReasoningConfig(effort=ReasoningConfig.EFFORT_MAX),
+            provider_options_json={"acme": '{"service_tier": "flex"}'},
+        ),
+        response_schema_json='{"type": "object"}',
+    )
+    options = ChainOptions(
+        transient_retries=5,
+        advance_on_permanent=True,
+        attempt_timeout=Duration(seconds=3600),
+        first_content_timeout=Duration(nanos=100_000_000),
+        stall_timeout=Duration(seconds=1),
+        all_benched_policy=ALL_BENCHED_POLICY_FAIL,
+        interruption_policy=INTERRUPTION_POLICY_FAIL,
+        advance_on=[FAILURE_REASON_CREDENTIALS, FAILURE_REASON_CONTENT_REFUSED],
+    )
+    labels = {str(number): "x" * 256 for number in range(16)}
+
+    for kind in (GenerateRequest, StreamRequest):
+        request = kind(chain="c", prompt=prompt, options=options, labels=labels)
+        assert [] == fields(request)
+
+
+def test_a_prompt_needs_a_message() -> None:
+    """One without is told so, whether the prompt is empty or not there."""
+    assert ["prompt.messages"] == fields(GenerateRequest())
+    assert ["prompt.messages"] == fields(StreamRequest(prompt=Prompt()))
+
+
+def test_every_violation_is_found() -> None:
+    """Not only the first one: a caller mends its request once."""
+    request = GenerateRequest(
+        prompt=Prompt(
+            messages=[Message(), user(Part())],
+            config=GenerationConfig(top_k=0, temperature=3),
+        ),
+        options=ChainOptions(transient_retries=-1),
+        labels={"": "x"},
+    )
+
+    assert [
+        "prompt.messages[0].role",
+        "prompt.messages[0].parts",
+        "prompt.messages[1].parts[0]",
+        "prompt.config.top_k",
+        "prompt.config.temperature",
+        "options.transient_retries",
+        "labels['']",
+    ] == fields(request)
+
+
+@pytest.mark.parametrize(
+    ("message", "path"),
+    [
+        (Message(role=NEVER, parts=[Part(text="x")]), "[1].role"),  # type: ignore[arg-type]
+        (Message(role=ROLE_USER), "[1].parts"),
+        (user(Part()), "[1].parts[0]"),
+        (user(Part(text="x"), Part(reasoning=Reasoning())), "[1].parts[1]"),
+        (
+            user(Part(tool_call=ToolCall(id="a", name="f", arguments_json="{}"))),
+            "[1].parts[0]",
+        ),
+        (Message(role=ROLE_TOOL, parts=[Part(text="4")]), "[1].parts[0]"),
+        (Message(role=ROLE_TOOL, parts=[Part()]), "[1].parts[0]"),
+        (
+            Message(
+                role=ROLE_TOOL,
+                parts=[Part(tool_call=ToolCall(id="a", name="f", arguments_json="{}"))],
+            ),
+            "[1].parts[0]",
+        ),
+        (call(id_=""), "[1].parts[0].tool_call.id"),
+        (call(name=""), "[1].parts[0].tool_call.name"),
+        (call(name="f" * 65), "[1].parts[0].tool_call.name"),
+        (call(name="f.g"), "[1].parts[0].tool_call.name"),
+        (call(name="f\n"), "[1].parts[0].tool_call.name"),
+        (call(arguments=""), "[1].parts[0].tool_call.arguments_json"),
+        (call(arguments='{"a": '), "[1].parts[0].tool_call.arguments_json"),
+        (call(arguments='{"a": 01}'), "[1].parts[0].tool_call.arguments_json"),
+        (call(arguments='{"a": NaN}'), "[1].parts[0].tool_call.arguments_json"),
+        (call(arguments="[1]"), "[1].parts[0].tool_call.arguments_json"),
+        (
+            call(arguments='{"a":' + "[" * 200_000),
+            "[1].parts[0].tool_call.arguments_json",
+        ),
+        (result("a"), "[1].parts[0].tool_result.tool_call_id"),
+        (user(Part(blob=Blob(data=b"x"))), "[1].parts[0].blob.media_type"),
+        (
+            user(Part(blob=Blob(media_type="png", data=b"x"))),
+            "[1].parts[0].blob.media_type",
+        ),
+        (
+            user(Part(blob=Blob(media_type="image/png"))),
+            "[1].parts[0].blob.data",
+        ),
+        *(
+            (
+                user(Part(media_reference=MediaReference(uri=uri))),
+                "[1].parts[0].media_reference.uri",
+            )
+            for uri in (
+                "",
+                "http://example.com/a.png",
+                "https://",
+                "https:///a.png",
+                "https://[::1/a.png",
+                "file:///etc/passwd",
+                "data:image/png;base64,AAAA",
+            )
+        ),
+        (
+            user(
+                Part(
+                    media_reference=MediaReference(
+                        uri="https://example.com", media_type="image"
+                    )
+                )
+            ),
+            "[1].parts[0].media_reference.media_type",
+        ),
+    ],
+)
+def test_turns(message: Message, path: str) -> None:
+    """One broken rule in a turn is one violation, at the field to mend."""
+    assert [path] == turns(message)
+
+
+def test_a_result_belongs_in_a_turn_of_tools() -> None:
+    """Not in the user's, even where it answers a call."""
+    answer = ToolResult(tool_call_id="a", parts=[Part(text="4")])
+
+    assert ["[2].parts[0]"] == turns(call(), user(Part(tool_result=answer)))
+
+
+def test_a_result_answers_one_call_once() -> None:
+    """Each call waits for one result; an id is free again when it has come."""
+    id_, of_result = "parts[0].tool_call.id", "parts[0].tool_result.tool_call_id"
+
+    assert [] == turns(call("a"), call("b"), result("b"), result("a"))
+    assert [] == turns(call("a"), result("a"), call("a"), result("a"))
+    assert [f"[2].{id_}"] == turns(call("a"), call("a"))
+    assert [f"[3].{of_result}"] == turns(call("a"), result("a"), result("a"))
+    assert [f"[1].{of_result}"] == turns(result("a"), call("a"))
+
+
+def test_results_hold_text_and_media() -> None:
+    """Nothing that a model writes, and no results within results."""
+    inner = Part(tool_result=ToolResult(tool_call_id="a"))
+    path = "[2].parts[0].tool_result.parts"
+
+    found = turns(call(), result("a", Part(text="4"), inner, Part(), Part(blob=Blob())))
+
+    assert [
+        f"{path}[1]",
+        f"{path}[2]",
+        f"{path}[3].blob.media_type",
+        f"{path}[3].blob.data",
+    ] == found
+
+
+@pytest.mark.parametrize(
+    ("rest", "path"),
+    [
+        ({"tools": [Tool()]}, "tools[0].name"),
+        ({"tools": [Tool(name="a b")]}, "tools[0].name"),
+        ({"tools": [Tool(name="f"), Tool(name="f")]}, "tools[1].name"),
+        (
+            {"tools": [Tool(name="f", parameters_schema_json="true")]},
+            "tools[0].parameters_schema_json",
+        ),
+        (
+            {"tool_choice": ToolChoice(mode=ToolChoice.MODE_REQUIRED)},
+            "tool_choice.mode",
+        ),
+        ({"tool_choice": ToolChoice(mode=NEVER)}, "tool_choice.mode"),  # type: ignore[arg-type]
+        (
+            {
+                "tools": [Tool(name="f")],
+                "tool_choice": ToolChoice(
+                    mode=ToolChoice.MODE_REQUIRED, allowed_names=["f", "g"]
+                ),
+            },
+            "tool_choice.allowed_names[1]",
+        ),
+        (
+            {
+                "tools": [Tool(name="f")],
+                "tool_choice": ToolChoice(
+                    mode=ToolChoice.MODE_AUTO, allowed_names=["f"]
+                ),
+            },
+            "tool_choice.allowed_names",
+        ),
+        ({"response_schema_json": '"text"'}, "response_schema_json"),
+    ],
+)
+def test_tools_and_schema(rest: dict[str, Any], path: str) -> None:
+    """Names are unique and well-formed, choices exist, schemas are JSON objects."""
+    assert [path] == around(**rest)
+
+
+@pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        (GenerationConfig(max_output_tokens=0), "max_output_tokens"),
+        (GenerationConfig(temperature=-0.1), "temperature"),
+        (GenerationConfig(temperature=2.1), "temperature"),
+        (GenerationConfig(temperature=float("nan")), "temperature"),
+        (GenerationConfig(top_p=0), "top_p"),
+        (GenerationConfig(top_p=1.1), "top_p"),
+        (GenerationConfig(top_p=float("nan")), "top_p"),
+        (GenerationConfig(top_k=0), "top_k"),
+        (GenerationConfig(stop_sequences=["a", ""]), "stop_sequences[1]"),
+        (
+            GenerationConfig(reasoning=ReasoningConfig(budget_tokens=-1)),
+            "reasoning.budget_tokens",
+        ),
+        (
+            GenerationConfig(reasoning=ReasoningConfig(effort=NEVER)),  # type: ignore[arg-type]
+            "reasoning.effort",
+        ),
+        (
+            GenerationConfig(provider_options_json={"acme": "1"}),
+            "provider_options_json['acme']",
+        ),
+    ],
+)
+def test_sampling_and_length(config: GenerationConfig, path: str) -> None:
+    """Numbers are finite and within what any provider takes."""
+    assert [f"config.{path}"] == around(config=config)
+
+
+@pytest.mark.rule("6.3")
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        (ChainOptions(transient_retries=-1), "transient_retries"),
+        (ChainOptions(transient_retries=6), "transient_retries"),
+        *(
+            (limit(name, length), name)
+            for name in ("attempt_timeout", "first_content_timeout", "stall_timeout")
+            for length in (
+                Duration(),
+                Duration(seconds=-1),
+                Duration(nanos=99_999_999),
+                Duration(seconds=3600, nanos=1),
+            )
+        ),
+        (ChainOptions(advance_on=[FAILURE_REASON_TIMEOUT]), "advance_on[0]"),
+        (
+            ChainOptions(
+                advance_on=[FAILURE_REASON_CREDENTIALS, FAILURE_REASON_BENCHED]
+            ),
+            "advance_on[1]",
+        ),
+        (
+            ChainOptions(all_benched_policy=ALL_BENCHED_POLICY_WAIT),
+            "all_benched_policy",
+        ),
+        (ChainOptions(all_benched_policy=NEVER), "all_benched_policy"),  # type: ignore[arg-type]
+        (
+            ChainOptions(interruption_policy=INTERRUPTION_POLICY_RESTART),
+            "interruption_policy",
+        ),
+        (ChainOptions(interruption_policy=NEVER), "interruption_policy"),  # type: ignore[arg-type]
+    ],
+)
+def test_options(options: ChainOptions, path: str) -> None:
+    """Out of bounds, transient where only permanent ones fit, or not served yet."""
+    request = StreamRequest(prompt=Prompt(messages=[HELLO]), options=options)
+
+    assert [f"options.{path}"] == fields(request)
+
+
+@pytest.mark.parametrize(
+    ("labels", "path"),
+    [
+        ({str(number): "" for number in range(17)}, "labels"),
+        ({"": "x"}, "labels['']"),
+        ({"x" * 257: ""}, f"labels['{'x' * 40}']"),
+        ({"team": "x" * 257}, "labels['team']"),
+    ],
+)
+def test_labels(labels: dict[str, str], path: str) -> None:
+    """At most 16, each with a key, neither side longer than 256 characters."""
+    request = GenerateRequest(prompt=Prompt(messages=[HELLO]), labels=labels)
+
+    assert [path] == fields(request)
+
+
+@pytest.mark.parametrize(
+    ("request_", "path"),
+    [
+        (Prompt(messages=[Message()] * 10_001), "prompt.messages"),
+        (Prompt(messages=[user(*[Part()] * 6_000)] * 2), "prompt.messages"),
+        (Prompt(messages=[result("a", *[Part()] * 10_000)]), "prompt.messages"),
+        (Prompt(tools=[Tool()] * 10_001), "prompt.tools"),
+        (
+            Prompt(tool_choice=ToolChoice(allowed_names=[""] * 10_001)),
+            "prompt.tool_choice.allowed_names",
+        ),
+        (
+            Prompt(config=GenerationConfig(stop_sequences=[""] * 10_001)),
+            "prompt.config.stop_sequences",
+        ),
+        (
+            Prompt(
+                config=GenerationConfig(
+                    provider_options_json=dict.fromkeys(map(str, range(10_001)), "")
+                )
+            ),
+            "prompt.config.provider_options_json",
+        ),
+        (ChainOptions(advance_on=[1] * 10_001), "options.advance_on"),  # type: ignore[list-item]
+    ],
+)
+def test_endless_lists_are_not_looked_into(
+    request_: Prompt | ChainOptions, path: str
+) -> None:
+    """One violation for the list, not one for each entry."""
+    if isinstance(request_, Prompt):
+        request = GenerateRequest(prompt=request_)
+    else:
+        request = GenerateRequest(options=request_)
+
+    assert [path] == fields(request)
