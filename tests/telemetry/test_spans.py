@@ -1,6 +1,7 @@
 """The span tree of a call, for every outcome of a walk, in virtual time."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import dedent
@@ -8,9 +9,11 @@ from typing import Any
 
 import pytest
 from grpc import StatusCode as RpcCode
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import Span as SdkSpan
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
@@ -508,6 +511,56 @@ def test_garbage_begins_a_trace_of_its_own(garbage: str) -> None:
     assert len(trace_id) == 32
     assert TRACE not in (trace_id, trace_id.lower())
     assert trace_id != "0" * 32
+
+
+@virtual_time
+async def test_what_others_wrote_is_bounded() -> None:
+    """A span that a collector refuses for its size takes its batch with it."""
+    walker, _ = engine()
+    config = GenerationConfig(stop_sequences=["s" * 10_000] * 1_000)
+    done = call(target("a/x"), prompt=secret(config))
+    await walk(walker, done)
+    assert done.completion is not None
+    done.completion.provider_model = "m" * 10_000
+    done.completion.provider_response_id = "r" * 10_000
+
+    (attempt,) = traced(done).attempts
+
+    assert {
+        "gen_ai.request.stop_sequences": ["s" * 256] * 16,
+        "gen_ai.response.model": "m" * 256,
+        "gen_ai.response.id": "r" * 256,
+    }.items() <= attempt.items()
+
+
+class Begins(SpanProcessor):
+    """When spans began to be built, by name."""
+
+    def __init__(self) -> None:
+        self.times: dict[str, int] = {}
+
+    def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
+        self.times[span.name] = time.time_ns()
+
+
+@virtual_time
+async def test_building_the_tree_is_no_part_of_the_call() -> None:
+    """The SERVER span ends where the call did, before what is below is built."""
+    walker, _ = engine()
+    done = call(target("a/x"))
+    await walk(walker, done)
+    exporter, begins = InMemorySpanExporter(), Begins()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(begins)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace = Trace(provider.get_tracer("test"), METHOD, ())
+    trace.call = done
+
+    trace.end(RpcCode.OK)
+
+    root = exporter.get_finished_spans()[-1]
+    assert root.end_time is not None
+    assert begins.times[METHOD] <= root.end_time <= begins.times["chain"]
 
 
 @virtual_time

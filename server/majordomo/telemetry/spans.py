@@ -12,7 +12,9 @@ built from the finished attempts, with their own times. Nothing is held in a con
 across an await. Prompts, answers and providers' own words are never recorded.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from grpc import StatusCode as RpcCode
 from opentelemetry.context import Context
@@ -54,6 +56,10 @@ from majordomo.v1.generation_service_pb2 import (
 _PROPAGATOR = TraceContextTextMapPropagator()
 _PROPAGATED = frozenset(_PROPAGATOR.fields)
 
+# A span that does not fit into a message is lost together with its whole batch.
+_LONGEST = 256
+_MOST_STOPS = 16
+
 _SERVER_ERRORS = frozenset(
     {
         RpcCode.UNKNOWN,
@@ -92,6 +98,7 @@ class Trace:
         span = self._span
         if not span.is_recording():
             return
+        ended = time.time_ns()  # building takes longer than many a call
         span.set_attribute(semconv.RPC_STATUS_CODE, code.name)
         if code in _SERVER_ERRORS:
             span.set_attribute(semconv.ERROR_TYPE, code.name)
@@ -102,7 +109,7 @@ class Trace:
             for key, value in self.call.labels.items():
                 span.set_attribute(semconv.LABEL + key, value)
             _chain(self._tracer, set_span_in_context(span), self.call, summary)
-        span.end()
+        span.end(ended)
 
 
 def _parent(metadata: Iterable[tuple[str, str | bytes]]) -> Context:
@@ -276,17 +283,18 @@ def _request(config: GenerationConfig) -> dict[str, AttributeValue]:
         if config.HasField(key):
             known[name] = getattr(config, key)
     if config.stop_sequences:
-        stops: Sequence[str] = list(config.stop_sequences)
-        known[semconv.GEN_AI_REQUEST_STOP] = stops
+        first = islice(config.stop_sequences, _MOST_STOPS)
+        known[semconv.GEN_AI_REQUEST_STOP] = [stop[:_LONGEST] for stop in first]
     return known
 
 
 def _response(completion: Completion) -> dict[str, AttributeValue]:
     known: dict[str, AttributeValue] = {}
     if completion.provider_model:
-        known[semconv.GEN_AI_RESPONSE_MODEL] = completion.provider_model
+        known[semconv.GEN_AI_RESPONSE_MODEL] = completion.provider_model[:_LONGEST]
     if completion.provider_response_id:
-        known[semconv.GEN_AI_RESPONSE_ID] = completion.provider_response_id
+        response_id = completion.provider_response_id[:_LONGEST]
+        known[semconv.GEN_AI_RESPONSE_ID] = response_id
     if completion.finish_reason:
         finish = FinishReason.Name(completion.finish_reason)
         finish = finish.removeprefix("FINISH_REASON_").lower()
