@@ -19,7 +19,6 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
 
@@ -58,14 +57,14 @@ class TelemetryError(Exception):
     """The variables ask for what is not here; the message names the mend."""
 
 
-def tracer_provider(environ: Mapping[str, str] = os.environ) -> TracerProvider:
+def tracer_provider() -> TracerProvider:
     """What is set already, or what the variables ask for. Raises TelemetryError."""
     already = get_tracer_provider()
     if not isinstance(already, ProxyTracerProvider):
         return already
     processor = None
-    if environ.get("OTEL_SDK_DISABLED", "").lower() != "true":
-        processor = _processor(environ)
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() != "true":
+        processor = _processor()
     if processor is None:
         return NoOpTracerProvider()
     ours = {SERVICE_NAME: "majordomo", SERVICE_VERSION: version("majordomo")}
@@ -90,9 +89,9 @@ def shutdown(provider: TracerProvider, patience: float = SHUTDOWN_PATIENCE) -> N
         _log.warning("the trace collector does not answer; the last spans are lost")
 
 
-def _processor(environ: Mapping[str, str]) -> SpanProcessor | None:
-    endpoint = any(environ.get(name) for name in _ENDPOINTS)
-    kind = environ.get("OTEL_TRACES_EXPORTER", "") or ("otlp" if endpoint else "none")
+def _processor() -> SpanProcessor | None:
+    endpoint = any(os.environ.get(name) for name in _ENDPOINTS)
+    kind = os.environ.get("OTEL_TRACES_EXPORTER") or ("otlp" if endpoint else "none")
     match kind:
         case "none":
             return None
@@ -100,7 +99,7 @@ def _processor(environ: Mapping[str, str]) -> SpanProcessor | None:
             return ConsoleTree(sys.stdout)
         case "otlp":
             return BatchSpanProcessor(
-                _otlp(environ),
+                _otlp(),
                 max_export_batch_size=_unless("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _BATCH),
                 schedule_delay_millis=_unless(
                     "OTEL_BSP_SCHEDULE_DELAY", _BATCH_DELAY_MILLISECONDS
@@ -117,8 +116,8 @@ def _unless(variable: str, ours: int) -> int | None:
     return None if os.environ.get(variable) else ours
 
 
-def _otlp(environ: Mapping[str, str]) -> SpanExporter:
-    named = (environ[name] for name in _PROTOCOLS if environ.get(name))
+def _otlp() -> SpanExporter:
+    named = (os.environ[name] for name in _PROTOCOLS if os.environ.get(name))
     protocol = next(named, "grpc")
     if protocol not in ("grpc", "http/protobuf"):
         raise TelemetryError(
