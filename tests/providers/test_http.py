@@ -535,6 +535,23 @@ async def test_a_stream_that_ends_in_good_order_without_its_marker(
     assert MALFORMED == outcome.failed[0]
 
 
+@pytest.mark.rule("3.4")
+@pytest.mark.parametrize("framing", ["close", "chunked"])
+async def test_a_stream_may_end_without_done(framing: str) -> None:
+    """A finish reason and a clean end make an answer, content in the last bytes too."""
+    data = event("whole") + event(" answer", "stop").rstrip(b"\n")
+    if framing == "close":
+        data = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + data
+    else:
+        data = CHUNKED + chunk(data) + LAST_CHUNK
+    script = playing(data, how="closed")
+    async with Upstream(script) as upstream, to(upstream.url) as provider:
+        outcome = await ask(provider, stream=True)
+
+    assert "whole answer" == outcome.text
+    assert outcome.answer is not None
+
+
 # Answers that are none.
 
 
@@ -760,7 +777,7 @@ async def test_a_connection_serves_again(reply: bytes) -> None:
 
 
 async def test_the_end_of_a_body_may_follow_its_answer() -> None:
-    """The last bytes of the framing come a little later: it serves again still."""
+    """A comment and the end of the framing come later: it serves again still."""
     whole = event("whole") + event("", "stop") + DONE
 
     async def script(connection: Connection) -> None:
@@ -773,7 +790,7 @@ async def test_the_end_of_a_body_may_follow_its_answer() -> None:
     async with Upstream(script) as upstream, to(upstream.url) as provider:
         async with aclosing(await begun(provider)) as pieces:
             await anext(pieces)
-            await upstream.connections[0].send(LAST_CHUNK)
+            await upstream.connections[0].send(chunk(b": bye\n\n") + LAST_CHUNK)
             end = [piece async for piece in pieces]
         outcome = await ask(provider, stream=True)
 
