@@ -9,24 +9,28 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 import majordomo.rpc.generation
 import majordomo.rpc.interceptors
+import majordomo.rpc.server
 from majordomo.chain.engine import Engine
 from majordomo.config import parse
-from majordomo.rpc.server import SERVICES, Server
+from majordomo.rpc.server import OPTIONS, SERVICES, Server
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest, TargetHealth
 from tests.servers import (
     SCRIPTED,
     Running,
+    Told,
     failed,
     generate,
     rest_of,
@@ -66,6 +70,18 @@ async def test_health_is_served_for_each_service() -> None:
         ]
 
     assert [health_pb2.HealthCheckResponse.SERVING] * 3 == states
+
+
+def test_the_core_knows_every_option() -> None:
+    """It ignores names that it does not know, and many write a wrong one."""
+    spec = find_spec("grpc._cython.cygrpc")
+    assert spec is not None
+    assert spec.origin is not None
+    core = Path(spec.origin).read_bytes()
+
+    unknown = [name for name, _ in OPTIONS if name.encode() + b"\0" not in core]
+
+    assert [] == unknown
 
 
 async def test_a_taken_port_is_an_error() -> None:
@@ -138,14 +154,27 @@ async def test_drain_lets_running_calls_end() -> None:
 
 
 @pytest.mark.rule("7")
-async def test_a_draining_server_turns_calls_away() -> None:
+async def test_a_draining_server_turns_calls_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """UNAVAILABLE with a delay and without pushback: another replica may help."""
+    monkeypatch.setattr(majordomo.rpc.server, "FAREWELL", 0.5)
     async with running() as it:
-        it.server._generation.draining = True
-        told = await failed(it.generation.Generate(generate("acme/echo")))
+        drain = asyncio.create_task(it.server.drain())
+        told = await _first_failure(it)
+        await drain
 
     assert (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING") == (told.code, told.reason)
+    assert told.details[RetryInfo].retry_delay.seconds
     assert "grpc-retry-pushback-ms" not in told.trailers
+
+
+async def _first_failure(it: Running) -> Told:
+    """What is told to the first of many calls that is not answered."""
+    while True:
+        call = it.generation.Generate(generate("acme/echo"))
+        if await call.code() != grpc.StatusCode.OK:
+            return await failed(call)
 
 
 @pytest.mark.rule("5.6")
@@ -260,6 +289,30 @@ async def test_signals_drain(config: Path, number: signal.Signals) -> None:
         code = await process.wait()
 
     assert "one two three four five" == text_of([first, *rest])
+    assert 0 == code
+
+
+@pytest.fixture
+def impatient(config: Path) -> Path:
+    text = config.read_text()
+    config.write_text(text.replace("[server]", '[server]\ndrain_grace = "100ms"'))
+    return config
+
+
+async def test_a_call_that_outlasts_the_grace_is_cut(impatient: Path) -> None:
+    """A server that was told to end does end, and in good order."""
+    async with (
+        _process(impatient) as (process, address),
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        stub: Any = GenerationServiceStub(channel)
+        call = stub.Stream(stream("acme/stall:1", "one two"))
+        await call.read()
+        process.terminate()
+        told = await failed(call)
+        code = await process.wait()
+
+    assert grpc.StatusCode.UNAVAILABLE == told.code
     assert 0 == code
 
 

@@ -30,6 +30,12 @@ SERVICES = ("majordomo.v1.GenerationService", "majordomo.v1.OperatorService")
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _MEBIBYTE = 1 << 20
 
+FAREWELL = 0.1
+"""Seconds in which calls that are on their way are told that the server is draining.
+
+grpc.aio drops the call that it takes while it is stopped; its caller sees CANCELLED.
+"""
+
 OPTIONS = (
     ("grpc.max_receive_message_length", 32 * _MEBIBYTE),
     ("grpc.max_send_message_length", 16 * _MEBIBYTE),
@@ -62,7 +68,7 @@ class Server:
         config = self._config
         self._tracers = tracer_provider()
         self._registry: Registry = build(config)
-        self._stopped = False
+        self._released = False
         try:
             await self._start()
         except BaseException:
@@ -85,6 +91,7 @@ class Server:
         # Whoever watches our health takes a moment to send callers elsewhere.
         await asyncio.sleep(server.drain_delay)
         self._generation.draining = True
+        await asyncio.sleep(FAREWELL)
         await self.stop(grace=server.drain_grace)
 
     async def stop(self, grace: float) -> None:
@@ -108,9 +115,9 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._reflect()
         self.address = self._listen(config.server.listen)
-        await self._server.start()
         for service in ("", *SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        await self._server.start()
 
     def _reflect(self) -> None:
         """Serve reflection as v1alpha, which the library has, and as v1.
@@ -139,11 +146,13 @@ class Server:
         return f"{address.rpartition(':')[0]}:{port}"
 
     async def _release(self) -> None:
-        if self._stopped:
+        if self._released:
             return
-        self._stopped = True
-        await self._registry.aclose()
-        await asyncio.to_thread(shutdown, self._tracers)
+        try:
+            await self._registry.aclose()
+        finally:
+            await asyncio.to_thread(shutdown, self._tracers)
+        self._released = True
 
 
 async def serve(config: Config, listening: Callable[[str], None]) -> None:
