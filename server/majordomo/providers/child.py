@@ -154,8 +154,9 @@ class Child:
         assert process.stdin is not None  # noqa: S101 -- a pipe was asked for
         process.stdin.close()
         try:
-            async with asyncio.timeout(self._grace):
-                await process.wait()
+            # Not asyncio.timeout: in a task that was cancelled, as this one may be, it
+            # raises no TimeoutError before Python 3.11.3.
+            await asyncio.wait_for(process.wait(), self._grace)
         except TimeoutError:
             process.kill()
             await process.wait()
