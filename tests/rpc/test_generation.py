@@ -84,6 +84,20 @@ async def test_attempts_are_streamed_where_asked_for() -> None:
     assert ATTEMPT_OUTCOME_SKIPPED == second[0].attempt_ended.outcome
 
 
+async def test_attempts_are_streamed_of_a_call_that_fails_too() -> None:
+    """What is streamed is what the status has, as long as that is small."""
+    async with running() as it:
+        call: Any = it.generation.Stream(
+            stream(f"{DOWN},acme/x", include_attempts=True)
+        )
+        seen: list[Any] = [await call.read() for _ in range(3)]
+        told = await failed(call)
+
+    streamed = [event.attempt_ended for event in seen]
+    assert streamed == list(told.details[CallFailure].attempts)
+    assert [DOWN, DOWN, "acme/x"] == [attempt.target for attempt in streamed]
+
+
 @pytest.mark.rule("3.2")
 async def test_nothing_is_sent_before_the_first_content() -> None:
     """A failed stream is Trailers-Only: no headers, no message."""
@@ -127,6 +141,24 @@ async def test_an_exhausted_chain_names_every_target() -> None:
     assert told.details[RetryInfo].retry_delay.ToMilliseconds() > 1000
     assert "-1" == told.trailers["grpc-retry-pushback-ms"]
     assert f"{DOWN}: OVERLOADED; acme/status:500: PROVIDER_ERROR" in told.message
+
+
+@pytest.mark.rule("7", "1.2")
+async def test_the_longest_chain_fails_with_our_own_status() -> None:
+    """Both ends of it are told, and the trailers are small enough to arrive."""
+    targets = [f"acme/status:503+code:{'x' * 95}{n:02}" for n in range(32)]
+    async with running() as it:
+        told = await failed(it.generation.Generate(generate(",".join(targets))))
+
+    failure = told.details[CallFailure]
+    numbers = [attempt.number for attempt in failure.attempts]
+    assert (grpc.StatusCode.UNAVAILABLE, "CHAIN_EXHAUSTED") == (told.code, told.reason)
+    assert (targets[0], targets[-1]) == (
+        failure.attempts[0].target,
+        failure.attempts[-1].target,
+    )
+    assert (1, 64) == (numbers[0], numbers[-1])
+    assert 64 == len(numbers) + failure.omitted_attempts
 
 
 @pytest.mark.rule("7", "2.5")
@@ -211,9 +243,7 @@ async def test_all_benched() -> None:
 async def test_our_deadline_error_arrives_in_time() -> None:
     """The caller sees our status with the attempts, not the transport's bare one."""
     async with running() as it:
-        told = await failed(
-            it.generation.Generate(generate("acme/stall:0"), timeout=0.5)
-        )
+        told = await failed(it.generation.Generate(generate("acme/stall:0"), timeout=2))
 
     assert (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED") == (
         told.code,
@@ -236,6 +266,38 @@ async def test_unknown_names_are_not_found() -> None:
         assert (grpc.StatusCode.NOT_FOUND, reason) == (told.code, told.reason)
         assert name == told.details[ErrorInfo].metadata["name"]
         assert name == told.details[ResourceInfo].resource_name
+
+
+@pytest.mark.rule("7")
+async def test_a_name_of_any_length_is_not_found() -> None:
+    """The caller sees our status, not one of the transport for its size."""
+    async with running() as it:
+        tier = await failed(it.generation.Generate(generate("t" * 4096)))
+        provider = await failed(it.generation.Generate(generate("p" * 4094 + "/m")))
+
+    for told, letter in [(tier, "t"), (provider, "p")]:
+        assert grpc.StatusCode.NOT_FOUND == told.code
+        assert told.details[ErrorInfo].metadata["name"].startswith(letter * 200)
+
+
+@pytest.mark.rule("7")
+async def test_the_largest_status_arrives() -> None:
+    """Every violation is long, and of letters that take more bytes in a header."""
+    request = generate("acme/echo")
+    for number in range(16):
+        request.labels["é" * 60 + str(number)] = "x" * 257
+    request.prompt.messages[0].role = 0  # type: ignore[assignment]
+    request.prompt.config.provider_options_json["é" * 400] = ""
+    async with running() as it:
+        told = await failed(it.generation.Generate(request))
+
+    assert (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") == (
+        told.code,
+        told.reason,
+    )
+    assert "prompt.messages[0].role" == (
+        told.details[BadRequest].field_violations[0].field
+    )
 
 
 @pytest.mark.rule("1.4", "7")

@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 import pytest
-from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
@@ -23,6 +23,7 @@ import majordomo.rpc.generation
 import majordomo.rpc.interceptors
 import majordomo.rpc.server
 from majordomo.chain.engine import Engine
+from majordomo.chain.tracker import Tracker
 from majordomo.config import parse
 from majordomo.rpc.server import OPTIONS, SERVICES, Server
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
@@ -119,6 +120,25 @@ async def test_a_bug_is_internal_and_logged_without_its_text(
     assert "RuntimeError" in caplog.text
     assert "test_server.py" in caplog.text
     assert "sk-secret" not in caplog.text + repr(told)
+
+
+async def test_a_bug_behind_the_operator_has_an_id_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The one by which the caller finds it in the log."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("sk-secret")
+
+    monkeypatch.setattr(Tracker, "snapshot", broken)
+    async with running() as it:
+        told = await failed(it.operator.HealthSnapshot(HealthSnapshotRequest()))
+
+    id_ = told.details[ErrorInfo].metadata["generation_id"]
+    assert grpc.StatusCode.INTERNAL == told.code
+    assert len(id_) > 20
+    assert f"under {id_}" in told.message
+    assert f"a bug in call {id_}: RuntimeError" in caplog.text
 
 
 async def test_refused_credentials_are_logged_loudly(
