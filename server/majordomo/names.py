@@ -5,6 +5,7 @@ ChainError
 └── UnknownName
     ├── UnknownTier
     └── UnknownProvider
+ResolverFailed          a plugin that knows tiers has none for us now
 """
 
 import re
@@ -47,6 +48,15 @@ class UnknownTier(UnknownName):
 
 class UnknownProvider(UnknownName):
     kind = "provider"
+
+
+class ResolverFailed(Exception):
+    """`resolver` could not say what the tier `name` stands for; nothing was called."""
+
+    def __init__(self, resolver: str, name: str, why: str) -> None:
+        super().__init__(f"the resolver {resolver} {why} for the tier {name!r}")
+        self.resolver = resolver
+        self.name = name
 
 
 def split_target(target: str) -> tuple[str, str]:

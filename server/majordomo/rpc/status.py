@@ -20,7 +20,12 @@ from grpc import StatusCode
 from majordomo.chain.call import CallFailed
 from majordomo.chain.clock import duration
 from majordomo.chain.tracker import BenchedByProvider
-from majordomo.names import ChainError, UnknownName, UnknownProvider
+from majordomo.names import (
+    ChainError,
+    ResolverFailed,
+    UnknownName,
+    UnknownProvider,
+)
 from majordomo.rpc.validation import InvalidRequest, Violation
 from majordomo.v1.attempt_pb2 import (
     Attempt,
@@ -40,6 +45,7 @@ from majordomo.v1.errors_pb2 import (
     ERROR_REASON_PROVIDER_CREDENTIALS,
     ERROR_REASON_REQUEST_REFUSED,
     ERROR_REASON_REQUEST_UNSUPPORTED,
+    ERROR_REASON_RESOLVER_FAILED,
     ERROR_REASON_SERVER_DRAINING,
     ERROR_REASON_SERVER_OVERLOADED,
     ERROR_REASON_STREAM_INTERRUPTED,
@@ -70,6 +76,7 @@ CODES: dict[ErrorReason, StatusCode] = {
     ERROR_REASON_PERMISSION_DENIED: StatusCode.PERMISSION_DENIED,
     ERROR_REASON_BENCHED_BY_PROVIDER: StatusCode.FAILED_PRECONDITION,
     ERROR_REASON_INTERNAL: StatusCode.INTERNAL,
+    ERROR_REASON_RESOLVER_FAILED: StatusCode.UNAVAILABLE,
 }
 
 _NO_RETRY = {
@@ -143,6 +150,9 @@ def refusal(error: Exception, generation_id: str) -> Refusal:
             found = _unknown(error)
         case ChainError():
             found = _invalid([Violation("chain", str(error))])
+        case ResolverFailed():
+            metadata = {"resolver": error.resolver, "name": error.name}
+            found = _Error(ERROR_REASON_RESOLVER_FAILED, str(error), metadata)
         case BenchedByProvider():
             message = f"the bench was set for {error.target}; unbench that"
             metadata = {"target": error.target}

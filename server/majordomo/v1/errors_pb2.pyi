@@ -30,6 +30,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_PERMISSION_DENIED: _ClassVar[ErrorReason]
     ERROR_REASON_BENCHED_BY_PROVIDER: _ClassVar[ErrorReason]
     ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
+    ERROR_REASON_RESOLVER_FAILED: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_INVALID_REQUEST: ErrorReason
 ERROR_REASON_UNKNOWN_TIER: ErrorReason
@@ -50,6 +51,7 @@ ERROR_REASON_UNAUTHENTICATED: ErrorReason
 ERROR_REASON_PERMISSION_DENIED: ErrorReason
 ERROR_REASON_BENCHED_BY_PROVIDER: ErrorReason
 ERROR_REASON_INTERNAL: ErrorReason
+ERROR_REASON_RESOLVER_FAILED: ErrorReason
 
 class CallFailure(_message.Message):
     __slots__ = ("generation_id", "attempts", "omitted_attempts")

@@ -107,6 +107,58 @@ class StreamResponse(_message.Message):
     completion: Completion
     def __init__(self, part_delta: _Optional[_Union[PartDelta, _Mapping]] = ..., attempt_ended: _Optional[_Union[_attempt_pb2.Attempt, _Mapping]] = ..., restart: _Optional[_Union[Restart, _Mapping]] = ..., completion: _Optional[_Union[Completion, _Mapping]] = ...) -> None: ...
 
+class ExplainRequest(_message.Message):
+    __slots__ = ("chain", "prompt", "options", "stream")
+    CHAIN_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    chain: str
+    prompt: Prompt
+    options: ChainOptions
+    stream: bool
+    def __init__(self, chain: _Optional[str] = ..., prompt: _Optional[_Union[Prompt, _Mapping]] = ..., options: _Optional[_Union[ChainOptions, _Mapping]] = ..., stream: _Optional[bool] = ...) -> None: ...
+
+class ExplainResponse(_message.Message):
+    __slots__ = ("targets",)
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    targets: _containers.RepeatedCompositeFieldContainer[TargetPlan]
+    def __init__(self, targets: _Optional[_Iterable[_Union[TargetPlan, _Mapping]]] = ...) -> None: ...
+
+class TargetPlan(_message.Message):
+    __slots__ = ("target", "action", "reason", "message", "bench", "probe", "first_content_timeout", "stall_timeout", "attempt_timeout", "adaptations")
+    class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ACTION_UNSPECIFIED: _ClassVar[TargetPlan.Action]
+        ACTION_TRY: _ClassVar[TargetPlan.Action]
+        ACTION_SKIP: _ClassVar[TargetPlan.Action]
+        ACTION_REFUSE: _ClassVar[TargetPlan.Action]
+    ACTION_UNSPECIFIED: TargetPlan.Action
+    ACTION_TRY: TargetPlan.Action
+    ACTION_SKIP: TargetPlan.Action
+    ACTION_REFUSE: TargetPlan.Action
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    BENCH_FIELD_NUMBER: _ClassVar[int]
+    PROBE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_CONTENT_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    STALL_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    ADAPTATIONS_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    action: TargetPlan.Action
+    reason: _attempt_pb2.FailureReason
+    message: str
+    bench: _attempt_pb2.BenchRecord
+    probe: bool
+    first_content_timeout: _duration_pb2.Duration
+    stall_timeout: _duration_pb2.Duration
+    attempt_timeout: _duration_pb2.Duration
+    adaptations: _containers.RepeatedCompositeFieldContainer[Adaptation]
+    def __init__(self, target: _Optional[str] = ..., action: _Optional[_Union[TargetPlan.Action, str]] = ..., reason: _Optional[_Union[_attempt_pb2.FailureReason, str]] = ..., message: _Optional[str] = ..., bench: _Optional[_Union[_attempt_pb2.BenchRecord, _Mapping]] = ..., probe: _Optional[bool] = ..., first_content_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stall_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., attempt_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., adaptations: _Optional[_Iterable[_Union[Adaptation, _Mapping]]] = ...) -> None: ...
+
 class Prompt(_message.Message):
     __slots__ = ("system_instruction", "messages", "tools", "tool_choice", "config", "response_schema_json", "cache_policy")
     SYSTEM_INSTRUCTION_FIELD_NUMBER: _ClassVar[int]

@@ -45,6 +45,11 @@ class GenerationServiceStub:
                 request_serializer=majordomo_dot_v1_dot_generation__service__pb2.StreamRequest.SerializeToString,
                 response_deserializer=majordomo_dot_v1_dot_generation__service__pb2.StreamResponse.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/majordomo.v1.GenerationService/Explain',
+                request_serializer=majordomo_dot_v1_dot_generation__service__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=majordomo_dot_v1_dot_generation__service__pb2.ExplainResponse.FromString,
+                _registered_method=True)
 
 
 class GenerationServiceServicer:
@@ -65,6 +70,14 @@ class GenerationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Explain(self, request, context):
+        """Says what a call would do now: which targets it would try, skip or refuse, and
+        why. No provider is called.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GenerationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +90,11 @@ def add_GenerationServiceServicer_to_server(servicer, server):
                     servicer.Stream,
                     request_deserializer=majordomo_dot_v1_dot_generation__service__pb2.StreamRequest.FromString,
                     response_serializer=majordomo_dot_v1_dot_generation__service__pb2.StreamResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=majordomo_dot_v1_dot_generation__service__pb2.ExplainRequest.FromString,
+                    response_serializer=majordomo_dot_v1_dot_generation__service__pb2.ExplainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +152,33 @@ class GenerationService:
             '/majordomo.v1.GenerationService/Stream',
             majordomo_dot_v1_dot_generation__service__pb2.StreamRequest.SerializeToString,
             majordomo_dot_v1_dot_generation__service__pb2.StreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/majordomo.v1.GenerationService/Explain',
+            majordomo_dot_v1_dot_generation__service__pb2.ExplainRequest.SerializeToString,
+            majordomo_dot_v1_dot_generation__service__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,10 @@ class GenerationServiceStub:
     """Walks the chain until a target answers and returns the whole answer."""
     Stream: _grpc.UnaryStreamMultiCallable[_generation_service_pb2.StreamRequest, _generation_service_pb2.StreamResponse]
     """Walks the chain and forwards the answer as it is written."""
+    Explain: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.ExplainRequest, _generation_service_pb2.ExplainResponse]
+    """Says what a call would do now: which targets it would try, skip or refuse, and
+    why. No provider is called.
+    """
 
 @_typing.type_check_only
 class GenerationServiceAsyncStub(GenerationServiceStub):
@@ -47,6 +51,10 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     """Walks the chain until a target answers and returns the whole answer."""
     Stream: _aio.UnaryStreamMultiCallable[_generation_service_pb2.StreamRequest, _generation_service_pb2.StreamResponse]  # type: ignore[assignment]
     """Walks the chain and forwards the answer as it is written."""
+    Explain: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ExplainRequest, _generation_service_pb2.ExplainResponse]  # type: ignore[assignment]
+    """Says what a call would do now: which targets it would try, skip or refuse, and
+    why. No provider is called.
+    """
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers prompts through a failover chain of models."""
@@ -66,5 +74,15 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_generation_service_pb2.StreamResponse], _abc.AsyncIterator[_generation_service_pb2.StreamResponse]]:
         """Walks the chain and forwards the answer as it is written."""
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _generation_service_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_service_pb2.ExplainResponse, _abc.Awaitable[_generation_service_pb2.ExplainResponse]]:
+        """Says what a call would do now: which targets it would try, skip or refuse, and
+        why. No provider is called.
+        """
 
 def add_GenerationServiceServicer_to_server(servicer: GenerationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

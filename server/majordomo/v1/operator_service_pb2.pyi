@@ -28,6 +28,58 @@ class HealthSnapshotResponse(_message.Message):
     targets: _containers.RepeatedCompositeFieldContainer[TargetHealth]
     def __init__(self, instance_id: _Optional[str] = ..., snapshot_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., targets: _Optional[_Iterable[_Union[TargetHealth, _Mapping]]] = ...) -> None: ...
 
+class WatchHealthRequest(_message.Message):
+    __slots__ = ("chain", "heartbeat_interval")
+    CHAIN_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    chain: str
+    heartbeat_interval: _duration_pb2.Duration
+    def __init__(self, chain: _Optional[str] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class WatchHealthResponse(_message.Message):
+    __slots__ = ("snapshot", "change", "heartbeat")
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    snapshot: HealthSnapshotResponse
+    change: HealthChange
+    heartbeat: Heartbeat
+    def __init__(self, snapshot: _Optional[_Union[HealthSnapshotResponse, _Mapping]] = ..., change: _Optional[_Union[HealthChange, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+
+class HealthChange(_message.Message):
+    __slots__ = ("change_time", "cause", "target")
+    class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        CAUSE_UNSPECIFIED: _ClassVar[HealthChange.Cause]
+        CAUSE_FAILURES: _ClassVar[HealthChange.Cause]
+        CAUSE_EXPIRED: _ClassVar[HealthChange.Cause]
+        CAUSE_PROBE_STARTED: _ClassVar[HealthChange.Cause]
+        CAUSE_PROBE_SUCCEEDED: _ClassVar[HealthChange.Cause]
+        CAUSE_PROBE_INCONCLUSIVE: _ClassVar[HealthChange.Cause]
+        CAUSE_OPERATOR_BENCH: _ClassVar[HealthChange.Cause]
+        CAUSE_OPERATOR_UNBENCH: _ClassVar[HealthChange.Cause]
+    CAUSE_UNSPECIFIED: HealthChange.Cause
+    CAUSE_FAILURES: HealthChange.Cause
+    CAUSE_EXPIRED: HealthChange.Cause
+    CAUSE_PROBE_STARTED: HealthChange.Cause
+    CAUSE_PROBE_SUCCEEDED: HealthChange.Cause
+    CAUSE_PROBE_INCONCLUSIVE: HealthChange.Cause
+    CAUSE_OPERATOR_BENCH: HealthChange.Cause
+    CAUSE_OPERATOR_UNBENCH: HealthChange.Cause
+    CHANGE_TIME_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    change_time: _timestamp_pb2.Timestamp
+    cause: HealthChange.Cause
+    target: TargetHealth
+    def __init__(self, change_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cause: _Optional[_Union[HealthChange.Cause, str]] = ..., target: _Optional[_Union[TargetHealth, _Mapping]] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ("time",)
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class BenchRequest(_message.Message):
     __slots__ = ("target", "duration", "reason")
     TARGET_FIELD_NUMBER: _ClassVar[int]

@@ -40,6 +40,11 @@ class OperatorServiceStub:
                 request_serializer=majordomo_dot_v1_dot_operator__service__pb2.HealthSnapshotRequest.SerializeToString,
                 response_deserializer=majordomo_dot_v1_dot_operator__service__pb2.HealthSnapshotResponse.FromString,
                 _registered_method=True)
+        self.WatchHealth = channel.unary_stream(
+                '/majordomo.v1.OperatorService/WatchHealth',
+                request_serializer=majordomo_dot_v1_dot_operator__service__pb2.WatchHealthRequest.SerializeToString,
+                response_deserializer=majordomo_dot_v1_dot_operator__service__pb2.WatchHealthResponse.FromString,
+                _registered_method=True)
         self.Bench = channel.unary_unary(
                 '/majordomo.v1.OperatorService/Bench',
                 request_serializer=majordomo_dot_v1_dot_operator__service__pb2.BenchRequest.SerializeToString,
@@ -58,6 +63,14 @@ class OperatorServiceServicer:
 
     def HealthSnapshot(self, request, context):
         """Reports how every target is doing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchHealth(self, request, context):
+        """Reports how every target is doing, and from then on every change. A watcher
+        that reads slowly misses steps in between and never the newest state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,6 +97,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.HealthSnapshot,
                     request_deserializer=majordomo_dot_v1_dot_operator__service__pb2.HealthSnapshotRequest.FromString,
                     response_serializer=majordomo_dot_v1_dot_operator__service__pb2.HealthSnapshotResponse.SerializeToString,
+            ),
+            'WatchHealth': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchHealth,
+                    request_deserializer=majordomo_dot_v1_dot_operator__service__pb2.WatchHealthRequest.FromString,
+                    response_serializer=majordomo_dot_v1_dot_operator__service__pb2.WatchHealthResponse.SerializeToString,
             ),
             'Bench': grpc.unary_unary_rpc_method_handler(
                     servicer.Bench,
@@ -124,6 +142,33 @@ class OperatorService:
             '/majordomo.v1.OperatorService/HealthSnapshot',
             majordomo_dot_v1_dot_operator__service__pb2.HealthSnapshotRequest.SerializeToString,
             majordomo_dot_v1_dot_operator__service__pb2.HealthSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchHealth(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/majordomo.v1.OperatorService/WatchHealth',
+            majordomo_dot_v1_dot_operator__service__pb2.WatchHealthRequest.SerializeToString,
+            majordomo_dot_v1_dot_operator__service__pb2.WatchHealthResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,10 @@ class OperatorServiceStub:
     def __new__(cls, channel: _aio.Channel) -> OperatorServiceAsyncStub: ...
     HealthSnapshot: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.HealthSnapshotRequest, _operator_service_pb2.HealthSnapshotResponse]
     """Reports how every target is doing."""
+    WatchHealth: _grpc.UnaryStreamMultiCallable[_operator_service_pb2.WatchHealthRequest, _operator_service_pb2.WatchHealthResponse]
+    """Reports how every target is doing, and from then on every change. A watcher
+    that reads slowly misses steps in between and never the newest state.
+    """
     Bench: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.BenchRequest, _operator_service_pb2.BenchResponse]
     """Takes a target out of every chain."""
     Unbench: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.UnbenchRequest, _operator_service_pb2.UnbenchResponse]
@@ -47,6 +51,10 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     HealthSnapshot: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.HealthSnapshotRequest, _operator_service_pb2.HealthSnapshotResponse]  # type: ignore[assignment]
     """Reports how every target is doing."""
+    WatchHealth: _aio.UnaryStreamMultiCallable[_operator_service_pb2.WatchHealthRequest, _operator_service_pb2.WatchHealthResponse]  # type: ignore[assignment]
+    """Reports how every target is doing, and from then on every change. A watcher
+    that reads slowly misses steps in between and never the newest state.
+    """
     Bench: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.BenchRequest, _operator_service_pb2.BenchResponse]  # type: ignore[assignment]
     """Takes a target out of every chain."""
     Unbench: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.UnbenchRequest, _operator_service_pb2.UnbenchResponse]  # type: ignore[assignment]
@@ -62,6 +70,16 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.HealthSnapshotResponse, _abc.Awaitable[_operator_service_pb2.HealthSnapshotResponse]]:
         """Reports how every target is doing."""
+
+    @_abc_1.abstractmethod
+    def WatchHealth(
+        self,
+        request: _operator_service_pb2.WatchHealthRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_operator_service_pb2.WatchHealthResponse], _abc.AsyncIterator[_operator_service_pb2.WatchHealthResponse]]:
+        """Reports how every target is doing, and from then on every change. A watcher
+        that reads slowly misses steps in between and never the newest state.
+        """
 
     @_abc_1.abstractmethod
     def Bench(
