@@ -8,6 +8,7 @@ Prints its port. Answers the contract's own RPCs with a prebuilt answer.
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 
@@ -56,7 +57,8 @@ class Echo(GenerationServiceServicer):
 
 async def main(chunks: int, pace: float) -> None:
     server = grpc.aio.server()
-    add_GenerationServiceServicer_to_server(Echo(chunks, pace), server)
+    echo: Any = Echo  # not all of the service: nothing asks it to explain
+    add_GenerationServiceServicer_to_server(echo(chunks, pace), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(port, flush=True)

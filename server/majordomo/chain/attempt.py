@@ -2,12 +2,12 @@
 
 from types import TracebackType
 
-from majordomo.chain import budget
 from majordomo.chain.call import Call
 from majordomo.chain.clock import Clock, duration
 from majordomo.chain.failure import Failure, failure_class
 from majordomo.chain.health import Lease, silence_counts
-from majordomo.chain.target import Answer, Exchange, Piece, Target
+from majordomo.chain.plan import Plan
+from majordomo.chain.target import Answer, Piece, Target
 from majordomo.chain.timing import Patience
 from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import (
@@ -37,13 +37,12 @@ class RunningAttempt:
         self,
         call: Call,
         target: Target,
-        exchange: Exchange,
+        plan: Plan,
         lease: Lease,
         tracker: Tracker,
         clock: Clock,
         *,
         call_end: float,
-        reserve: float,
     ) -> None:
         self.record = Attempt(
             number=len(call.attempts) + 1,
@@ -52,21 +51,16 @@ class RunningAttempt:
             probe=lease.probe,
         )
         self._target = target
-        self._exchange = exchange
-        self._pieces = exchange.run()
+        self._exchange = plan.exchange
+        self._pieces = plan.exchange.run()
         self._lease = lease
         self._tracker = tracker
         self._clock = clock
-        self._limits = budget.limits(
-            call.policy,
-            target.timeouts,
-            reasons=target.reasons or _asked_to_reason(call),
-            stream=call.stream,
-        )
+        self._limits = plan.limits
         self._start = self._handed_on = clock.monotonic()
         self._call_end = call_end
         self._content_end = min(
-            self._start + self._limits.first_content, call_end - reserve
+            self._start + self._limits.first_content, call_end - plan.reserve
         )
         self._end = self._start + self._limits.attempt
         self._content = False
@@ -189,17 +183,6 @@ class RunningAttempt:
             own = min(self._limits.first_content, self._limits.attempt)
             return silence_counts(own, ran)
         return failure.transient
-
-
-def _asked_to_reason(call: Call) -> bool:
-    reasoning = call.prompt.config.reasoning
-    match reasoning.WhichOneof("amount"):
-        case "effort":
-            return reasoning.effort > reasoning.EFFORT_NONE
-        case "budget_tokens":
-            return reasoning.budget_tokens > 0
-        case _:
-            return False
 
 
 def bounded(message: str) -> str:

@@ -14,22 +14,20 @@ from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import Clock
 from majordomo.chain.failure import PERMANENT, TRANSIENT, Failure
 from majordomo.chain.health import Bench
+from majordomo.chain.plan import Skip, benched, explain, plan
 from majordomo.chain.target import Answer, Target
 from majordomo.chain.tracker import Tracker
 from majordomo.chain.verdict import ALWAYS_ADVANCE, may_come_back, verdict
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_INTERRUPTED,
     ATTEMPT_OUTCOME_SKIPPED,
-    FAILURE_REASON_BENCHED,
-    FAILURE_REASON_CONCURRENCY_LIMIT,
-    FAILURE_REASON_DEADLINE,
     FAILURE_REASON_NOT_REACHED,
     FAILURE_REASON_QUOTA_EXHAUSTED,
     FAILURE_REASON_TIMEOUT,
     Attempt,
     FailureReason,
 )
-from majordomo.v1.generation_service_pb2 import PartDelta
+from majordomo.v1.generation_service_pb2 import PartDelta, TargetPlan
 
 Event = list[PartDelta] | Attempt | Answer
 """Content; an attempt or skip that did not answer; and, last, the answer."""
@@ -100,44 +98,24 @@ class Engine:
         finally:
             call.ended_nanoseconds = self._clock.wall_nanoseconds()
 
+    async def explain(self, call: Call) -> list[TargetPlan]:
+        """What a walk of `call` would do now; nothing is sent."""
+        return await explain(call, self._tracker, self._clock)
+
     async def _enter(
         self, call: Call, target: Target, to_come: Sequence[Target], end: float
     ) -> RunningAttempt | Attempt:
         """Begin an attempt at `target`, or say why it is skipped."""
-        bench = self._tracker.out_of_rotation(target.name)
-        if bench is not None:
-            return self._benched(call, target, bench)
         left = end - self._clock.monotonic()
         tried = any(a.outcome != ATTEMPT_OUTCOME_SKIPPED for a in call.attempts)
-        if tried and left < budget.LEAST_ATTEMPT:
-            message = f"too little time: {max(left, 0):.1f} s"
-            return self._skip(call, target, FAILURE_REASON_DEADLINE, message)
-        try:
-            exchange = await target.provider.fit(
-                target.model, call.prompt, stream=call.stream
-            )
-        except Failure as failure:
-            return self._skip(
-                call, target, failure.reason, failure.message, failure.code
-            )
-        if any(room.full for room in target.rooms):
-            message = "this server's limit of attempts there is reached"
-            return self._skip(call, target, FAILURE_REASON_CONCURRENCY_LIMIT, message)
+        decision = await plan(call, target, to_come, self._tracker, left, tried=tried)
+        if isinstance(decision, Skip):
+            return self._skipped(call, target, decision)
         lease = self._tracker.begin(target.name)
-        if isinstance(lease, Bench):
-            return self._benched(call, target, lease)
-        in_rotation = sum(
-            self._tracker.out_of_rotation(other.name) is None for other in to_come
-        )
+        if isinstance(lease, Bench):  # while the request was made to fit
+            return self._skipped(call, target, benched(lease, self._tracker))
         return RunningAttempt(
-            call,
-            target,
-            exchange,
-            lease,
-            self._tracker,
-            self._clock,
-            call_end=end,
-            reserve=budget.reserve(left, in_rotation),
+            call, target, decision, lease, self._tracker, self._clock, call_end=end
         )
 
     async def _again(
@@ -183,10 +161,8 @@ class Engine:
         self, call: Call, not_reached: Sequence[Target], *, ended: bool = False
     ) -> CallFailed:
         for target in not_reached:
-            message = "the call had ended"
-            call.attempts.append(
-                self._skip(call, target, FAILURE_REASON_NOT_REACHED, message)
-            )
+            skip = Skip(FAILURE_REASON_NOT_REACHED, "the call had ended")
+            call.attempts.append(self._skipped(call, target, skip))
         call.error = verdict(call.attempts, ended=ended)
         returns = [
             self._tracker.returns_in(attempt.target)
@@ -195,35 +171,19 @@ class Engine:
         known = [max(wait, _BACKOFF_CAP) for wait in returns if wait is not None]
         return CallFailed(call, call.error, min(known, default=None))
 
-    def _benched(self, call: Call, target: Target, bench: Bench) -> Attempt:
-        if bench.probing:
-            message = "benched; another call is the probe"
-        elif bench.until is None:
-            message = "benched until unbenched"
-        else:
-            left = max(0.0, bench.until - self._clock.monotonic())
-            message = f"benched for another {left:.1f} s"
-        skip = self._skip(call, target, FAILURE_REASON_BENCHED, message)
-        skip.bench.CopyFrom(bench.record(self._clock))
-        return skip
-
-    def _skip(
-        self,
-        call: Call,
-        target: Target,
-        reason: FailureReason,
-        message: str,
-        code: str = "",
-    ) -> Attempt:
-        return Attempt(
+    def _skipped(self, call: Call, target: Target, skip: Skip) -> Attempt:
+        attempt = Attempt(
             number=len(call.attempts) + 1,
             target=target.name,
             outcome=ATTEMPT_OUTCOME_SKIPPED,
-            failure_reason=reason,
-            message=bounded(message),
-            provider_error_code=code,
+            failure_reason=skip.reason,
+            message=bounded(skip.message),
+            provider_error_code=skip.code,
             start_time=self._clock.timestamp(),
         )
+        if skip.bench is not None:
+            attempt.bench.CopyFrom(skip.bench.record(self._clock))
+        return attempt
 
 
 def _advances(reason: FailureReason, policy: Policy) -> bool:

@@ -136,7 +136,16 @@ class Tracker:
             return 0.0
         if bench.until is None:
             return None
-        return max(0.0, bench.until - self._clock.monotonic())
+        return self.seconds_to(bench.until)
+
+    def next_is_probe(self, target: str) -> bool:
+        """Whether an attempt begun now would decide if `target` comes back."""
+        health = self._targets.get(target)
+        return health is not None and health.state == BENCHED
+
+    def seconds_to(self, moment: float) -> float:
+        """Seconds until the monotonic `moment`; 0 if it is over."""
+        return max(0.0, moment - self._clock.monotonic())
 
     # What operators ask and tell.
 

@@ -111,50 +111,57 @@ class Scripted:
         self._attempts = dict.fromkeys(models, 0)
 
     async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
-        return _Exchange(self._script(model), model, prompt, stream=stream)
+        self._scripts(model)
+        return _Exchange(self, model, prompt, stream=stream)
 
     async def aclose(self) -> None:
         """Nothing to let go of."""
 
-    def _script(self, model: str) -> Script:
+    def next_script(self, model: str) -> Script:
+        """What the attempt does that begins now."""
+        scripts = self._scripts(model)
+        attempt = self._attempts.get(model, 0)
+        if model in self._attempts:
+            self._attempts[model] += 1
+        return scripts[min(attempt, len(scripts) - 1)]
+
+    def _scripts(self, model: str) -> list[Script]:
         scripts = self._models.get(model)
         if scripts is None:
             try:
-                return Script.parse(model)
+                return [Script.parse(model)]
             except ScriptError as error:
                 raise Failure(FAILURE_REASON_MODEL_NOT_FOUND, str(error)) from None
-        attempt = self._attempts[model]
-        self._attempts[model] += 1
-        return scripts[min(attempt, len(scripts) - 1)]
+        return scripts
 
 
 class _Exchange(Exchange):
     def __init__(
-        self, script: Script, model: str, prompt: Prompt, *, stream: bool
+        self, provider: Scripted, model: str, prompt: Prompt, *, stream: bool
     ) -> None:
         super().__init__([])
-        self._script = script
+        self._provider = provider
         self._model = model
         self._prompt = prompt
         self._stream = stream
 
     async def run(self) -> AsyncGenerator[Piece]:
-        script = self._script
+        script = self._provider.next_script(self._model)
         if script.delay:
             await asyncio.sleep(script.delay)
         if script.status:
             self.http_status_code = script.status
-            raise self._failure()
+            raise _failure(script)
         self.http_status_code = 200
         text = _last_text(self._prompt) if script.text is None else script.text
         words = re.findall(r"\s*\S+\s*", text) or [text]
         for sent, word in enumerate(words):
-            await self._break(sent)
+            await _break(script, sent)
             if self._stream and word:
                 if script.pace:
                     await asyncio.sleep(script.pace)
                 yield [PartDelta(text=word)]
-        await self._break(len(words))
+        await _break(script, len(words))
         self.usage = Usage(
             input_tokens=len(_last_text(self._prompt).split()), output_tokens=len(words)
         )
@@ -170,18 +177,19 @@ class _Exchange(Exchange):
             message = Message(role=ROLE_ASSISTANT, parts=[Part(text=text)])
             yield Answer(completion, message)
 
-    async def _break(self, sent: int) -> None:
-        if sent == self._script.cut:
-            raise Failure(FAILURE_REASON_CONNECTION, "connection cut by the script")
-        if sent == self._script.stall:
-            await asyncio.get_running_loop().create_future()  # for good
 
-    def _failure(self) -> Failure:
-        script = self._script
-        code = script.code or ("model_not_found" if script.status == 404 else None)
-        error = {"message": "scripted failure", "type": "scripted", "code": code}
-        headers = {"retry-after": script.retry_after} if script.retry_after else {}
-        return classify(script.status, headers, msgspec.json.encode({"error": error}))
+async def _break(script: Script, sent: int) -> None:
+    if sent == script.cut:
+        raise Failure(FAILURE_REASON_CONNECTION, "connection cut by the script")
+    if sent == script.stall:
+        await asyncio.get_running_loop().create_future()  # for good
+
+
+def _failure(script: Script) -> Failure:
+    code = script.code or ("model_not_found" if script.status == 404 else None)
+    error = {"message": "scripted failure", "type": "scripted", "code": code}
+    headers = {"retry-after": script.retry_after} if script.retry_after else {}
+    return classify(script.status, headers, msgspec.json.encode({"error": error}))
 
 
 def _last_text(prompt: Prompt) -> str:

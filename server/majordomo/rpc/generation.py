@@ -21,6 +21,8 @@ from majordomo.telemetry.interceptor import current_trace
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS, Attempt
 from majordomo.v1.generation_service_pb2 import (
     ChainOptions,
+    ExplainRequest,
+    ExplainResponse,
     GenerateRequest,
     GenerateResponse,
     StreamRequest,
@@ -74,9 +76,17 @@ class GenerationService(GenerationServiceServicer):
                     if request.include_attempts:
                         yield StreamResponse(attempt_ended=event)
 
+    async def Explain(  # noqa: N802 - gRPC's name
+        self,
+        request: ExplainRequest,
+        context: ServicerContext[Any, Any],
+    ) -> ExplainResponse:
+        call = self._call(request, context, stream=request.stream)
+        return ExplainResponse(targets=await self._engine.explain(call))
+
     def _call(
         self,
-        request: GenerateRequest | StreamRequest,
+        request: GenerateRequest | StreamRequest | ExplainRequest,
         context: ServicerContext[Any, Any],
         *,
         stream: bool,
@@ -101,10 +111,10 @@ class GenerationService(GenerationServiceServicer):
             stream=stream,
             policy=_policy(request.options, self._policy),
             time_remaining=context.time_remaining(),
-            labels=dict(request.labels),
+            labels={} if isinstance(request, ExplainRequest) else dict(request.labels),
             trace_id=trace_id,
         )
-        if trace is not None:
+        if trace is not None and not isinstance(request, ExplainRequest):
             trace.call = call
         return call
 

@@ -34,12 +34,15 @@ from majordomo.v1.generation_service_pb2 import (
     INTERRUPTION_POLICY_FAIL,
     INTERRUPTION_POLICY_UNSPECIFIED,
     ChainOptions,
+    ExplainRequest,
     GenerateRequest,
     GenerationConfig,
     Prompt,
     ReasoningConfig,
     StreamRequest,
 )
+
+Request = GenerateRequest | StreamRequest | ExplainRequest
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
@@ -78,14 +81,14 @@ class InvalidRequest(Exception):
         self.violations = violations
 
 
-def check(request: GenerateRequest | StreamRequest) -> None:
+def check(request: Request) -> None:
     """Raise InvalidRequest if `request` breaks a rule."""
     violations = list(_too_long(request)) or list(_request(request))
     if violations:
         raise InvalidRequest(violations)
 
 
-def _too_long(request: GenerateRequest | StreamRequest) -> Iterator[Violation]:
+def _too_long(request: Request) -> Iterator[Violation]:
     """Lists that are not worth looking into, for their length."""
     prompt = request.prompt
     lists: list[tuple[str, Sized]] = [
@@ -123,10 +126,12 @@ def _parts(prompt: Prompt) -> int:
     return count
 
 
-def _request(request: GenerateRequest | StreamRequest) -> Iterator[Violation]:
+def _request(request: Request) -> Iterator[Violation]:
     yield from _prompt(request.prompt)
     if request.HasField("options"):
         yield from _options(request.options)
+    if isinstance(request, ExplainRequest):
+        return
     if len(request.labels) > _MOST_LABELS:
         yield Violation("labels", f"must hold at most {_MOST_LABELS} entries")
         return

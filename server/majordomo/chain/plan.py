@@ -1,0 +1,159 @@
+"""What the walk does at one target, decided before anything is sent.
+
+The walk acts on a plan at once; `Explain` only tells it. Both ask here, so that they
+cannot come to different ends.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from majordomo.chain import budget
+from majordomo.chain.call import Call
+from majordomo.chain.clock import Clock, duration
+from majordomo.chain.failure import Failure
+from majordomo.chain.health import Bench
+from majordomo.chain.target import Exchange, Target
+from majordomo.chain.tracker import Tracker
+from majordomo.v1.attempt_pb2 import (
+    FAILURE_REASON_BENCHED,
+    FAILURE_REASON_CONCURRENCY_LIMIT,
+    FAILURE_REASON_DEADLINE,
+    FailureReason,
+)
+from majordomo.v1.generation_service_pb2 import TargetPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """No attempt is made, and why."""
+
+    reason: FailureReason
+    message: str
+    code: str = ""
+    """The provider's own, if the reason came from one."""
+
+    bench: Bench | None = None
+    misfit: bool = False
+    """The request cannot be made to fit; no other time will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An attempt that may begin now."""
+
+    exchange: Exchange
+    limits: budget.Limits
+    left: float
+    """Seconds that the call may still take."""
+
+    reserve: float
+    """Seconds of them that are kept for the targets still to come."""
+
+
+async def plan(
+    call: Call,
+    target: Target,
+    to_come: Sequence[Target],
+    tracker: Tracker,
+    left: float,
+    *,
+    tried: bool,
+) -> Plan | Skip:
+    """Decide by health, time, fit and room (rules 2.1 to 2.3).
+
+    `left` is in seconds; `tried` tells whether the call has made an attempt.
+    """
+    bench = tracker.out_of_rotation(target.name)
+    if bench is not None:
+        return benched(bench, tracker)
+    if tried and left < budget.LEAST_ATTEMPT:
+        message = f"too little time: {max(left, 0):.1f} s"
+        return Skip(FAILURE_REASON_DEADLINE, message)
+    try:
+        exchange = await target.provider.fit(
+            target.model, call.prompt, stream=call.stream
+        )
+    except Failure as failure:
+        return Skip(failure.reason, failure.message, failure.code, misfit=True)
+    if any(room.full for room in target.rooms):
+        message = "this server's limit of attempts there is reached"
+        return Skip(FAILURE_REASON_CONCURRENCY_LIMIT, message)
+    in_rotation = sum(tracker.out_of_rotation(other.name) is None for other in to_come)
+    return Plan(
+        exchange,
+        budget.limits(
+            call.policy,
+            target.timeouts,
+            reasons=target.reasons or _asked_to_reason(call),
+            stream=call.stream,
+        ),
+        left,
+        budget.reserve(left, in_rotation),
+    )
+
+
+def benched(bench: Bench, tracker: Tracker) -> Skip:
+    """The skip of a target that `bench` keeps out of rotation."""
+    if bench.probing:
+        message = "benched; another call is the probe"
+    elif bench.until is None:
+        message = "benched until unbenched"
+    else:
+        message = f"benched for another {tracker.seconds_to(bench.until):.1f} s"
+    return Skip(FAILURE_REASON_BENCHED, message, bench=bench)
+
+
+async def explain(call: Call, tracker: Tracker, clock: Clock) -> list[TargetPlan]:
+    """What the walk of `call` would do now, if every attempt failed at once.
+
+    Nothing is sent and no health is touched.
+    """
+    left = budget.usable(call.time_remaining)
+    tried = False
+    told = []
+    for place, target in enumerate(call.targets, start=1):
+        to_come = call.targets[place:]
+        decision = await plan(call, target, to_come, tracker, left, tried=tried)
+        told.append(_tell(target, decision, tracker, clock))
+        tried = tried or isinstance(decision, Plan)
+    return told
+
+
+def _tell(
+    target: Target, decision: Plan | Skip, tracker: Tracker, clock: Clock
+) -> TargetPlan:
+    if isinstance(decision, Skip):
+        told = TargetPlan(
+            target=target.name,
+            action=(
+                TargetPlan.ACTION_REFUSE if decision.misfit else TargetPlan.ACTION_SKIP
+            ),
+            reason=decision.reason,
+            message=decision.message,
+        )
+        if decision.bench is not None:
+            told.bench.CopyFrom(decision.bench.record(clock))
+        return told
+    limits = decision.limits
+    left = decision.left
+    first_content = min(limits.first_content, left - decision.reserve)
+    return TargetPlan(
+        target=target.name,
+        action=TargetPlan.ACTION_TRY,
+        probe=tracker.next_is_probe(target.name),
+        first_content_timeout=duration(first_content),
+        stall_timeout=duration(min(limits.stall, left)),
+        attempt_timeout=duration(min(limits.attempt, left)),
+        adaptations=decision.exchange.adaptations,
+    )
+
+
+def _asked_to_reason(call: Call) -> bool:
+    reasoning = call.prompt.config.reasoning
+    match reasoning.WhichOneof("amount"):
+        case "effort":
+            return reasoning.effort > reasoning.EFFORT_NONE
+        case "budget_tokens":
+            return reasoning.budget_tokens > 0
+        case _:
+            return False
