@@ -1,5 +1,6 @@
 """The configuration: what it says, and how it says what is wrong."""
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from majordomo.chain.call import Policy
 from majordomo.chain.health import HealthSettings
 from majordomo.config import ConfigError, OpenAICompatibleConfig, load, parse
+from majordomo.config.lines import line_numbers
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
 
 ROOT = Path(__file__).parent.parent
@@ -14,7 +16,7 @@ OPENAI = """
     [providers.openai]
     kind = "openai-compatible"
     base_url = "https://api.openai.com/v1"
-"""
+    """
 
 
 def problems(text: str, **environ: str) -> list[str]:
@@ -50,82 +52,254 @@ def test_secrets_are_read_and_never_shown(tmp_path: Path) -> None:
     assert {"env": "sk-from-env", "fil": "sk-from-file"} == keys
 
 
-def test_a_literal_key_is_refused_and_not_repeated() -> None:
-    """The error says how to name it instead."""
-    (problem,) = problems(f'{OPENAI}\napi_key = "sk-literal"')
-
-    assert problem.startswith("providers.openai.api_key: ")
-    assert "env:NAME" in problem
-    assert "sk-literal" not in problem
-
-
-def test_every_error_is_told_at_once() -> None:
-    """With its key, what is wrong, and the mend."""
-    found = problems(
-        """
-        [server]
-        lisen = "127.0.0.1:1"
-        [chain]
-        transient_retries = 9
-        advance_on = ["overloaded"]
-        attempt_timeout = 120
-        stall_timeout = "2 hours"
-        [providers.openai]
-        kind = "openai-compatible"
-        base_url = "ftp://nowhere"
-        api_key = "env:MISSING"
-        [providers.other]
-        kind = "opnai"
-        [providers.acme]
-        kind = "scripted"
-        [providers.acme.models.flaky]
-        script = ["explode"]
-        """
-    )
-
-    told = dict(problem.split(": ", 1) for problem in found)
-    assert {
-        "server.lisen",
-        "chain.transient_retries",
-        "chain.advance_on.0",
-        "chain.attempt_timeout",
-        "chain.stall_timeout",
-        "providers.openai.base_url",
-        "providers.openai.api_key",
-        "providers.other.kind",
-        "providers.acme.models.flaky.script.0",
-    } == set(told)
-    assert "did you mean listen?" in told["server.lisen"]
-    assert "set it" in told["providers.openai.api_key"]
-    assert "5s" in told["chain.attempt_timeout"]
+FAULTS = [
+    # what is written, where it is told, and the words that mend it
+    ('[server]\nlisen = "x"', "line 2: server.lisen", "did you mean listen?"),
+    ('[servr]\nlisten = "x"', "line 1: servr", "did you mean server?"),
+    ('[server]\nlisten = "nowhere"', "line 2: server.listen", "host:port"),
+    ("[server]\nlisten = 5", "line 2: server.listen", "must be a text"),
+    ("server = 5", "line 1: server", "must be a table"),
+    ("[chain]\ntransient_retries = 9", "line 2: chain.transient_retries", "5"),
+    ("[chain]\ntransient_retries = 1.5", "line 2: chain.transient_retries", "whole"),
+    ('[chain]\nadvance_on_permanent = "yes"', "advance_on_permanent", "true or false"),
+    ('[chain]\nadvance_on = "x"', "line 2: chain.advance_on", "must be a list"),
+    (
+        '[chain]\nadvance_on = [\n"credentials",\n"overloaded"]',
+        "line 4: chain.advance_on.1",
+        "credentials",
+    ),
+    ("[chain]\nattempt_timeout = 120", "line 2: chain.attempt_timeout", '"5s"'),
+    ('[chain]\nstall_timeout = "2 hours"', "line 2: chain.stall_timeout", '"2m"'),
+    ('[chain]\nstall_timeout = "2h"', "line 2: chain.stall_timeout", "100ms to 1h"),
+    ("[health]\nfailure_threshold = 0", "line 2: health.failure_threshold", "1"),
+    ('[health]\ncooldown_base = "0s"', "line 2: health.cooldown_base", "0"),
+    ("[providers]\nx = 1", "line 2: providers.x", "must be a table"),
+    ("[providers.x]", "line 1: providers.x.kind", "openai-compatible, local, scripted"),
+    ('[providers.x]\nkind = "opnai"', "line 2: providers.x.kind", "openai-compatible"),
+    ('[providers.X]\nkind = "scripted"', 'line 1: providers."X"', "names are"),
+    (
+        '[providers.x]\nkind = "openai-compatible"',
+        "line 1: providers.x.base_url",
+        "is required",
+    ),
+    (
+        f'{OPENAI}api_key = "env:MISSING"',
+        "line 5: providers.openai.api_key",
+        "the environment has no MISSING; set it",
+    ),
+    (
+        f'{OPENAI}api_key = "file:/nowhere/key"',
+        "line 5: providers.openai.api_key",
+        "cannot read /nowhere/key",
+    ),
+    (f'{OPENAI}api_key = "sk-1"', "line 5: providers.openai.api_key", '"env:NAME"'),
+    (f"{OPENAI}max_concurrency = 0", "line 5: providers.openai.max_concurrency", "1"),
+    (f'{OPENAI}provider_options = "user"', "provider_options", "must be a list"),
+    (
+        '[providers.x]\nkind = "openai-compatible"\nbase_url = "ftp://x"',
+        "line 3: providers.x.base_url",
+        "http or https",
+    ),
+    (
+        '[providers.x]\nkind = "openai-compatible"\nbase_url = "https://u:p@x/v1"',
+        "line 3: providers.x.base_url",
+        "api_key",
+    ),
+    (
+        '[providers.x]\nkind = "scripted"\n[providers.x.models."a b"]',
+        'line 3: providers.x.models."a b"',
+        "no model id",
+    ),
+    (
+        '[providers.x]\nkind = "scripted"\nmodels.m.script = ["explode"]',
+        "line 3: providers.x.models.m.script.0",
+        "there are echo",
+    ),
+    (
+        '[providers.x]\nkind = "local"\nmodels.m.first_content = "1s"',
+        "line 3: providers.x.models.m.first_content",
+        "did you mean first_content_timeout?",
+    ),
+    (
+        '[providers.x]\nkind = "local"\n[tiers]\nFast = "x/y"',
+        'line 4: tiers."Fast"',
+        "names are",
+    ),
+    ("[tiers]\nfast = 3", "line 2: tiers.fast", "must be a text"),
+    ('[tiers]\nfast = "slow"', "line 2: tiers.fast", "no tier 'slow' is configured"),
+    ('[tiers]\nfast = ""', "line 2: tiers.fast", "empty element; see its commas"),
+    ('[tiers]\nfast = "A"', "line 2: tiers.fast", "neither a target nor a tier"),
+    ('[tiers]\na = "b"\nb = "a"', "line 2: tiers.a", "a circle: a -> b -> a"),
+    ('[tiers]\na = "a"', "line 2: tiers.a", "a circle: a -> a"),
+    ('[tiers]\nfast = "x/y"', "line 2: tiers.fast", "no provider x; configured: none"),
+    (
+        '[providers.x]\nkind = "scripted"\nclosed = true\n[tiers]\nfast = "x/y"',
+        "line 5: tiers.fast",
+        "closed and does not list y",
+    ),
+    (
+        '[server]\ndefault_chain = "fast"',
+        "line 2: server.default_chain",
+        "no tier 'fast'",
+    ),
+    ("[resolvers.nobody]", "line 1: resolvers.nobody", "no installed package"),
+    ("[resolvers.x]\ntimeout = 1", "line 2: resolvers.x.timeout", '"5s"'),
+]
 
 
 @pytest.mark.rule("1.1", "1.3")
-def test_names_and_tiers_are_checked() -> None:
-    """Dangling tiers, cycles, unknown providers, closed lists and bad names."""
+@pytest.mark.parametrize(("text", "place", "mend"), FAULTS)
+def test_a_fault_is_told_with_its_place_its_key_and_the_mend(
+    text: str, place: str, mend: str
+) -> None:
+    """For every way of writing it wrong that the file has."""
+    found = [line for line in problems(textwrap.dedent(text)) if place in line]
+
+    assert 1 == len(found), found
+    assert mend in found[0]
+    assert "sk-1" not in found[0]
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """A misspelt key, a wrong type, a dangling tier, a missing secret, a circle, a
+    default that leads nowhere: six faults, six lines."""
     found = problems(
-        """
-        [server]
-        default_chain = "missing"
-        [providers.Acme]
-        kind = "scripted"
-        [providers.closed]
-        kind = "scripted"
-        closed = true
+        """[server]
+        lisen = "127.0.0.1:1"
+        default_chain = "nowhere/model"
+        [chain]
+        transient_retries = "two"
+        [providers.openai]
+        kind = "openai-compatible"
+        base_url = "https://api.openai.com/v1"
+        api_key = "env:MISSING"
         [tiers]
-        a = "b"
+        fast = "quick,openai/gpt-5-mini"
+        a = "openai/gpt-5-mini,b"
         b = "a"
-        c = "nowhere/model"
-        d = "closed/echo"
         """
     )
 
-    told = "\n".join(found)
-    assert 'providers."Acme"' in told
-    assert "server.default_chain: no tier 'missing'" in told
-    assert "tiers in a circle: b -> a -> b" in told
-    assert "tiers.c: no provider nowhere" in told
-    assert "tiers.d: closed is closed and does not list echo" in told
+    assert [
+        "line 11: tiers.fast: no tier 'quick' is configured; configured: fast, a, b",
+        "line 12: tiers.a: tiers in a circle: a -> b -> a",
+        "line 2: server.lisen: unknown key; did you mean listen?",
+        "line 3: server.default_chain: no provider nowhere; configured: openai",
+        "line 5: chain.transient_retries: must be a whole number, such as 2",
+        "line 9: providers.openai.api_key: the environment has no MISSING; set it",
+    ] == sorted(found)
+
+
+def test_the_file_is_named_with_the_line(tmp_path: Path) -> None:
+    """As compilers write it, for editors to go there."""
+    path = tmp_path / "majordomo.toml"
+    path.write_text("\n\n[chain]\nretries = 1")
+
+    with pytest.raises(ConfigError) as refused:
+        load(path, {})
+
+    (problem,) = refused.value.problems
+    assert problem.startswith(f"{path}:4: chain.retries: unknown key")
+
+
+def test_the_environment_is_over_the_file() -> None:
+    """Numbers, booleans, lists and texts; tables come to be where they were not."""
+    config = parse(
+        '[server]\nlisten = "127.0.0.1:1"\n[providers.acme]\nkind = "scripted"',
+        {
+            "MAJORDOMO_SERVER__LISTEN": "0.0.0.0:50051",
+            "MAJORDOMO_SERVER__DEFAULT_CHAIN": "fast",
+            "MAJORDOMO_CHAIN__TRANSIENT_RETRIES": "3",
+            "MAJORDOMO_CHAIN__ADVANCE_ON": '["credentials"]',
+            "MAJORDOMO_CHAIN__ATTEMPT_TIMEOUT": "7s",
+            "MAJORDOMO_PROVIDERS__ACME__CLOSED": "false",
+            "MAJORDOMO_PROVIDERS__ACME__MAX_CONCURRENCY": "4",
+            "MAJORDOMO_TIERS__FAST": "acme/echo",
+            "MAJORDOMO_CONFIG": "not a setting",
+        },
+    )
+
+    assert ("0.0.0.0:50051", "fast") == (
+        config.server.listen,
+        config.server.default_chain,
+    )
+    assert (3, 7, [FAILURE_REASON_CREDENTIALS]) == (
+        config.chain.transient_retries,
+        config.chain.attempt_timeout,
+        config.chain.advance_on,
+    )
+    assert 4 == config.providers["acme"].max_concurrency
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("MAJORDOMO_SERVER__LISEN", "x", "server.lisen: unknown key"),
+        ("MAJORDOMO_CHAIN__TRANSIENT_RETRIES", "two", "must be a whole number"),
+        ("MAJORDOMO_TIERS__FAST", "slow", "no tier 'slow' is configured"),
+        ("MAJORDOMO_SERVER__LISTEN__PORT", "1", "listen is no table"),
+    ],
+)
+def test_a_fault_in_the_environment_names_the_variable(
+    variable: str, value: str, told: str
+) -> None:
+    """It is the place to mend it."""
+    (problem,) = problems('[server]\nlisten = "127.0.0.1:1"', **{variable: value})
+
+    assert variable in problem
+    assert told in problem
+
+
+def test_without_a_file_providers_appear_by_their_usual_keys() -> None:
+    """And the embedded model, which is then the default chain."""
+    config = load(None, {"OPENAI_API_KEY": "sk-1", "GROQ_API_KEY": "", "HF_TOKEN": "h"})
+
+    assert {"openai", "huggingface", "local"} == set(config.providers)
+    openai = config.providers["openai"]
+    assert isinstance(openai, OpenAICompatibleConfig)
+    assert "https://api.openai.com/v1" == openai.base_url
+    assert openai.api_key is not None
+    assert "sk-1" == openai.api_key.get_secret_value()
+    assert "local/smollm2" == config.server.default_chain
+
+
+def test_with_a_file_nothing_appears_that_is_not_written() -> None:
+    """A key in the environment opens no provider that the file does not have."""
+    config = parse("", {"OPENAI_API_KEY": "sk-1"})
+
+    assert {} == config.providers
+    assert "" == config.server.default_chain
+
+
+def test_the_line_of_a_key_is_found_however_it_is_written() -> None:
+    """Tables, dotted and quoted keys, inline tables, lists over several lines."""
+    text = """
+a.b = { c = 1, "d.e".f = 2 }
+[x."y.z"]
+list = [
+    1, # one
+    { k = 2 },
+]
+[[t]]
+k = 1
+[[t]]
+k = 2
+"""
+
+    assert {
+        ("a", "b"): 2,
+        ("a", "b", "c"): 2,
+        ("a", "b", "d.e", "f"): 2,
+        ("x", "y.z"): 3,
+        ("x", "y.z", "list"): 4,
+        ("x", "y.z", "list", "0"): 5,
+        ("x", "y.z", "list", "1"): 6,
+        ("x", "y.z", "list", "1", "k"): 6,
+        ("t", "0"): 8,
+        ("t", "0", "k"): 9,
+        ("t", "1"): 10,
+        ("t", "1", "k"): 11,
+    } == line_numbers(text)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from majordomo.names import (
     UnknownTier,
     expand,
 )
-from majordomo.registry import Registry, build
+from majordomo.registry import Catalog, Registry
 
 CONFIG = """
     [server]
@@ -41,35 +41,35 @@ CONFIG = """
 
 
 @pytest.fixture
-def registry() -> Registry:
-    return build(parse(CONFIG, {}))
+def catalog() -> Catalog:
+    return Registry(parse(CONFIG, {})).catalog
 
 
-def names(registry: Registry, chain: str) -> list[str]:
-    return [target.name for target in registry.resolve(chain)]
+async def names(catalog: Catalog, chain: str) -> list[str]:
+    return [target.name for target in await catalog.resolve(chain)]
 
 
 @pytest.mark.rule("1.1")
-def test_a_target_is_provider_and_model(registry: Registry) -> None:
+async def test_a_target_is_provider_and_model(catalog: Catalog) -> None:
     """The provider ends at the first slash; model ids keep theirs."""
-    (target,) = registry.resolve("acme/meta/llama:4@x+y")
+    (target,) = await catalog.resolve("acme/meta/llama:4@x+y")
 
     assert ("acme", "meta/llama:4@x+y") == (target.provider_name, target.model)
     for bad in ("acme/", "/x", "acme/..", "acme/a..b", "acme/a?b", "acme/" + "x" * 257):
         with pytest.raises(MalformedChain):
-            registry.resolve(bad)
+            await catalog.resolve(bad)
 
 
 @pytest.mark.rule("1.2")
-def test_chains_are_lists_within_bounds(registry: Registry) -> None:
+async def test_chains_are_lists_within_bounds(catalog: Catalog) -> None:
     """Spaces around commas are allowed; length, targets and depth are bounded."""
-    assert ["acme/a", "acme/b"] == names(registry, "acme/a , acme/b")
+    assert ["acme/a", "acme/b"] == await names(catalog, "acme/a , acme/b")
     many = ",".join(f"acme/{number}" for number in range(33))
     with pytest.raises(MalformedChain, match="33 targets"):
-        registry.resolve(many)
-    assert 32 == len(names(registry, many.rpartition(",")[0]))
+        await catalog.resolve(many)
+    assert 32 == len(await names(catalog, many.rpartition(",")[0]))
     with pytest.raises(MalformedChain, match="4096 bytes"):
-        registry.resolve("acme/a," * 600)
+        await catalog.resolve("acme/a," * 600)
     deep = {f"t{i}": f"t{i + 1}" for i in range(8)} | {"t8": "acme/a"}
     assert ["acme/a"] == expand("t1", deep)
     with pytest.raises(MalformedChain, match="8 deep"):
@@ -77,10 +77,10 @@ def test_chains_are_lists_within_bounds(registry: Registry) -> None:
 
 
 @pytest.mark.rule("1.3")
-def test_tiers_stand_for_chains(registry: Registry) -> None:
+async def test_tiers_stand_for_chains(catalog: Catalog) -> None:
     """They nest; what comes twice is kept once, at its first place."""
-    assert ["acme/a", "acme/deep/er"] == names(registry, "fast")
-    assert ["acme/a", "acme/deep/er", "acme/b"] == names(registry, "nested,acme/a")
+    assert ["acme/a", "acme/deep/er"] == await names(catalog, "fast")
+    assert ["acme/a", "acme/deep/er", "acme/b"] == await names(catalog, "nested,acme/a")
     with pytest.raises(MalformedChain, match="x -> y -> x"):
         expand("x", {"x": "y", "y": "x"})
 
@@ -96,38 +96,38 @@ def test_tiers_stand_for_chains(registry: Registry) -> None:
         ("FAST", MalformedChain),
     ],
 )
-def test_errors_come_before_the_walk(
-    registry: Registry, chain: str, error: type[ChainError]
+async def test_errors_come_before_the_walk(
+    catalog: Catalog, chain: str, error: type[ChainError]
 ) -> None:
     """One bad element is enough."""
     with pytest.raises(error):
-        registry.resolve(chain)
+        await catalog.resolve(chain)
 
 
 @pytest.mark.rule("1.5")
-def test_only_what_is_configured_can_be_named(registry: Registry) -> None:
+async def test_only_what_is_configured_can_be_named(catalog: Catalog) -> None:
     """Any model of a provider, unless its list is closed; never a host."""
-    assert ["closed/only"] == names(registry, "closed/only")
+    assert ["closed/only"] == await names(catalog, "closed/only")
     with pytest.raises(MalformedChain, match="lists: only"):
-        registry.resolve("closed/other")
+        await catalog.resolve("closed/other")
     with pytest.raises(ChainError):
-        registry.resolve("https://evil.example/v1")
+        await catalog.resolve("https://evil.example/v1")
     for number in range(3000):
-        registry.resolve(f"acme/invented-{number}")
-    assert len(registry._resolved) <= 1024
+        await catalog.resolve(f"acme/invented-{number}")
+    assert len(catalog._resolved) <= 1024
 
 
-def test_without_a_chain_the_default_is_walked(registry: Registry) -> None:
+async def test_without_a_chain_the_default_is_walked(catalog: Catalog) -> None:
     """And without a default the error says how to set one."""
-    assert names(registry, "fast") == names(registry, "")
+    assert await names(catalog, "fast") == await names(catalog, "")
     with pytest.raises(MalformedChain, match="default_chain"):
-        build(parse("", {})).resolve("")
+        await Registry(parse("", {})).catalog.resolve("")
 
 
 @pytest.mark.rule("5.4")
-def test_the_narrowest_setting_wins(registry: Registry) -> None:
+async def test_the_narrowest_setting_wins(catalog: Catalog) -> None:
     """Model over provider over chain."""
-    plain, deeper = registry.resolve("fast")
+    plain, deeper = await catalog.resolve("fast")
 
     assert (50, None, 11) == (
         plain.timeouts.attempt,
@@ -142,19 +142,19 @@ def test_the_narrowest_setting_wins(registry: Registry) -> None:
     assert (False, True) == (plain.reasons, deeper.reasons)
 
 
-def test_rooms_are_shared(registry: Registry) -> None:
+async def test_rooms_are_shared(catalog: Catalog) -> None:
     """By provider and by model, for every call."""
-    plain, deeper = registry.resolve("fast")
-    again = registry.resolve("acme/deep/er")[0]
+    plain, deeper = await catalog.resolve("fast")
+    again = (await catalog.resolve("acme/deep/er"))[0]
 
     assert [8] == [room.limit for room in plain.rooms]
     assert [8, 2] == [room.limit for room in deeper.rooms]
     assert all(a is b for a, b in zip(deeper.rooms, again.rooms, strict=True))
 
 
-def test_peers_are_named_by_convention(registry: Registry) -> None:
+async def test_peers_are_named_by_convention(catalog: Catalog) -> None:
     """Well-known hosts have OpenTelemetry's names."""
-    peer = registry.resolve("groq/llama")[0].peer
+    peer = (await catalog.resolve("groq/llama"))[0].peer
 
     assert ("groq", "api.groq.com", 443) == (
         peer.provider_name,
@@ -163,6 +163,6 @@ def test_peers_are_named_by_convention(registry: Registry) -> None:
     )
 
 
-def test_names_are_those_of_the_configuration(registry: Registry) -> None:
+async def test_names_are_those_of_the_configuration(catalog: Catalog) -> None:
     """What operators see before any call."""
-    assert ["acme/a", "acme/b", "acme/deep/er", "closed/only"] == registry.names
+    assert ["acme/a", "acme/b", "acme/deep/er", "closed/only"] == catalog.names

@@ -2,6 +2,7 @@
 
 ChainError
 ├── MalformedChain      no chain, or an element that cannot be one
+│   └── CircularTiers
 └── UnknownName
     ├── UnknownTier
     └── UnknownProvider
@@ -32,6 +33,14 @@ class MalformedChain(ChainError):
     """The chain breaks a rule of its form."""
 
 
+class CircularTiers(MalformedChain):
+    """A tier that stands for itself in the end; `circle` starts and ends with it."""
+
+    def __init__(self, circle: tuple[str, ...]) -> None:
+        super().__init__(f"tiers in a circle: {' -> '.join(circle)}")
+        self.circle = circle
+
+
 class UnknownName(ChainError):
     """A name that the configuration does not know."""
 
@@ -54,7 +63,7 @@ class ResolverFailed(Exception):
     """`resolver` could not say what the tier `name` stands for; nothing was called."""
 
     def __init__(self, resolver: str, name: str, why: str) -> None:
-        super().__init__(f"the resolver {resolver} {why} for the tier {name!r}")
+        super().__init__(f"the resolver {resolver}, asked for the tier {name!r}, {why}")
         self.resolver = resolver
         self.name = name
 
@@ -70,12 +79,32 @@ def split_target(target: str) -> tuple[str, str]:
     return provider, model
 
 
-def expand(chain: str, tiers: Mapping[str, str]) -> list[str]:
+def elements(chain: str) -> list[str]:
+    """What stands between the commas of `chain`, the spaces around them left out."""
+    return [element.strip(" ") for element in chain.split(",")]
+
+
+def check_element(element: str) -> None:
+    """Raise MalformedChain unless `element` has the form of a target or a tier."""
+    if "/" in element:
+        split_target(element)
+    elif not element:
+        raise MalformedChain("the chain has an empty element; see its commas")
+    elif not NAME.fullmatch(element):
+        raise MalformedChain(
+            f"{element[:80]!r} is neither a target nor a tier; "
+            f'write "provider/model-id", or a tier of {NAME.pattern}'
+        )
+
+
+def expand(
+    chain: str, tiers: Mapping[str, str], path: tuple[str, ...] = ()
+) -> list[str]:
     """The targets that `chain` stands for, each once, at its first place.
 
-    Raises ChainError.
+    `path`: the tiers that led to it. Raises ChainError.
     """
-    targets = list(dict.fromkeys(_targets(chain, tiers, ())))
+    targets = list(dict.fromkeys(_targets(chain, tiers, path)))
     if len(targets) > MOST_TARGETS:
         raise MalformedChain(
             f"the chain has {len(targets)} targets, at most {MOST_TARGETS} are allowed"
@@ -88,21 +117,12 @@ def _targets(
 ) -> Iterator[str]:
     if len(chain.encode()) > LONGEST_CHAIN:
         raise MalformedChain(f"the chain is longer than {LONGEST_CHAIN} bytes")
-    for element in chain.split(","):
-        name = element.strip(" ")
+    for name in elements(chain):
+        check_element(name)
         if "/" in name:
-            split_target(name)
             yield name
-        elif not name:
-            raise MalformedChain("the chain has an empty element; see its commas")
-        elif not NAME.fullmatch(name):
-            raise MalformedChain(
-                f"{name[:80]!r} is neither a target nor a tier; "
-                f'write "provider/model-id", or a tier of {NAME.pattern}'
-            )
         elif name in path:
-            cycle = " -> ".join([*path[path.index(name) :], name])
-            raise MalformedChain(f"tiers in a circle: {cycle}")
+            raise CircularTiers((*path[path.index(name) :], name))
         elif len(path) == DEEPEST_TIER:
             raise MalformedChain(f"tiers are more than {DEEPEST_TIER} deep")
         elif name not in tiers:

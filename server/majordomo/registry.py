@@ -1,6 +1,7 @@
 """From the names in a chain to the targets that answer (rules 1.1 to 1.5)."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from majordomo.chain.target import Peer, Provider, Room, Target, Timeouts
@@ -16,6 +17,8 @@ from majordomo.config import (
 from majordomo.names import (
     MalformedChain,
     UnknownProvider,
+    UnknownTier,
+    elements,
     expand,
     split_target,
 )
@@ -23,6 +26,7 @@ from majordomo.providers.http import HttpProvider
 from majordomo.providers.local import Local
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.scripted import Scripted
+from majordomo.resolvers import Resolver, Resolvers, load_plugin
 
 _MOST_RESOLVED = 1024
 """Chains whose targets are kept; callers may write any."""
@@ -40,23 +44,57 @@ _WELL_KNOWN_PROVIDERS = {
 """gen_ai.provider.name by host, from OpenTelemetry's semantic conventions."""
 
 
-class Registry:
-    """Every provider of the configuration, and the targets that it makes."""
+class Kept:
+    """A provider, closed when no catalog has it any more."""
 
-    def __init__(self, config: Config, providers: Mapping[str, Provider]) -> None:
+    def __init__(self, provider: Provider, made_of: dict[str, object]) -> None:
+        self.provider = provider
+        self.made_of = made_of
+        self.holders = 0
+
+
+class Catalog:
+    """What the names in chains mean under one configuration.
+
+    A call holds the catalog, as a context manager, while it runs: what its targets
+    need stays open that long, whatever is configured meanwhile.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        providers: Mapping[str, Kept],
+        rooms: Mapping[str, Room],
+    ) -> None:
+        self.policy = config.policy()
+        self.providers = providers
         self._config = config
-        self._providers = providers
-        self._rooms = {
-            name: Room(provider.max_concurrency)
-            for name, provider in config.providers.items()
-        }
-        self._model_rooms = {
-            f"{name}/{model}": Room(settings.max_concurrency)
-            for name, provider in config.providers.items()
-            for model, settings in provider.models.items()
-            if settings.max_concurrency is not None
-        }
+        self._rooms = rooms
         self._resolved: dict[str, tuple[Target, ...]] = {}
+        self._resolvers = Resolvers(
+            [
+                Resolver(name, load_plugin(name), settings.timeout)
+                for name, settings in config.resolvers.items()
+            ],
+            self._settings,
+        )
+        self._calls = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
+
+    def __enter__(self) -> "Catalog":
+        self._calls += 1
+        self._unused.clear()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._calls -= 1
+        if not self._calls:
+            self._unused.set()
+
+    async def unused(self) -> None:
+        """Wait until no call holds it."""
+        await self._unused.wait()
 
     @property
     def default_chain(self) -> str:
@@ -66,34 +104,41 @@ class Registry:
     @property
     def names(self) -> list[str]:
         """The targets that the configuration itself names."""
-        chains = [*self._config.tiers.values()]
-        if self.default_chain:
-            chains.append(self.default_chain)
+        chains = [*self._config.tiers.values(), self.default_chain]
         named = {
-            target for chain in chains for target in expand(chain, self._config.tiers)
+            element for chain in chains for element in elements(chain) if "/" in element
         }
         for name, provider in self._config.providers.items():
             named.update(f"{name}/{model}" for model in provider.models)
         return sorted(named)
 
-    def resolve(self, chain: str) -> tuple[Target, ...]:
+    async def resolve(self, chain: str) -> tuple[Target, ...]:
         """The targets of `chain`, or of the default one if it is empty.
 
-        Raises ChainError.
+        Raises ChainError and ResolverFailed.
         """
         targets = self._resolved.get(chain)
-        if targets is None:
-            spec = chain or self.default_chain
-            if not spec:
-                raise MalformedChain(
-                    "no chain is named and the server has no default; name one, or "
-                    "set default_chain in the server's [server]"
-                )
-            names = expand(spec, self._config.tiers)
-            targets = tuple(self._target(name) for name in names)
-            if len(self._resolved) >= _MOST_RESOLVED:
-                self._resolved.clear()
-            self._resolved[chain] = targets
+        if targets is not None:
+            return targets
+        spec = chain or self.default_chain
+        if not spec:
+            raise MalformedChain(
+                "no chain is named and the server has no default; name one, or "
+                "set default_chain in the server's [server]"
+            )
+        tiers = self._config.tiers
+        try:
+            names = expand(spec, tiers)
+        except UnknownTier:
+            if not self._resolvers:
+                raise
+            # Not kept: what a resolver says may be different the next time.
+            names = await self._resolvers.expand(spec, tiers)
+            return tuple(self._target(name) for name in names)
+        targets = tuple(self._target(name) for name in names)
+        if len(self._resolved) >= _MOST_RESOLVED:
+            self._resolved.clear()
+        self._resolved[chain] = targets
         return targets
 
     def check_benchable(self, target: str) -> None:
@@ -106,47 +151,105 @@ class Registry:
         provider, _, model = target.partition("/")
         if model != "*":
             split_target(target)
-        if provider not in self._providers:
+        if provider not in self._config.providers:
             raise UnknownProvider(provider)
 
-    async def aclose(self) -> None:
-        """Let go of every provider's connections and processes."""
-        for provider in self._providers.values():
-            await provider.aclose()
-
-    def _target(self, name: str) -> Target:
-        provider_name, model = split_target(name)
-        settings = self._config.providers.get(provider_name)
+    def _settings(self, element: str) -> ProviderConfig | None:
+        """The settings of a target's provider; None for a tier. Raises ChainError."""
+        if "/" not in element:
+            return None
+        provider, model = split_target(element)
+        settings = self._config.providers.get(provider)
         if settings is None:
-            raise UnknownProvider(provider_name)
+            raise UnknownProvider(provider)
         if settings.closed and model not in settings.models:
             listed = ", ".join(settings.models) or "none"
             raise MalformedChain(
-                f"{provider_name} serves only the models that the server's "
+                f"{provider} serves only the models that the server's "
                 f"configuration lists: {listed}"
             )
+        return settings
+
+    def _target(self, name: str) -> Target:
+        settings = self._settings(name)
+        assert settings is not None  # noqa: S101 - tiers are expanded
+        provider, model = split_target(name)
         of_model = settings.models.get(model, ModelConfig())
-        rooms = [self._rooms[provider_name]]
-        if name in self._model_rooms:
-            rooms.append(self._model_rooms[name])
+        rooms = [self._rooms[provider]]
+        if name in self._rooms:
+            rooms.append(self._rooms[name])
         return Target(
             name,
-            provider_name,
+            provider,
             model,
-            self._providers[provider_name],
-            _peer(provider_name, settings),
+            self.providers[provider].provider,
+            _peer(provider, settings),
             _timeouts(of_model, settings, self._config.chain),
             of_model.reasoning,
             tuple(rooms),
         )
 
 
-def build(config: Config) -> Registry:
-    """The providers of `config`, ready to be called."""
-    providers = {
-        name: _provider(name, settings) for name, settings in config.providers.items()
-    }
-    return Registry(config, providers)
+class Registry:
+    """The catalog in force, and what outlives it: open providers, rooms in use."""
+
+    def __init__(self, config: Config) -> None:
+        self._kept: set[Kept] = set()
+        self._rooms: dict[str, Room] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+        self.catalog = self._make(config, {})
+
+    def replace(self, config: Config) -> None:
+        """Put `config` into force for the calls that come.
+
+        A provider that is made of the same as before stays as it is. What is not
+        used any more is closed when the last call that may need it has ended.
+        """
+        old = self.catalog
+        self.catalog = self._make(config, old.providers)
+        retiring = asyncio.create_task(self._retire(old))
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+
+    async def aclose(self) -> None:
+        """Let go of every provider's connections and processes."""
+        for retiring in self._retiring:
+            retiring.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        for kept in self._kept:
+            await kept.provider.aclose()
+
+    async def _retire(self, catalog: Catalog) -> None:
+        await catalog.unused()
+        for kept in catalog.providers.values():
+            kept.holders -= 1
+            if not kept.holders:
+                await kept.provider.aclose()
+                self._kept.discard(kept)
+
+    def _make(self, config: Config, before: Mapping[str, Kept]) -> Catalog:
+        providers = {}
+        for name, settings in config.providers.items():
+            made_of = settings.made_of()
+            kept = before.get(name)
+            if kept is None or kept.made_of != made_of:
+                kept = Kept(_provider(name, settings), made_of)
+            providers[name] = kept
+        catalog = Catalog(config, providers, self._rooms)
+        for name, limit in _limits(config):
+            self._rooms.setdefault(name, Room()).limit = limit
+        for kept in providers.values():
+            kept.holders += 1
+            self._kept.add(kept)
+        return catalog
+
+
+def _limits(config: Config) -> Iterator[tuple[str, int | None]]:
+    """The concurrency limits of every provider, and of models that have one."""
+    for name, provider in config.providers.items():
+        yield name, provider.max_concurrency
+        for model, settings in provider.models.items():
+            yield f"{name}/{model}", settings.max_concurrency
 
 
 def _provider(name: str, settings: ProviderConfig) -> Provider:

@@ -74,7 +74,7 @@ async def test_an_overlong_prompt_fits_none() -> None:
 
 def _child(it: Running) -> int:
     """The process id of the model's server."""
-    provider = it.server._registry._providers["local"]
+    provider = it.server._registry.catalog.providers["local"].provider
     assert isinstance(provider, Local)
     number = provider.child.process_id
     assert number is not None

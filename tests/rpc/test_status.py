@@ -12,7 +12,7 @@ import majordomo.rpc.status
 import majordomo.rpc.validation
 from majordomo.chain.call import Call, CallFailed
 from majordomo.chain.tracker import BenchedByProvider
-from majordomo.names import MalformedChain, ResolverFailed, UnknownProvider, UnknownTier
+from majordomo.names import CircularTiers, ResolverFailed, UnknownProvider, UnknownTier
 from majordomo.rpc.status import (
     CODES,
     Draining,
@@ -49,7 +49,7 @@ def test_every_error_of_ours_is_told() -> None:
         InvalidRequest([Violation("prompt", "is required")]),
         UnknownTier("fast"),
         UnknownProvider("openai"),
-        MalformedChain("empty"),
+        CircularTiers(("a", "a")),
         BenchedByProvider("acme/*"),
         ResolverFailed("corporate", "fast", "failed"),
         ReaderStalled(60),

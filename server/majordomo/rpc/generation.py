@@ -13,7 +13,7 @@ from majordomo.chain.call import Call, Policy
 from majordomo.chain.clock import seconds
 from majordomo.chain.engine import Engine
 from majordomo.chain.target import Answer
-from majordomo.registry import Registry
+from majordomo.registry import Catalog, Registry
 from majordomo.rpc.interceptors import generation_id
 from majordomo.rpc.status import Draining
 from majordomo.rpc.validation import check
@@ -36,10 +36,9 @@ _log = logging.getLogger("majordomo")
 class GenerationService(GenerationServiceServicer):
     """Answers prompts by walking chains."""
 
-    def __init__(self, engine: Engine, registry: Registry, policy: Policy) -> None:
+    def __init__(self, engine: Engine, registry: Registry) -> None:
         self._engine = engine
         self._registry = registry
-        self._policy = policy
         self.draining = False
         """New calls are turned away."""
 
@@ -48,14 +47,15 @@ class GenerationService(GenerationServiceServicer):
         request: GenerateRequest,
         context: ServicerContext[Any, Any],
     ) -> GenerateResponse:
-        call = self._call(request, context, stream=False)
-        async with aclosing(self._engine.walk(call)) as events:
-            async for event in events:
-                if isinstance(event, Answer):
-                    return GenerateResponse(
-                        message=event.message, completion=event.completion
-                    )
-                self._notice(event)
+        with self._registry.catalog as catalog:
+            call = await self._call(request, context, catalog, stream=False)
+            async with aclosing(self._engine.walk(call)) as events:
+                async for event in events:
+                    if isinstance(event, Answer):
+                        return GenerateResponse(
+                            message=event.message, completion=event.completion
+                        )
+                    self._notice(event)
         raise AssertionError("a walk ends with an answer or a failure")
 
     async def Stream(  # noqa: N802 - gRPC's name
@@ -63,35 +63,41 @@ class GenerationService(GenerationServiceServicer):
         request: StreamRequest,
         context: ServicerContext[Any, Any],
     ) -> AsyncGenerator[StreamResponse]:
-        call = self._call(request, context, stream=True)
-        async with aclosing(self._engine.walk(call)) as events:
-            async for event in events:
-                if isinstance(event, list):
-                    for delta in event:
-                        yield StreamResponse(part_delta=delta)
-                elif isinstance(event, Answer):
-                    yield StreamResponse(completion=event.completion)
-                else:
-                    self._notice(event)
-                    if request.include_attempts:
-                        yield StreamResponse(attempt_ended=event)
+        with self._registry.catalog as catalog:
+            call = await self._call(request, context, catalog, stream=True)
+            async with aclosing(self._engine.walk(call)) as events:
+                async for event in events:
+                    if isinstance(event, list):
+                        for delta in event:
+                            yield StreamResponse(part_delta=delta)
+                    elif isinstance(event, Answer):
+                        yield StreamResponse(completion=event.completion)
+                    else:
+                        self._notice(event)
+                        if request.include_attempts:
+                            yield StreamResponse(attempt_ended=event)
 
     async def Explain(  # noqa: N802 - gRPC's name
         self,
         request: ExplainRequest,
         context: ServicerContext[Any, Any],
     ) -> ExplainResponse:
-        call = self._call(request, context, stream=request.stream)
-        return ExplainResponse(targets=await self._engine.explain(call))
+        with self._registry.catalog as catalog:
+            call = await self._call(request, context, catalog, stream=request.stream)
+            return ExplainResponse(targets=await self._engine.explain(call))
 
-    def _call(
+    async def _call(
         self,
         request: GenerateRequest | StreamRequest | ExplainRequest,
         context: ServicerContext[Any, Any],
+        catalog: Catalog,
         *,
         stream: bool,
     ) -> Call:
-        """What `request` asks for. Raises Draining, InvalidRequest, ChainError."""
+        """What `request` asks for.
+
+        Raises Draining, InvalidRequest, ChainError, ResolverFailed.
+        """
         call_id = secrets.token_hex(12)
         generation_id.set(call_id)
         trace = current_trace.get()
@@ -106,10 +112,10 @@ class GenerationService(GenerationServiceServicer):
         call = Call(
             generation_id=call_id,
             prompt=request.prompt,
-            chain=request.chain or self._registry.default_chain,
-            targets=self._registry.resolve(request.chain),
+            chain=request.chain or catalog.default_chain,
+            targets=await catalog.resolve(request.chain),
             stream=stream,
-            policy=_policy(request.options, self._policy),
+            policy=_policy(request.options, catalog.policy),
             time_remaining=context.time_remaining(),
             labels={} if isinstance(request, ExplainRequest) else dict(request.labels),
             trace_id=trace_id,

@@ -51,7 +51,8 @@ class OperatorService(OperatorServiceServicer):
     ) -> HealthSnapshotResponse:
         names = None
         if request.chain:
-            names = [target.name for target in self._registry.resolve(request.chain)]
+            targets = await self._registry.catalog.resolve(request.chain)
+            names = [target.name for target in targets]
         return HealthSnapshotResponse(
             instance_id=INSTANCE_ID,
             snapshot_time=self._clock.timestamp(),
@@ -91,6 +92,6 @@ class OperatorService(OperatorServiceServicer):
     def _target(self, target: str) -> Iterator[Violation]:
         """What is wrong with the form of `target`. Raises UnknownProvider."""
         try:
-            self._registry.check_benchable(target)
+            self._registry.catalog.check_benchable(target)
         except MalformedChain as error:
             yield Violation("target", str(error))

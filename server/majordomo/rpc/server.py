@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
 from majordomo.config import Config
-from majordomo.registry import Registry, build
+from majordomo.registry import Registry
 from majordomo.rpc.generation import GenerationService
 from majordomo.rpc.interceptors import Driver, ErrorBoundary
 from majordomo.rpc.operator import OperatorService
@@ -67,7 +67,7 @@ class Server:
     async def __aenter__(self) -> "Server":
         config = self._config
         self._tracers = tracer_provider()
-        self._registry: Registry = build(config)
+        self._registry = Registry(config)
         self._released = False
         try:
             await self._start()
@@ -101,9 +101,11 @@ class Server:
 
     async def _start(self) -> None:
         config = self._config
-        tracker = Tracker(config.health_settings(), configured=self._registry.names)
+        tracker = Tracker(
+            config.health_settings(), configured=self._registry.catalog.names
+        )
         engine = Engine(tracker)
-        self._generation = GenerationService(engine, self._registry, config.policy())
+        self._generation = GenerationService(engine, self._registry)
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
             interceptors=[Tracing(self._tracers), ErrorBoundary(), Driver()],

@@ -1,30 +1,12 @@
-"""The configuration: a TOML file, validated as a whole.
+"""What may be configured: the sections, their keys, and what each may hold.
 
-    [server]
-    listen = "127.0.0.1:50051"
-    default_chain = "fast"
-
-    [providers.openai]
-    kind = "openai-compatible"
-    base_url = "https://api.openai.com/v1"
-    api_key = "env:OPENAI_API_KEY"
-
-    [tiers]
-    fast = "openai/gpt-5-mini,local/smollm2"
-
-Durations are texts such as "500ms", "5s", "2m" and "1h". Secrets are named and never
-written: "env:NAME" or "file:/path". `load` reports every error at once, each with its
-key and what to do about it, and nothing starts half-configured.
+The texts below the keys are the reference page and what editors show.
 """
 
-import difflib
-import os
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import httpx
 from pydantic import (
@@ -34,14 +16,13 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     ValidationInfo,
+    WithJsonSchema,
 )
 
 from majordomo.chain.call import Policy
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import HealthSettings
-from majordomo.names import MODEL_ID, NAME, ChainError, expand
 from majordomo.providers.scripted import Script
 from majordomo.v1.attempt_pb2 import FailureReason
 
@@ -50,14 +31,6 @@ _PERMANENT = {
     FailureReason.Name(reason).removeprefix("FAILURE_REASON_").lower(): reason
     for reason in sorted(PERMANENT)
 }
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; `problems` has one line for each reason."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(["the configuration has errors:", *problems]))
-        self.problems = problems
 
 
 def _duration(value: object) -> object:
@@ -119,14 +92,26 @@ def _reason(value: object) -> object:
     return _PERMANENT[str(value)]
 
 
-Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
+_DURATION_TEXT = WithJsonSchema(
+    {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h)$", "examples": ["5s"]}
+)
+
+Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0), _DURATION_TEXT]
 """Seconds, from a text with a unit."""
 
-Timeout = Annotated[float, BeforeValidator(_duration), AfterValidator(_timeout)]
+Timeout = Annotated[
+    float, BeforeValidator(_duration), AfterValidator(_timeout), _DURATION_TEXT
+]
 """Seconds, from 0.1 to 3600."""
 
-Secret = Annotated[SecretStr, BeforeValidator(_secret)]
-PermanentReason = Annotated[int, BeforeValidator(_reason)]
+Secret = Annotated[
+    SecretStr,
+    BeforeValidator(_secret),
+    WithJsonSchema({"type": "string", "pattern": "^(env|file):.+"}),
+]
+PermanentReason = Annotated[
+    int, BeforeValidator(_reason), WithJsonSchema({"enum": list(_PERMANENT)})
+]
 Concurrency = Annotated[int, Field(ge=1)]
 
 
@@ -137,6 +122,7 @@ class _Section(BaseModel):
         strict=True,
         protected_namespaces=(),
         hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
 
 
@@ -147,7 +133,7 @@ class ServerConfig(_Section):
     """host:port, or unix:/path. Port 0 takes a free one."""
 
     default_chain: str = ""
-    """For calls that name no chain."""
+    """What calls walk that name no chain: targets and tiers, comma-separated."""
 
     drain_delay: Duration = 0.001
     """After SIGTERM, how long new calls are still taken while health says no."""
@@ -160,24 +146,42 @@ class TimeoutsConfig(_Section):
     """Limits of one attempt; the narrower setting wins: model, provider, chain."""
 
     attempt_timeout: Timeout | None = None
+    """How long one attempt may run. Without it 120s for Generate (600s where the
+    model reasons) and 600s for Stream."""
+
     first_content_timeout: Timeout | None = None
+    """How long a stream may bring nothing. Without it 30s, 180s where the model
+    reasons."""
+
     stall_timeout: Timeout | None = None
+    """How long a stream may pause between two pieces. Without it 30s."""
 
 
 class ChainConfig(TimeoutsConfig):
     """How chains are walked."""
 
     transient_retries: int = Field(default=1, ge=0, le=5)
+    """How often a transient failure is tried again at the same target."""
+
     advance_on_permanent: bool = False
+    """Go on to the next target after every permanent failure."""
+
     advance_on: list[PermanentReason] = []
+    """Permanent failures that go on to the next target, besides those that always
+    do (model_not_found, unsupported, context_too_long)."""
 
 
 class HealthConfig(_Section):
     """When a target is benched, and for how long."""
 
     failure_threshold: int = Field(default=2, ge=1)
+    """Transient failures in a row that bench a target."""
+
     cooldown_base: Duration = 5.0
+    """How long the first bench lasts; each further one twice as long."""
+
     cooldown_cap: Duration = 60.0
+    """The longest bench that is not asked for by the provider."""
 
 
 class ModelConfig(TimeoutsConfig):
@@ -187,27 +191,41 @@ class ModelConfig(TimeoutsConfig):
     """It reasons before it answers: its first content may take longer."""
 
     max_concurrency: Concurrency | None = None
+    """How many attempts may run at it at once; beyond it the next target is tried."""
 
 
 class _ProviderConfig(TimeoutsConfig):
     max_concurrency: Concurrency | None = None
-    """How many attempts may run there at once."""
+    """How many attempts may run there at once; beyond it the next target is tried."""
 
     closed: bool = False
     """Only the models listed here may be named."""
 
     models: dict[str, ModelConfig] = {}
+    """What is known of single models, by id. Others may be named all the same,
+    unless the list is closed."""
+
+    def made_of(self) -> dict[str, object]:
+        """What its connections and processes are made of: a change needs new ones."""
+        own = type(self).model_fields.keys() - _ProviderConfig.model_fields.keys()
+        return {name: getattr(self, name) for name in own}
 
 
 class OpenAICompatibleConfig(_ProviderConfig):
     """A server that speaks OpenAI's Chat Completions."""
 
     kind: Literal["openai-compatible"]
+    """This kind."""
+
     base_url: Annotated[str, AfterValidator(_base_url)]
     """What comes before /chat/completions."""
 
     api_key: Secret | None = None
+    """Sent as a bearer token: "env:NAME" or "file:/path"."""
+
     connect_timeout: Timeout = 5.0
+    """How long connecting may take, TLS included."""
+
     provider_options: list[str] = []
     """The keys of the request body that callers may set."""
 
@@ -216,14 +234,19 @@ class LocalConfig(_ProviderConfig):
     """A model on this machine, in llama.cpp's server."""
 
     kind: Literal["local"]
+    """This kind."""
+
     model_path: Path | None = Field(default=None, strict=False)
     """A GGUF file; without it the embedded model."""
 
     threads: int | None = Field(default=None, ge=1)
+    """Threads that compute. Without it one fewer than there are processors."""
+
     context: int | None = Field(default=None, ge=256)
-    """Tokens of context."""
+    """Tokens of prompt and answer. Without it 2048."""
 
     start: Literal["on_demand", "at_start"] = "on_demand"
+    """When llama.cpp is started: with the first call, or with the server."""
 
 
 class ScriptedModelConfig(ModelConfig):
@@ -237,10 +260,23 @@ class ScriptedConfig(_ProviderConfig):
     """A provider that answers and fails as told: for demos and tests."""
 
     kind: Literal["scripted"]
+    """This kind."""
+
     models: dict[str, ScriptedModelConfig] = {}  # type: ignore[assignment]
+    """Scripts by model id. Any other id is itself a script, such as "status:503"."""
+
+    def made_of(self) -> dict[str, object]:
+        return {name: model.script for name, model in self.models.items()}
 
 
 ProviderConfig = OpenAICompatibleConfig | LocalConfig | ScriptedConfig
+
+
+class ResolverConfig(_Section):
+    """A plugin that says, when a call comes, what a tier stands for."""
+
+    timeout: Timeout = 1.0
+    """How long it may take; then the call fails with UNAVAILABLE."""
 
 
 class Config(_Section):
@@ -250,7 +286,14 @@ class Config(_Section):
     chain: ChainConfig = ChainConfig()
     health: HealthConfig = HealthConfig()
     providers: dict[str, Annotated[ProviderConfig, Field(discriminator="kind")]] = {}
+    """Where models are, by the name that chains call it."""
+
     tiers: dict[str, str] = {}
+    """Names for chains: targets and other tiers, comma-separated."""
+
+    resolvers: dict[str, ResolverConfig] = {}
+    """Plugins asked, in this order, for tiers that are not listed above. The name is
+    that of an entry point of the group majordomo.resolvers in an installed package."""
 
     def policy(self) -> Policy:
         """How to walk a chain where the call does not say."""
@@ -266,120 +309,3 @@ class Config(_Section):
             self.health.cooldown_base,
             self.health.cooldown_cap,
         )
-
-
-def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
-    """The configuration in the file at `path`; without one, what needs none.
-
-    Without a file the embedded model is served, where its extra is installed.
-    Raises ConfigError.
-    """
-    if path is None:
-        return parse(_EMBEDDED if find_spec("xllamacpp") else "", environ)
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise ConfigError([f"cannot read {path}: {reason}"]) from None
-    return parse(text, environ)
-
-
-_EMBEDDED = """
-[server]
-default_chain = "local/smollm2"
-[providers.local]
-kind = "local"
-"""
-
-
-def parse(text: str, environ: Mapping[str, str] = os.environ) -> Config:
-    """The configuration that the TOML `text` holds. Raises ConfigError."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"not TOML: {error}"]) from None
-    try:
-        config = Config.model_validate(data, context={"environ": environ})
-    except ValidationError as error:
-        problems = [_problem(dict(detail)) for detail in error.errors()]
-        raise ConfigError(problems) from None
-    problems = list(_cross_check(config))
-    if problems:
-        raise ConfigError(problems)
-    return config
-
-
-def _problem(detail: dict[str, Any]) -> str:
-    """One validation error as a line: the key, what is wrong, the mend."""
-    kinds = ("openai-compatible", "local", "scripted")
-    steps = [str(step) for step in detail["loc"]]
-    if len(steps) > 2 and steps[0] == "providers" and steps[2] in kinds:
-        del steps[2]  # pydantic's name for the variant
-    key = ".".join(step if NAME.fullmatch(step) else f'"{step}"' for step in steps)
-    match detail["type"]:
-        case "extra_forbidden":
-            return f"{key}: unknown key{_did_you_mean(steps)}"
-        case "missing":
-            return f"{key}: is required"
-        case "union_tag_not_found":
-            return f"{key}.kind: is required; one of {', '.join(kinds)}"
-        case "union_tag_invalid":
-            return f"{key}.kind: must be one of {', '.join(kinds)}"
-        case "string_pattern_mismatch":
-            return f"{key}: must be host:port or unix:/path"
-        case _:
-            return f"{key}: {detail['msg'].removeprefix('Value error, ')}"
-
-
-def _did_you_mean(steps: list[str]) -> str:
-    known = {
-        name
-        for section in (
-            Config,
-            ServerConfig,
-            ChainConfig,
-            HealthConfig,
-            OpenAICompatibleConfig,
-            LocalConfig,
-            ScriptedModelConfig,
-        )
-        for name in section.model_fields
-    }
-    close = difflib.get_close_matches(steps[-1], known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _cross_check(config: Config) -> Iterator[str]:
-    """What one key cannot show by itself: names, tiers, chains."""
-    for name, provider in config.providers.items():
-        if not NAME.fullmatch(name):
-            yield f'providers."{name}": names are {NAME.pattern}'
-        for model in provider.models:
-            if not MODEL_ID.fullmatch(model):
-                yield f'providers.{name}.models."{model}": is no model id'
-    for name, chain in config.tiers.items():
-        if not NAME.fullmatch(name):
-            yield f'tiers."{name}": names are {NAME.pattern}'
-        yield from _check_chain(config, f"tiers.{name}", chain)
-    if config.server.default_chain:
-        yield from _check_chain(
-            config, "server.default_chain", config.server.default_chain
-        )
-
-
-def _check_chain(config: Config, key: str, chain: str) -> Iterator[str]:
-    try:
-        targets = expand(chain, config.tiers)
-    except ChainError as error:
-        yield f"{key}: {error}"
-        return
-    for target in targets:
-        provider, _, model = target.partition("/")
-        if provider not in config.providers:
-            known = ", ".join(config.providers) or "none"
-            yield f"{key}: no provider {provider}; configured: {known}"
-        elif (
-            config.providers[provider].closed
-            and model not in config.providers[provider].models
-        ):
-            yield f"{key}: {provider} is closed and does not list {model}"

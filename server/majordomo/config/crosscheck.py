@@ -1,0 +1,129 @@
+"""What one key cannot show by itself: names, tiers, chains, plugins.
+
+Reads values that are not validated yet, so that all errors can be told at once; what
+has the wrong type is somebody else's to tell.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from majordomo.config.problems import KeyPath, Problem
+from majordomo.names import (
+    MODEL_ID,
+    NAME,
+    ChainError,
+    CircularTiers,
+    UnknownTier,
+    check_element,
+    elements,
+    expand,
+)
+from majordomo.resolvers import PluginError, load_plugin
+
+_PLACEHOLDER = "any/model"
+
+
+def cross_check(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Every name that is malformed or leads nowhere."""
+    providers = _table(values, "providers")
+    tiers = _table(values, "tiers")
+    resolvers = _table(values, "resolvers")
+    for name, provider in providers.items():
+        if not NAME.fullmatch(name):
+            yield Problem(("providers", name), f"names are {NAME.pattern}")
+        for model in _table(provider, "models"):
+            if not MODEL_ID.fullmatch(model):
+                yield Problem(("providers", name, "models", model), "is no model id")
+    for name in tiers:
+        if not NAME.fullmatch(name):
+            yield Problem(("tiers", name), f"names are {NAME.pattern}")
+    for name in resolvers:
+        try:
+            load_plugin(name)
+        except PluginError as error:
+            yield Problem(("resolvers", name), str(error))
+    yield from _chains(values, providers, tiers, ask=bool(resolvers))
+
+
+def _chains(
+    values: Mapping[str, Any],
+    providers: Mapping[str, Any],
+    tiers: Mapping[str, Any],
+    *,
+    ask: bool,
+) -> Iterator[Problem]:
+    """`ask`: resolvers may know the tiers that `tiers` does not hold."""
+    chains: dict[KeyPath, str] = {
+        ("tiers", name): chain
+        for name, chain in tiers.items()
+        if isinstance(chain, str)
+    }
+    default = _table(values, "server").get("default_chain")
+    if isinstance(default, str) and default:
+        chains["server", "default_chain"] = default
+    sound: dict[KeyPath, str] = {}
+    for path, chain in chains.items():
+        good = []
+        for element in elements(chain):
+            problem = _element(element, providers, tiers, ask=ask)
+            if problem:
+                yield Problem(path, problem)
+            else:
+                good.append(element)
+        # A placeholder stands for the rest, to see where the good ones lead.
+        sound[path] = ",".join(good) or _PLACEHOLDER
+    yield from _walks(sound)
+
+
+def _element(
+    element: str,
+    providers: Mapping[str, Any],
+    tiers: Mapping[str, Any],
+    *,
+    ask: bool,
+) -> str:
+    """What is wrong with one element of a chain; "" if nothing is."""
+    try:
+        check_element(element)
+    except ChainError as error:
+        return str(error)
+    provider, slash, model = element.partition("/")
+    if not slash:
+        if element in tiers or ask:
+            return ""
+        known = ", ".join(tiers) or "none"
+        return f"{UnknownTier(element)}; configured: {known}"
+    if provider not in providers:
+        known = ", ".join(providers) or "none"
+        return f"no provider {provider}; configured: {known}"
+    settings = providers[provider]
+    if _of(settings, "closed") is True and model not in _table(settings, "models"):
+        return f"{provider} is closed and does not list {model}"
+    return ""
+
+
+def _walks(chains: Mapping[KeyPath, str]) -> Iterator[Problem]:
+    """Circles, too many targets, tiers too deep."""
+    tiers = {path[1]: chain for path, chain in chains.items() if path[0] == "tiers"}
+    circles = set()
+    for path, chain in chains.items():
+        start = path[1:] if path[0] == "tiers" else ()
+        try:
+            expand(chain, tiers, start)
+        except CircularTiers as error:
+            if frozenset(error.circle) not in circles:
+                circles.add(frozenset(error.circle))
+                yield Problem(path, str(error))
+        except UnknownTier:
+            pass  # a resolver's
+        except ChainError as error:
+            yield Problem(path, str(error))
+
+
+def _table(values: object, name: str) -> Mapping[str, Any]:
+    found = _of(values, name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _of(values: object, name: str) -> object:
+    return values.get(name) if isinstance(values, Mapping) else None

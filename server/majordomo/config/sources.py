@@ -1,0 +1,140 @@
+"""Where settings come from: a file, and the environment over it.
+
+`MAJORDOMO_SERVER__LISTEN` is `listen` of `[server]`: two underscores stand between the
+steps of a key, and the whole is read in lower case. A value is read as TOML where it is
+a number, a boolean, a list or a quoted text, and is plain text otherwise.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from majordomo.config.lines import line_numbers
+from majordomo.config.problems import ConfigError, KeyPath, Problem
+
+PREFIX = "MAJORDOMO_"
+_STEP = "__"
+
+KNOWN_PROVIDERS = {
+    "OPENAI_API_KEY": ("openai", "https://api.openai.com/v1"),
+    "GROQ_API_KEY": ("groq", "https://api.groq.com/openai/v1"),
+    "DEEPSEEK_API_KEY": ("deepseek", "https://api.deepseek.com"),
+    "MISTRAL_API_KEY": ("mistral", "https://api.mistral.ai/v1"),
+    "XAI_API_KEY": ("xai", "https://api.x.ai/v1"),
+    "OPENROUTER_API_KEY": ("openrouter", "https://openrouter.ai/api/v1"),
+    "GEMINI_API_KEY": (
+        "gemini",
+        "https://generativelanguage.googleapis.com/v1beta/openai",
+    ),
+    "TOGETHER_API_KEY": ("together", "https://api.together.xyz/v1"),
+    "PERPLEXITY_API_KEY": ("perplexity", "https://api.perplexity.ai"),
+    "HF_TOKEN": ("huggingface", "https://router.huggingface.co/v1"),
+}
+"""The variable that a provider's own tools read its key from: name and base URL."""
+
+EMBEDDED = "local/smollm2"
+
+
+@dataclass
+class Settings:
+    """Values by key, not yet validated, and where each of them was set."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    file: Path | None = None
+    _lines: dict[KeyPath, int] = field(default_factory=dict)
+    _variables: dict[KeyPath, str] = field(default_factory=dict)
+
+    def origin(self, path: KeyPath) -> str:
+        """Where `path`, or the nearest table around it, was set; "" if nowhere."""
+        for length in range(len(path), 0, -1):
+            around = path[:length]
+            if around in self._variables:
+                return self._variables[around]
+            if around in self._lines:
+                line = self._lines[around]
+                return f"{self.file}:{line}" if self.file else f"line {line}"
+        return ""
+
+    def put(self, path: KeyPath, value: object, variable: str) -> None:
+        """Set one key because of the environment's `variable`, over what was there."""
+        table = self.values
+        for step in path[:-1]:
+            inner = table.setdefault(step, {})
+            if not isinstance(inner, dict):
+                why = f"cannot be set by {variable}: {step} is no table"
+                self.problems.append(Problem(path, why))
+                return
+            table = inner
+        table[path[-1]] = value
+        self._variables[path] = variable
+
+
+def read(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """The settings of the file at `path`, or what needs none. Raises ConfigError."""
+    if path is None:
+        settings = Settings()
+        _appear(settings, environ)
+        _override(settings, environ)
+        return settings
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ConfigError([f"cannot read {path}: {reason}"]) from None
+    return read_text(text, environ, path)
+
+
+def read_text(
+    text: str, environ: Mapping[str, str], file: Path | None = None
+) -> Settings:
+    """The settings of the TOML `text`. Raises ConfigError if it is none."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = f"{file}: " if file else ""
+        raise ConfigError([f"{place}not TOML: {error}"]) from None
+    settings = Settings(values, file=file, _lines=line_numbers(text))
+    _override(settings, environ)
+    return settings
+
+
+def _override(settings: Settings, environ: Mapping[str, str]) -> None:
+    for variable in sorted(environ):
+        if variable.startswith(PREFIX) and _STEP in variable:
+            path = tuple(variable.removeprefix(PREFIX).lower().split(_STEP))
+            settings.put(path, _value(environ[variable]), variable)
+
+
+def _value(text: str) -> object:
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    value = read["value"]
+    plain = isinstance(value, bool | int | float | str | list | dict)
+    return value if len(read) == 1 and plain else text
+
+
+def _appear(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Providers that are there without being written down."""
+    for path, value, variable in _appearing(environ):
+        settings.put(path, value, variable)
+
+
+def _appearing(environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, object, str]]:
+    for variable, (name, base_url) in KNOWN_PROVIDERS.items():
+        if environ.get(variable):
+            provider = {
+                "kind": "openai-compatible",
+                "base_url": base_url,
+                "api_key": f"env:{variable}",
+            }
+            yield ("providers", name), provider, variable
+    if find_spec("xllamacpp"):
+        extra = "majordomo[local]"
+        yield ("providers", "local"), {"kind": "local"}, extra
+        yield ("server", "default_chain"), EMBEDDED, extra
