@@ -1,0 +1,62 @@
+"""How both clients speak gRPC: the options of their channels."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Options = Sequence[tuple[str, Any]]
+
+_MESSAGE_LIMIT = 32 << 20
+
+_RETRY = {
+    "maxAttempts": 3,
+    "initialBackoff": "0.2s",
+    "maxBackoff": "2s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+"""For a server that cannot take the call. Where a chain has failed the server's
+pushback forbids it, and a stream that has begun is never begun again (gRFC A6)."""
+
+_SERVICE_CONFIG = {
+    # Behind a name with several addresses, every replica gets its share of calls.
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [
+        {
+            "name": [
+                {"service": "majordomo.v1.GenerationService"},
+                {
+                    "service": "majordomo.v1.OperatorService",
+                    "method": "HealthSnapshot",
+                },
+            ],
+            "retryPolicy": _RETRY,
+        }
+    ],
+}
+
+_OPTIONS = {
+    "grpc.service_config": json.dumps(_SERVICE_CONFIG),
+    "grpc.enable_retries": 1,
+    # A request over this is not tried again; its default is 256 KiB, less than images.
+    "grpc.per_rpc_retry_buffer_size": _MESSAGE_LIMIT,
+    "grpc.max_send_message_length": _MESSAGE_LIMIT,
+    "grpc.max_receive_message_length": _MESSAGE_LIMIT,
+    # A server that vanished is noticed through the long silence of a model that
+    # reasons.
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.http2.max_pings_without_data": 0,
+}
+
+
+def channel_options(overrides: Iterable[tuple[str, Any]] = ()) -> Options:
+    """The options of a channel, with `overrides` by name."""
+    return list({**_OPTIONS, **dict(overrides)}.items())
+
+
+def health_check(channel: Any, service: str) -> tuple[Any, Any]:
+    """The method of grpc.health.v1 on a channel, sync or async, and its request."""
+    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415 - for few
+
+    request = health_pb2.HealthCheckRequest(service=service)
+    return health_pb2_grpc.HealthStub(channel).Check, request
