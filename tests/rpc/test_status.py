@@ -12,7 +12,13 @@ import majordomo.rpc.status
 import majordomo.rpc.validation
 from majordomo.chain.call import Call, CallFailed
 from majordomo.chain.tracker import BenchedByProvider
-from majordomo.names import CircularTiers, ResolverFailed, UnknownProvider, UnknownTier
+from majordomo.names import (
+    CircularTiers,
+    MalformedChain,
+    ResolverFailed,
+    UnknownProvider,
+    UnknownTier,
+)
 from majordomo.rpc.status import (
     CODES,
     Draining,
