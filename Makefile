@@ -30,7 +30,7 @@ lint: $(VENV)/dev ## Check style: ruff, buf lint and format
 	buf format --diff --exit-code
 
 types: $(VENV)/dev ## Check types: mypy, strict
-	mypy server tests bench scripts
+	mypy server tests bench scripts examples
 
 protos: $(VENV)/dev ## Generate the Python code of the contract
 	buf generate
