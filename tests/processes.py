@@ -1,45 +1,53 @@
 """`majordomo serve` as a process of its own."""
 
+import asyncio
 import os
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-
-_SERVE = [sys.executable, "-m", "majordomo.cli", "serve", "--listen", "127.0.0.1:0"]
-_LISTENING = "majordomo is listening on "
+from pathlib import Path
 
 
 @dataclass
 class Serving:
     """A server that takes calls."""
 
-    process: "subprocess.Popen[str]"
+    process: Process
     address: str
 
+    async def logged(self, words: str) -> str:
+        """The next line of its log that holds `words`."""
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            if words in line.decode():
+                return line.decode()
+        raise AssertionError(f"the log ended without {words!r}")
 
-@contextmanager
-def serving(
-    *options: str, environ: Mapping[str, str] = os.environ
-) -> Iterator[Serving]:
-    """Serve with `options` on a free port of the loopback; killed at the end."""
-    with subprocess.Popen(
-        [*_SERVE, *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+
+@asynccontextmanager
+async def serving(
+    config: Path, environ: Mapping[str, str] = os.environ
+) -> AsyncIterator[Serving]:
+    """Serve `config` on a free port of the loopback; killed at the end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "majordomo.cli", "serve", "--config", config),
+        *("--listen", "127.0.0.1:0"),
+        stdout=PIPE,
+        stderr=PIPE,
         env=environ,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith(_LISTENING):
-                    address = line.removeprefix(_LISTENING).strip()
-                    break
-            else:
-                assert process.stderr is not None
-                raise AssertionError(process.stderr.read())
-            yield Serving(process, address)
-        finally:
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        line = await process.stdout.readline()
+        assert line.startswith(b"majordomo is listening on "), (
+            await process.stderr.read()
+        )
+        yield Serving(process, line.decode().split()[-1])
+    finally:
+        if process.returncode is None:
             process.kill()
+        await process.communicate()

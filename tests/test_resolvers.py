@@ -2,17 +2,21 @@
 
 import asyncio
 import os
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
 
 from majordomo.names import ChainError, ResolverFailed, UnknownTier, split_target
 from majordomo.resolvers import PluginError, Resolver, Resolvers, load_plugin
+from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.processes import serving
+from tests.servers import failed, generate
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "resolver"
 
@@ -135,38 +139,42 @@ def test_a_plugin_that_is_not_installed_cannot_be_had() -> None:
         load_plugin("nobody")
 
 
-def test_the_example_resolves_tiers_from_files(tmp_path: Path) -> None:
+async def test_the_example_resolves_tiers_from_files(tmp_path: Path) -> None:
     """Installed as its README says, it moves a tier between two calls."""
     site, tiers = tmp_path / "site", tmp_path / "tiers"
     tiers.mkdir()
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run(
-        [*pip, "--no-build-isolation", "--target", site, EXAMPLE], check=True
+    install = await asyncio.create_subprocess_exec(
+        *pip, "--no-build-isolation", "--target", site, EXAMPLE
     )
+    assert 0 == await install.wait()
     config = tmp_path / "majordomo.toml"
     config.write_text(
         '[providers.acme]\nkind = "scripted"\n[resolvers.files]\ntimeout = "10s"\n'
     )
     environ = {**os.environ, "PYTHONPATH": str(site), "TIER_FILES": str(tiers)}
 
-    with serving("--config", str(config), environ=environ) as server:
+    async with (
+        serving(config, environ) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        stub: Any = GenerationServiceStub(channel)
 
-        def ask() -> str:
-            command = [sys.executable, "-m", "majordomo.cli", "generate"]
-            asked = subprocess.run(
-                [*command, "-a", server.address, "-c", "fast", "hello"],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            return asked.stdout.strip() or asked.stderr
+        async def ask() -> str:
+            answer = await stub.Generate(generate("fast"))
+            return str(answer.message.parts[0].text)
 
-        assert "UNKNOWN_TIER" in ask()
+        unknown = await failed(stub.Generate(generate("fast")))
+        assert "UNKNOWN_TIER" == unknown.reason
         (tiers / "fast").write_text("acme/text:one\n")
-        assert "one" == ask()
+        assert "one" == await ask()
         (tiers / "fast").write_text("acme/text:two")
-        assert "two" == ask()
+        assert "two" == await ask()
         (tiers / "fast").write_text("acme/")
-        told = ask()
-        assert "RESOLVER_FAILED" in told
-        assert "files" in told
+        told = await failed(stub.Generate(generate("fast")))
+        assert (grpc.StatusCode.UNAVAILABLE, "RESOLVER_FAILED") == (
+            told.code,
+            told.reason,
+        )
+        info = told.details[ErrorInfo]
+        assert ("files", "fast") == (info.metadata["resolver"], info.metadata["name"])

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from majordomo.config import parse
 from majordomo.rpc.server import OPTIONS, SERVICES, Server
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest, TargetHealth
+from tests.processes import serving
 from tests.servers import (
     SCRIPTED,
     Running,
@@ -252,34 +252,12 @@ async def _snapshot(it: Running) -> TargetHealth:
     return snapshot.targets[0]
 
 
-@asynccontextmanager
-async def _process(
-    config: Path,
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """`majordomo serve` as a process, and its address."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "majordomo.cli", "serve", "--config", config),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stdout is not None
-        line = await process.stdout.readline()
-        yield process, line.decode().split()[-1]
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "majordomo.toml"
     path.write_text(
         """
         [server]
-        listen = "127.0.0.1:0"
         default_chain = "demo"
         [providers.acme]
         kind = "scripted"
@@ -298,17 +276,36 @@ def config(tmp_path: Path) -> Path:
 async def test_signals_drain(config: Path, number: signal.Signals) -> None:
     """A stream that runs is finished; the process ends with 0."""
     async with (
-        _process(config) as (process, address),
-        grpc.aio.insecure_channel(address) as channel,
+        serving(config) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
     ):
         stub: Any = GenerationServiceStub(channel)
         call = stub.Stream(stream("acme/pace:50ms", "one two three four five"))
         first: Any = await call.read()
-        process.send_signal(number)
+        server.process.send_signal(number)
         rest = await rest_of(call)
-        code = await process.wait()
+        code = await server.process.wait()
 
     assert "one two three four five" == text_of([first, *rest])
+    assert 0 == code
+
+
+async def test_draining_under_load_cuts_nothing_within_the_grace(config: Path) -> None:
+    """SIGTERM while 100 streams run: each comes to its end, and then the process."""
+    words = "one two three four five six seven eight nine ten"
+    async with (
+        serving(config) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        stub: Any = GenerationServiceStub(channel)
+        calls = [stub.Stream(stream("acme/pace:100ms", words)) for _ in range(100)]
+        first: list[Any] = await asyncio.gather(*(call.read() for call in calls))
+        server.process.terminate()
+        rest = await asyncio.gather(*(rest_of(call) for call in calls))
+        code = await server.process.wait()
+
+    whole = [text_of([one, *more]) for one, more in zip(first, rest, strict=True)]
+    assert [words] * 100 == whole
     assert 0 == code
 
 
@@ -322,15 +319,15 @@ def impatient(config: Path) -> Path:
 async def test_a_call_that_outlasts_the_grace_is_cut(impatient: Path) -> None:
     """A server that was told to end does end, and in good order."""
     async with (
-        _process(impatient) as (process, address),
-        grpc.aio.insecure_channel(address) as channel,
+        serving(impatient) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
     ):
         stub: Any = GenerationServiceStub(channel)
         call = stub.Stream(stream("acme/stall:1", "one two"))
         await call.read()
-        process.terminate()
+        server.process.terminate()
         told = await failed(call)
-        code = await process.wait()
+        code = await server.process.wait()
 
     assert grpc.StatusCode.UNAVAILABLE == told.code
     assert 0 == code
@@ -339,19 +336,17 @@ async def test_a_call_that_outlasts_the_grace_is_cut(impatient: Path) -> None:
 async def test_a_second_signal_ends_at_once(config: Path) -> None:
     """Running calls are cut."""
     async with (
-        _process(config) as (process, address),
-        grpc.aio.insecure_channel(address) as channel,
+        serving(config) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
     ):
         stub: Any = GenerationServiceStub(channel)
         call = stub.Stream(stream("acme/stall:1", "one two"))
         await call.read()
-        process.terminate()
-        assert process.stderr is not None
-        while b"draining" not in await process.stderr.readline():
-            pass
-        process.terminate()
+        server.process.terminate()
+        await server.logged("draining")
+        server.process.terminate()
         told = await failed(call)
-        code = await process.wait()
+        code = await server.process.wait()
 
     assert grpc.StatusCode.UNAVAILABLE == told.code
     assert 0 == code
@@ -371,9 +366,9 @@ async def test_buf_curl_calls_all_five_by_reflection_alone(config: Path) -> None
         pytest.skip("buf is not installed: pip install buf-bin")
     lines = _readme_lines("buf curl")
     outputs = {}
-    async with _process(config) as (_, address):
+    async with serving(config) as server:
         for line in lines:
-            words = line.replace("127.0.0.1:50051", address).split()[1:]
+            words = line.replace("127.0.0.1:50051", server.address).split()[1:]
             done = await asyncio.to_thread(
                 subprocess.run,
                 [buf, *words],

@@ -56,6 +56,17 @@ class Tracker:
         self._targets = {name: Health(now) for name in sorted(self._configured)}
         self._records: dict[str, Bench] = {}
 
+    def configure(self, settings: HealthSettings, configured: Iterable[str]) -> None:
+        """Go on under other settings; the health of every target is kept."""
+        self._settings = settings
+        self._configured = frozenset(configured)
+        now = self._clock.monotonic()
+        for name in sorted(self._configured - self._targets.keys()):
+            self._targets[name] = Health(now)
+        for name in self._targets.keys() - self._configured:
+            if self._targets[name].forgettable:
+                del self._targets[name]
+
     # What the walk asks and tells.
 
     def out_of_rotation(self, target: str) -> Bench | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from majordomo.config import Config, ConfigError, load
+from majordomo.config import ConfigError
+from majordomo.rpc.reload import Source
 from majordomo.rpc.server import serve as run
 from majordomo.telemetry.setup import TelemetryError
 
@@ -35,24 +36,15 @@ def serve(path: Path | None, listen: str | None) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
-    config = _configuration(path, listen)
+    environ = dict(os.environ)
+    if listen is not None:
+        environ["MAJORDOMO_SERVER__LISTEN"] = listen
     try:
-        asyncio.run(run(config, _listening))
-    except (TelemetryError, OSError) as error:
+        asyncio.run(run(Source(path, environ), _listening))
+    except (ConfigError, TelemetryError, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 
 def _listening(address: str) -> None:
     click.echo(f"majordomo is listening on {address}")
     sys.stdout.flush()
-
-
-def _configuration(path: Path | None, listen: str | None) -> Config:
-    try:
-        config = load(path, os.environ)
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from None
-    if listen is None:
-        return config
-    server = config.server.model_copy(update={"listen": listen})
-    return config.model_copy(update={"server": server})

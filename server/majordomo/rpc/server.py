@@ -19,6 +19,7 @@ from majordomo.registry import Registry
 from majordomo.rpc.generation import GenerationService
 from majordomo.rpc.interceptors import Driver, ErrorBoundary
 from majordomo.rpc.operator import OperatorService
+from majordomo.rpc.reload import Source, keep_current
 from majordomo.telemetry.interceptor import Tracing
 from majordomo.telemetry.setup import shutdown, tracer_provider
 from majordomo.v1.generation_service_pb2_grpc import (
@@ -84,6 +85,22 @@ class Server:
     ) -> None:
         await self.stop(grace=0)
 
+    def reload(self, config: Config) -> None:
+        """Answer the calls that come under `config`; those that run are not touched.
+
+        The health of targets is kept. What it listens on cannot change.
+        """
+        if config.server.listen != self._config.server.listen:
+            _log.warning(
+                "server.listen is %s now; restart to listen there instead of on %s",
+                config.server.listen,
+                self.address,
+            )
+        self._registry.replace(config)
+        names = self._registry.catalog.names
+        self._tracker.configure(config.health_settings(), names)
+        self._config = config
+
     async def drain(self) -> None:
         """Turn new calls away and let those that run come to their end."""
         server = self._config.server
@@ -101,7 +118,7 @@ class Server:
 
     async def _start(self) -> None:
         config = self._config
-        tracker = Tracker(
+        tracker = self._tracker = Tracker(
             config.health_settings(), configured=self._registry.catalog.names
         )
         engine = Engine(tracker)
@@ -157,18 +174,24 @@ class Server:
         self._released = True
 
 
-async def serve(config: Config, listening: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once.
+async def serve(source: Source, listening: Callable[[str], None]) -> None:
+    """Serve what `source` says until SIGTERM or SIGINT, then drain.
 
-    `listening` is called with the address once calls are taken.
+    A second signal ends at once. On SIGHUP, and when its file changes, the
+    configuration is loaded again. `listening` is called with the address once calls
+    are taken. Raises ConfigError, and what `Server` raises.
     """
     signals: asyncio.Queue[int] = asyncio.Queue()
+    hangup = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.put_nowait, number)
-    async with Server(config) as server:
+    loop.add_signal_handler(signal.SIGHUP, hangup.set)
+    async with Server(source.load()) as server:
+        current = asyncio.create_task(keep_current(source, server.reload, hangup))
         listening(server.address)
         received = await signals.get()
+        current.cancel()
         _log.info("%s: draining", signal.Signals(received).name)
         drain = asyncio.create_task(server.drain())
         impatience = asyncio.create_task(signals.get())
@@ -177,4 +200,4 @@ async def serve(config: Config, listening: Callable[[str], None]) -> None:
         if not drain.done():
             _log.warning("a second signal: ending at once")
             drain.cancel()
-        await asyncio.gather(drain, impatience, return_exceptions=True)
+        await asyncio.gather(current, drain, impatience, return_exceptions=True)

@@ -1,0 +1,85 @@
+"""A configuration that changes while the server runs: validated, then swapped whole."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from majordomo.config import Config, ConfigError, load
+
+POLL = 1.0
+"""Seconds between two looks at the file."""
+
+_log = logging.getLogger("majordomo")
+
+_Signature = tuple[int, int, int] | None
+
+
+class Source:
+    """A configuration's file, if it has one, and the environment over it."""
+
+    def __init__(self, path: Path | None, environ: Mapping[str, str]) -> None:
+        self._path = path
+        self._environ = environ
+        self._loaded = self._seen = self._signature()
+
+    def load(self) -> Config:
+        """What it says now. Raises ConfigError."""
+        self._loaded = self._signature()
+        return load(self._path, self._environ)
+
+    def changed(self) -> bool:
+        """Whether the file is another one than was loaded.
+
+        True only when the look before saw the same: one that is just being written
+        is left alone.
+        """
+        before, self._seen = self._seen, self._signature()
+        return before == self._seen != self._loaded
+
+    def _signature(self) -> _Signature:
+        """What changes when the file does, or the link that leads to it."""
+        try:
+            found = os.stat(self._path) if self._path is not None else None
+        except OSError:
+            return None
+        return (found.st_ino, found.st_mtime_ns, found.st_size) if found else None
+
+
+async def keep_current(
+    source: Source,
+    apply: Callable[[Config], None],
+    hangup: asyncio.Event,
+    poll: float = POLL,
+) -> None:
+    """Load and apply again on every `hangup`, and when the file changes.
+
+    What cannot be used is told in the log and changes nothing. Looks at the file every
+    `poll` seconds. Runs until it is cancelled.
+    """
+    while True:
+        asked = await _wait(hangup, poll)
+        if asked or await asyncio.to_thread(source.changed):
+            await _reload(source, apply)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> bool:
+    """True as soon as `event` is set, and reset it; False after `seconds`."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    event.clear()
+    return True
+
+
+async def _reload(source: Source, apply: Callable[[Config], None]) -> None:
+    try:
+        apply(await asyncio.to_thread(source.load))
+    except ConfigError as error:
+        _log.error("not reloaded, all stays as it was: %s", str(error))
+    except Exception as error:  # a service that runs must go on running
+        _log.error("not reloaded, all stays as it was: %s", type(error).__name__)
+    else:
+        _log.info("reloaded the configuration")
