@@ -66,12 +66,14 @@ def test_every_reason_has_its_exception() -> None:
 @pytest.mark.parametrize("method", ["Generate", "Stream"])
 async def test_every_reason_arrives_as_its_exception(ask: Ask, method: str) -> None:
     """As the server packs it, from a unary call and from a stream."""
+    names = {ErrorReason.Name(r).removeprefix("ERROR_REASON_"): r for r in CODES}
     attempts = [Attempt(number=1, target="acme/x", message="busy")]
     failed = CallFailure(generation_id="g-1", attempts=attempts, omitted_attempts=3)
 
     async def refuse(request: Any, context: Any) -> None:
-        reason = ErrorReason.Value(f"ERROR_REASON_{request.chain}")
-        told = _pack(_Error(reason, "it is so", {"name": "fast"}, [failed]))
+        told = _pack(
+            _Error(names[request.chain], "it is so", {"name": "fast"}, [failed])
+        )
         # Said to be final, so that the client's own retries do not wait here.
         trailers = (*told.trailers, ("grpc-retry-pushback-ms", "-1"))
         await context.abort(told.code, told.message, trailers)
@@ -79,13 +81,12 @@ async def test_every_reason_arrives_as_its_exception(ask: Ask, method: str) -> N
     async with serving(method, refuse) as address:
         errors = {
             reason: await failure(ask(address, method.lower(), "hi", chain=reason))
-            for reason in REASONS
+            for reason in names
         }
 
     assert REASONS == {reason: type(error) for reason, error in errors.items()}
     for reason, error in errors.items():
-        code = CODES[ErrorReason.Value(f"ERROR_REASON_{reason}")]
-        assert (code, reason, "it is so", {"name": "fast"}) == (
+        assert (CODES[names[reason]], reason, "it is so", {"name": "fast"}) == (
             error.code,
             error.reason,
             error.message,
