@@ -7,7 +7,7 @@ export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint types protos contract wheel check bench clean
+.PHONY: help demo serve test lint types protos reference contract wheel check bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ types: $(VENV)/dev ## Check types: mypy, strict
 
 protos: $(VENV)/dev ## Generate the Python code of the contract
 	buf generate
+
+reference: $(VENV)/dev ## Write docs/configuration.md and its JSON Schema
+	python scripts/config_reference.py
 
 contract: $(VENV)/dev ## Check that generated code is fresh and the contract compatible
 	scripts/check_contract.sh
