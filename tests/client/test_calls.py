@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 from majordomo.client import (
     AsyncClient,
     Client,
+    StreamInterrupted,
     TransportError,
     media,
     text_of,
@@ -27,6 +29,7 @@ from majordomo.v1.generation_service_pb2 import (
     TargetPlan,
 )
 from majordomo.v1.operator_service_pb2 import (
+    HealthSnapshotResponse,
     Heartbeat,
     TargetHealth,
     WatchHealthRequest,
@@ -111,10 +114,54 @@ async def test_a_stream_that_is_left_is_cancelled() -> None:
         async with client.stream("one two", chain="acme/stall:1") as answer:
             await anext(answer.text())
         await asyncio.to_thread(leave, it.server.address)
-        while any(target.active_attempts for target in (await client.health()).targets):
+        while _busy(await client.health()):
             pass
 
     assert answer.completion is None
+
+
+async def test_a_stream_that_is_dropped_is_cancelled() -> None:
+    """By a reader that has seen enough and lets go of it."""
+
+    def drop(address: str) -> None:
+        with Client(address) as client:
+            for _ in client.stream("one two", chain="acme/stall:1"):
+                break
+            while _busy(client.health()):
+                pass
+
+    async with running() as it, AsyncClient(it.server.address) as client:
+        async for _ in client.stream("one two", chain="acme/stall:1"):
+            break
+        while _busy(await client.health()):
+            pass
+        await asyncio.to_thread(drop, it.server.address)
+
+
+async def test_a_slow_reader_misses_nothing() -> None:
+    """Though the server was done, well or not, before the first piece was read."""
+
+    async def read(chain: str) -> str:
+        answer = client.stream("one two three", chain=chain)
+        while not (await client.health(chain)).targets[0].total_attempts or _busy(
+            await client.health()
+        ):
+            pass
+        with suppress(StreamInterrupted):
+            async for _ in answer:
+                pass
+        return text_of(answer.message)
+
+    async with running() as it, AsyncClient(it.server.address) as client:
+        whole = await read("acme/echo")
+        broken = await read("acme/cut:2")
+
+    assert ("one two three", "one two ") == (whole, broken)
+
+
+def _busy(snapshot: HealthSnapshotResponse) -> bool:
+    """Whether the server has work in hand."""
+    return any(target.active_attempts for target in snapshot.targets)
 
 
 async def test_explain(ask: Ask) -> None:

@@ -1,4 +1,4 @@
-"""The client for asyncio: `sync` with `await`, and nothing else."""
+"""The client for asyncio: the surface of `sync`, to be awaited."""
 
 # ruff: noqa: ASYNC109 - a timeout goes with the call to the server, as its deadline
 
@@ -45,9 +45,9 @@ _Response = TypeVar("_Response")
 
 
 class AsyncEvents(Generic[_Event]):
-    """The events of a stream as they come; left as a context manager it is cancelled.
+    """The events of a stream as they come. Iterating raises MajordomoError.
 
-    Iterating raises MajordomoError.
+    The call is cancelled where its block is left, or nothing refers to it any more.
     """
 
     def __init__(self, call: Any) -> None:
@@ -72,6 +72,9 @@ class AsyncEvents(Generic[_Event]):
 
     async def __aexit__(self, *_: object) -> None:
         self.cancel()
+
+    def __del__(self) -> None:
+        self.cancel()  # grpc.aio, unlike gRPC's sync call, lets it run on unread
 
 
 class AsyncAnswer(AsyncEvents[StreamResponse], Assembly):

@@ -41,9 +41,9 @@ _Response = TypeVar("_Response")
 
 
 class Events(Generic[_Event]):
-    """The events of a stream as they come; left as a context manager it is cancelled.
+    """The events of a stream as they come. Iterating raises MajordomoError.
 
-    Iterating raises MajordomoError.
+    The call is cancelled where its block is left, or nothing refers to it any more.
     """
 
     def __init__(self, call: Any) -> None:
