@@ -5,24 +5,25 @@ and `--version` need not load gRPC.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import cast
 
 import click
 
 _COMMANDS = {
-    "bench": ("majordomo.cli.operate", "Take a target out of every chain."),
-    "generate": ("majordomo.cli.generate", "Answer a prompt, as it is written."),
-    "health": ("majordomo.cli.operate", "Show how targets are doing."),
-    "model": ("majordomo.cli.model", "The embedded model: fetch it."),
     "serve": ("majordomo.cli.serve", "Serve until SIGTERM or SIGINT."),
+    "check": ("majordomo.cli.check", "Validate a configuration; show what it means."),
+    "generate": ("majordomo.cli.generate", "Answer a prompt, as it is written."),
+    "health": ("majordomo.cli.health", "Show how targets are doing."),
+    "bench": ("majordomo.cli.operate", "Take a target out of every chain."),
     "unbench": ("majordomo.cli.operate", "Put a target back into rotation."),
+    "ready": ("majordomo.cli.ready", "End with 0 if the server takes calls."),
+    "model": ("majordomo.cli.model", "The embedded model: fetch it."),
 }
 
 
 class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
-        return sorted(_COMMANDS)
+        return list(_COMMANDS)
 
     def format_commands(
         self,
@@ -44,10 +45,16 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("majordomo"), prog_name="majordomo")
+@click.version_option(package_name="majordomo", prog_name="majordomo")
 def main() -> None:
     """Answer prompts through a failover chain of language models.
 
-    Start a server with `majordomo serve`, ask it with `majordomo generate`, see
-    and steer its targets with `majordomo health`, `bench` and `unbench`.
+    \b
+    majordomo check --config majordomo.toml     is the configuration good?
+    majordomo serve --config majordomo.toml     start the server
+    majordomo generate -c fast 'Say hello.'     ask it
+    majordomo health --watch                    who is benched, and why
+    majordomo bench acme/giant-1 --for 10m      take a target out
+
+    Exit codes: 0 well, 1 it failed, 2 a wrong command line, 3 no server there.
     """

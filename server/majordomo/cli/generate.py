@@ -1,76 +1,196 @@
 """`majordomo generate`."""
 
+import json
+import mimetypes
 import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
-from majordomo.cli.client import address_option, connect, describe
-from majordomo.v1.content_pb2 import ROLE_USER, Message, Part
+from majordomo.cli.client import address_option, connect, json_option
+from majordomo.cli.words import describe, length, printed, reason, table, until
+from majordomo.client import Asking, Client, media, user
+from majordomo.v1.content_pb2 import Message, Part, Tool
 from majordomo.v1.generation_service_pb2 import (
     Completion,
     FinishReason,
     GenerationConfig,
-    Prompt,
-    StreamRequest,
+    TargetPlan,
 )
-from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
+
+_DONE = {
+    TargetPlan.ACTION_TRY: "tried",
+    TargetPlan.ACTION_SKIP: "skipped",
+    TargetPlan.ACTION_REFUSE: "refused",
+}
+_TOOLS = "[{name, description, parameters: {JSON Schema}}, ...]"
 
 
-@click.command()
+def _tools(
+    ctx: click.Context,  # noqa: ARG001 - click's
+    parameter: click.Parameter,  # noqa: ARG001 - click's
+    path: Path | None,
+) -> list[Tool]:
+    if path is None:
+        return []
+    try:
+        tools = json.loads(path.read_text())
+        return [
+            Tool(
+                name=tool["name"],
+                description=tool.get("description", ""),
+                parameters_schema_json=json.dumps(tool.get("parameters", {})),
+            )
+            for tool in (tools if isinstance(tools, list) else [tools])
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise click.BadParameter(f"{path} must hold {_TOOLS}: {error}") from None
+
+
+_existing = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command(short_help="Answer a prompt, as it is written.")
 @click.argument("prompt", nargs=-1)
 @click.option("--chain", "-c", default="", help="Targets and tiers, comma-separated.")
 @click.option("--system", "-s", default="", help="Standing instructions.")
+@click.option(
+    "--file",
+    "-f",
+    "files",
+    multiple=True,
+    type=_existing,
+    help="An image, a PDF, a sound or a text to go with the prompt; may be repeated.",
+)
+@click.option(
+    "--tools",
+    type=_existing,
+    callback=_tools,
+    help=f"Tools that the model may call, as JSON: {_TOOLS}",
+)
+@click.option(
+    "--schema", type=_existing, help="A JSON Schema that the answer must follow."
+)
 @click.option("--max-tokens", type=click.IntRange(1), help="The longest answer.")
+@click.option("--temperature", type=float, help="The sampling temperature.")
 @click.option("--timeout", type=float, help="Seconds that the whole call may take.")
+@click.option(
+    "--explain", is_flag=True, help="Call nobody; tell what would be tried and why."
+)
+@json_option
 @address_option
 def generate(
     prompt: tuple[str, ...],
-    chain: str,
-    system: str,
+    files: tuple[Path, ...],
+    schema: Path | None,
     max_tokens: int | None,
+    temperature: float | None,
     timeout: float | None,
+    explain: bool,
+    as_json: bool,
     address: str,
+    **given: Any,
 ) -> None:
-    """Answer PROMPT, or what is piped in, as it is written.
+    """Answer PROMPT, as it is written.
+
+    Without PROMPT, and in the place of a word "-", what is piped in is asked:
+
+    \b
+      majordomo generate 'Why is the sky blue?'
+      majordomo generate 'Summarise:' - < report.txt
+      majordomo generate -f cat.png 'What is this?'
 
     The answer goes to stdout. Attempts that fail, and who answered at last, go to
-    stderr as they happen. Ends with 1 when no target answered.
+    stderr as they happen. Tool calls are printed as JSON, a line each.
     """
-    text = " ".join(prompt) or sys.stdin.read()
-    config = GenerationConfig(max_output_tokens=max_tokens)
-    request = StreamRequest(
-        chain=chain,
-        prompt=Prompt(
-            system_instruction=system,
-            messages=[Message(role=ROLE_USER, parts=[Part(text=text)])],
-            config=config,
-        ),
-        include_attempts=True,
-    )
-    with connect(address) as channel:
-        for event in GenerationServiceStub(channel).Stream(request, timeout=timeout):
-            match event.WhichOneof("event"):
-                case "part_delta":
-                    click.echo(event.part_delta.text, nl=False)
-                    sys.stdout.flush()
-                case "attempt_ended":
-                    click.echo(describe(event.attempt_ended), err=True)
-                case "completion":
-                    click.echo()
-                    click.echo(_ending(event.completion), err=True)
+    asking: Asking = {key: value for key, value in given.items() if value}  # type: ignore[assignment]
+    if schema is not None:
+        asking["response_schema"] = schema.read_text()
+    if max_tokens is not None or temperature is not None:
+        asking["config"] = GenerationConfig(
+            max_output_tokens=max_tokens, temperature=temperature
+        )
+    turn = _turn(prompt, files)
+    with connect(address, as_json=as_json) as client:
+        if explain:
+            explained = client.explain(turn, stream=True, timeout=timeout, **asking)
+            click.echo(printed(explained) if as_json else _plan(explained.targets))
+        elif as_json:
+            click.echo(printed(client.generate(turn, timeout=timeout, **asking)))
+        else:
+            _stream(client, turn, timeout, asking)
 
 
-def _ending(completion: Completion) -> str:
-    lines = [describe(completion.attempts[-1])]
-    reason = FinishReason.Name(completion.finish_reason)
-    words = [reason.removeprefix("FINISH_REASON_").lower()]
+def _turn(prompt: Sequence[str], files: Sequence[Path]) -> Message:
+    words = [sys.stdin.read() if word == "-" else word for word in prompt or "-"]
+    return user(*(_part(path) for path in files), " ".join(words))
+
+
+def _part(path: Path) -> Part:
+    kind = mimetypes.guess_type(path.name)[0] or ""
+    if kind.startswith("text/"):
+        return Part(text=path.read_text())
+    try:
+        return media(path)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--file") from None
+
+
+def _stream(
+    client: Client, turn: Message, timeout: float | None, asking: Asking
+) -> None:
+    answer = client.stream(turn, include_attempts=True, timeout=timeout, **asking)
+    for event in answer:
+        match event.WhichOneof("event"):
+            case "part_delta":
+                click.echo(event.part_delta.text, nl=False)
+                sys.stdout.flush()
+            case "attempt_ended":
+                click.echo(describe(event.attempt_ended), err=True)
+            case "restart":
+                told = f"\n--- {event.restart.target} starts again ---"
+                click.echo(told, err=True)
+    click.echo()
+    for part in answer.message.parts:
+        if part.HasField("tool_call"):
+            click.echo(printed({"tool_call": part.tool_call}, indent=None))
+    if answer.completion is not None:
+        click.echo("\n".join(_ending(answer.completion)), err=True)
+
+
+def _ending(completion: Completion) -> Iterator[str]:
+    yield describe(completion.attempts[-1])
+    ended = FinishReason.Name(completion.finish_reason)
+    words = [ended.removeprefix("FINISH_REASON_").lower()]
     usage = completion.usage
     if usage.HasField("input_tokens"):
         words.append(f"{usage.input_tokens} tokens in")
     if usage.HasField("output_tokens"):
         words.append(f"{usage.output_tokens} out")
-    lines.append(f"   finished: {', '.join(words)}")
-    lines.extend(
-        f"   changed: {a.field}: {a.description}" for a in completion.adaptations
-    )
-    return "\n".join(lines)
+    yield f"   finished: {', '.join(words)}"
+    for adaptation in completion.adaptations:
+        yield f"   changed: {adaptation.field}: {adaptation.description}"
+
+
+def _plan(targets: Sequence[TargetPlan]) -> str:
+    rows = [("", "TARGET", "WOULD BE", "BECAUSE")]
+    for number, plan in enumerate(targets, start=1):
+        done = _DONE.get(plan.action, "?")
+        rows.append((f"{number}.", plan.target, done, _grounds(plan)))
+    return table(rows)
+
+
+def _grounds(plan: TargetPlan) -> str:
+    if plan.action == TargetPlan.ACTION_TRY:
+        wait = plan.first_content_timeout.ToTimedelta().total_seconds()
+        words = [f"waits {length(wait)} for the first content"]
+        if plan.probe:
+            words.insert(0, "its bench is over: this is the probe")
+        words.extend(f"{a.field}: {a.description}" for a in plan.adaptations)
+        return "; ".join(words)
+    told = f"{reason(plan.reason)}: {plan.message}"
+    if plan.HasField("bench"):
+        told += f", {until(plan.bench)}"
+    return told

@@ -1,86 +1,129 @@
-"""`majordomo health`, `bench` and `unbench`."""
+"""`majordomo bench` and `unbench`."""
 
-from collections.abc import Iterable
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import click
-from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from majordomo.cli.client import address_option, connect, until
-from majordomo.v1.attempt_pb2 import BenchRecord, FailureReason
-from majordomo.v1.operator_service_pb2 import (
-    BenchRequest,
-    HealthSnapshotRequest,
-    TargetHealth,
-    UnbenchRequest,
+from majordomo.cli.client import address_option, connect, tell
+from majordomo.cli.exits import FAILED
+from majordomo.cli.health import healths
+from majordomo.client import Client, MajordomoError
+from majordomo.v1.operator_service_pb2 import TargetHealth
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+class _Length(click.ParamType[float]):
+    """A length of time: 90, 90s, 10m, 2h, 3d. In seconds."""
+
+    name = "length"
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no length of time; write 90s, 10m, 2h", param, ctx)
+        return float(match[1]) * _UNITS[match[2]]
+
+
+def _all_option(command: _Command) -> _Command:
+    return click.option(
+        "--all",
+        "everywhere",
+        metavar="HOST:PORT",
+        help="Every server behind this name, such as a headless Kubernetes service; "
+        "each replica has a health of its own.",
+    )(command)
+
+
+@click.command(short_help="Take a target out of every chain.")
+@click.argument("target")
+@click.option(
+    "--for",
+    "seconds",
+    type=_Length(),
+    help="How long: 90s, 10m, 2h. Without it: until unbenched.",
 )
-from majordomo.v1.operator_service_pb2_grpc import OperatorServiceStub
-
-
-@click.command()
-@click.argument("chain", default="")
-@address_option
-def health(chain: str, address: str) -> None:
-    """Show how the targets of CHAIN, or all, are doing."""
-    with connect(address) as channel:
-        stub = OperatorServiceStub(channel)
-        snapshot = stub.HealthSnapshot(HealthSnapshotRequest(chain=chain))
-    _show(snapshot.targets)
-
-
-@click.command()
-@click.argument("target")
-@click.option("--for", "seconds", type=float, help="Seconds; without it: for good.")
 @click.option("--reason", "-r", default="", help="Why, for whoever finds it.")
+@_all_option
 @address_option
-def bench(target: str, seconds: float | None, reason: str, address: str) -> None:
+def bench(
+    target: str,
+    seconds: float | None,
+    reason: str,
+    everywhere: str | None,
+    address: str,
+) -> None:
     """Take TARGET, "provider/model-id" or "provider/*", out of every chain."""
-    request = BenchRequest(target=target, reason=reason)
-    if seconds is not None:
-        duration = Duration()
-        duration.FromNanoseconds(round(seconds * 1e9))
-        request.duration.CopyFrom(duration)
-    with connect(address) as channel:
-        response = OperatorServiceStub(channel).Bench(request)
-    _show(response.targets)
-
-
-@click.command()
-@click.argument("target")
-@address_option
-def unbench(target: str, address: str) -> None:
-    """Put TARGET back into rotation and forget its failures."""
-    with connect(address) as channel:
-        response = OperatorServiceStub(channel).Unbench(UnbenchRequest(target=target))
-    _show(response.targets)
-
-
-def _show(targets: Iterable[TargetHealth]) -> None:
-    rows = [("TARGET", "STATE", "ATTEMPTS", "FAILED", "WHY")]
-    rows.extend(
-        (
-            health.target,
-            TargetHealth.State.Name(health.state).removeprefix("STATE_").lower(),
-            str(health.total_attempts),
-            str(health.total_failures),
-            _why(health),
-        )
-        for health in targets
+    _operate(
+        everywhere,
+        address,
+        lambda client: client.bench(target, seconds, reason).targets,
     )
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        click.echo("  ".join([*cells, row[4]]).rstrip())
 
 
-def _why(health: TargetHealth) -> str:
-    if not health.HasField("bench"):
-        return ""
-    bench = health.bench
-    if bench.origin == BenchRecord.ORIGIN_OPERATOR:
-        why = f"operator: {bench.reason}" if bench.reason else "operator"
-    else:
-        name = FailureReason.Name(bench.failure_reason)
-        why = name.removeprefix("FAILURE_REASON_")
-        if bench.consecutive_benches > 1:
-            why += f", {bench.consecutive_benches} benches in a row"
-    return f"{why}, {until(bench)}"
+@click.command(short_help="Put a target back into rotation.")
+@click.argument("target")
+@_all_option
+@address_option
+def unbench(target: str, everywhere: str | None, address: str) -> None:
+    """Put TARGET back into rotation and forget its failures."""
+    _operate(everywhere, address, lambda client: client.unbench(target).targets)
+
+
+def _operate(
+    everywhere: str | None,
+    address: str,
+    call: Callable[[Client], Sequence[TargetHealth]],
+) -> None:
+    if everywhere is None:
+        with connect(address) as client:
+            click.echo(_shown(call(client)))
+        return
+    failed = False
+    for one in _addresses(everywhere):
+        click.echo(f"{one}:")
+        try:
+            with Client(one) as client:
+                click.echo(_shown(call(client)))
+        except MajordomoError as error:
+            failed = True
+            click.echo("\n".join(tell(error)), err=True)
+    if failed:
+        sys.exit(FAILED)
+
+
+def _shown(targets: Sequence[TargetHealth]) -> str:
+    # What was just benched tells the time by the server's clock.
+    starts = (target.bench.start_time for target in targets)
+    return healths(targets, max(starts, key=_nanoseconds, default=Timestamp()))
+
+
+def _nanoseconds(moment: Timestamp) -> int:
+    return moment.ToNanoseconds()
+
+
+def _addresses(name: str) -> Iterator[str]:
+    """Every address behind "host:port"."""
+    host, colon, port = name.rpartition(":")
+    if not colon or not port.isdigit():
+        raise click.BadParameter(f"{name!r} must be HOST:PORT", param_hint="--all")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise click.BadParameter(
+            f"{host} has no address: {error.strerror}", param_hint="--all"
+        ) from None
+    for family, *_, where in dict.fromkeys(found):
+        ip = where[0]
+        yield f"[{ip}]:{port}" if family == socket.AF_INET6 else f"{ip}:{port}"

@@ -8,20 +8,15 @@ from pathlib import Path
 
 import click
 
+from majordomo.cli.options import config_option
 from majordomo.config import ConfigError
 from majordomo.rpc.reload import Source
 from majordomo.rpc.server import serve as run
 from majordomo.telemetry.setup import TelemetryError
 
 
-@click.command()
-@click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="MAJORDOMO_CONFIG",
-    help="The TOML file to read. [env: MAJORDOMO_CONFIG]",
-)
+@click.command(short_help="Serve until SIGTERM or SIGINT.")
+@config_option
 @click.option(
     "--listen",
     metavar="ADDRESS",
@@ -30,8 +25,13 @@ from majordomo.telemetry.setup import TelemetryError
 def serve(path: Path | None, listen: str | None) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
-    Without a configuration file it serves the embedded model, if the extra
-    `majordomo[local]` is installed.
+    Without a configuration file it serves the providers whose usual key is in the
+    environment (OPENAI_API_KEY and others), and the embedded model, if the extra
+    `majordomo[local]` is installed. Settings in the environment are over the file:
+    MAJORDOMO_SERVER__LISTEN is `listen` of [server].
+
+    SIGHUP, and a change of the file, load the configuration again; calls that run are
+    not touched. A second SIGTERM ends at once.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"

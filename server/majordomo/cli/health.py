@@ -1,0 +1,103 @@
+"""`majordomo health`."""
+
+import sys
+import time
+from collections.abc import Iterable
+
+import click
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from majordomo.cli.client import address_option, connect, json_option, tell, unreachable
+from majordomo.cli.words import printed, state, still, table, why
+from majordomo.client import Client, MajordomoError, ServerDraining
+from majordomo.v1.operator_service_pb2 import (
+    HealthChange,
+    TargetHealth,
+    WatchHealthResponse,
+)
+
+_RETRY = 1.0
+"""Seconds before a watch that was lost is taken up again."""
+
+
+@click.command(short_help="Show how targets are doing.")
+@click.argument("chain", default="")
+@click.option("--watch", "-w", is_flag=True, help="Go on, and tell every change.")
+@json_option
+@address_option
+def health(chain: str, watch: bool, as_json: bool, address: str) -> None:
+    """Show how the targets of CHAIN, or all, are doing.
+
+    Who is benched, why, and for how long still. With --watch every change is told as
+    it happens, until you stop it; with --json as well, an event a line.
+    """
+    with connect(address, as_json=as_json) as client:
+        if watch:
+            _watch(client, chain, as_json=as_json)
+            return
+        snapshot = client.health(chain)
+        if as_json:
+            click.echo(printed(snapshot))
+        else:
+            click.echo(healths(snapshot.targets, snapshot.snapshot_time))
+
+
+def healths(targets: Iterable[TargetHealth], now: Timestamp) -> str:
+    """A table of targets; `now` is by the server's clock."""
+    rows = [("TARGET", "STATE", "ATTEMPTS", "FAILED", "FOR", "WHY")]
+    rows.extend(
+        (
+            target.target,
+            state(target),
+            str(target.total_attempts),
+            str(target.total_failures),
+            still(target, now).removeprefix("for "),
+            why(target),
+        )
+        for target in targets
+    )
+    return table(rows)
+
+
+def _watch(client: Client, chain: str, *, as_json: bool) -> None:
+    """Follow the changes; a server that is restarted is found again."""
+    followed = False
+    while True:
+        try:
+            with client.watch_health(chain) as events:
+                for event in events:
+                    followed = True
+                    for line in (
+                        [printed(event, indent=None)] if as_json else _told(event)
+                    ):
+                        click.echo(line)
+                    sys.stdout.flush()
+        except MajordomoError as error:
+            lost = isinstance(error, ServerDraining) or unreachable(error)
+            if not followed or not lost:
+                raise
+            click.echo(f"lost, trying again: {next(tell(error))}", err=True)
+            time.sleep(_RETRY)
+
+
+def _told(event: WatchHealthResponse) -> str:
+    match event.WhichOneof("event"):
+        case "snapshot":
+            return healths(event.snapshot.targets, event.snapshot.snapshot_time)
+        case "change":
+            return _change(event.change)
+        case _:
+            return ""
+
+
+def _change(change: HealthChange) -> str:
+    target = change.target
+    cause = HealthChange.Cause.Name(change.cause).removeprefix("CAUSE_").lower()
+    words = [
+        f"{change.change_time.ToDatetime():%H:%M:%S}",
+        target.target,
+        state(target),
+        still(target, change.change_time),
+        f"({cause.replace('_', ' ')}{': ' if why(target) else ''}{why(target)})",
+    ]
+    return " ".join(word for word in words if word)
