@@ -1,0 +1,127 @@
+"""`majordomo health`, `bench`, `unbench` and `ready`."""
+
+import json
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from majordomo.cli.words import length
+from tests.cli.command import majordomo
+from tests.processes import serving
+from tests.servers import running
+
+CONFIG = """
+    [providers.acme]
+    kind = "scripted"
+    [tiers]
+    demo = "acme/status:503,acme/echo"
+"""
+
+
+async def test_health_bench_and_unbench() -> None:
+    """A table that tells who is benched, for how long still, and why."""
+    async with running(CONFIG) as it:
+        at = ("-a", it.server.address)
+        bench = await majordomo(
+            *("bench", *at, "acme/echo", "--for", "2m", "-r", "upgrade")
+        )
+        health = await majordomo("health", *at, "demo")
+        data = await majordomo("health", *at, "demo", "--json")
+        unbench = await majordomo("unbench", *at, "acme/echo")
+
+    assert re.search(r"acme/echo +benched +0 +0 +2m +operator: upgrade", bench.stdout)
+    head, _, benched = health.stdout.splitlines()
+    assert ["TARGET", "STATE", "ATTEMPTS", "FAILED", "FOR", "WHY"] == head.split()
+    assert re.fullmatch(
+        r"acme/echo +benched +0 +0 +(2m|1m 5\ds) +operator: upgrade", benched
+    )
+    assert "upgrade" == json.loads(data.stdout)["targets"][1]["bench"]["reason"]
+    assert re.search(r"acme/echo +active", unbench.stdout)
+
+
+async def test_failures_are_named() -> None:
+    """Who the server benched, and what for."""
+    async with running(CONFIG) as it:
+        at = ("-a", it.server.address)
+        await majordomo("generate", *at, "-c", "demo", "x")
+        health = await majordomo("health", *at, "demo")
+
+    failed = health.stdout.splitlines()[1]
+    assert re.fullmatch(r"acme/status:503 +benched +2 +2 +\ds +OVERLOADED", failed)
+
+
+async def test_all_reaches_every_address_behind_a_name(tmp_path: Path) -> None:
+    """Each has a health of its own; one that does not answer is told."""
+    async with running(CONFIG) as it:
+        port = it.server.address.rpartition(":")[2]
+        done = await majordomo("bench", "--all", f"127.0.0.1:{port}", "acme/echo")
+        health = await majordomo("health", "-a", it.server.address, "acme/echo")
+    gone = await majordomo("unbench", "--all", f"127.0.0.1:{port}", "acme/echo")
+    nowhere = await majordomo("unbench", "--all", "127.0.0.1", "acme/echo")
+
+    assert 0 == done.code
+    assert done.stdout.startswith(f"127.0.0.1:{port}:\nTARGET")
+    assert "benched" in health.stdout
+    assert 1 == gone.code
+    assert "UNAVAILABLE" in gone.stderr
+    assert 2 == nowhere.code
+    assert "must be HOST:PORT" in nowhere.stderr
+
+
+async def test_what_cannot_be_benched_is_refused() -> None:
+    """With the field's name, or the command line's."""
+    async with running(CONFIG) as it:
+        at = ("-a", it.server.address)
+        tier = await majordomo("bench", *at, "demo")
+        when = await majordomo("bench", *at, "acme/echo", "--for", "soon")
+
+    assert 1 == tier.code
+    assert "INVALID_REQUEST" in tier.stderr
+    assert 2 == when.code
+    assert "write 90s, 10m, 2h" in when.stderr
+
+
+async def test_nobody_there() -> None:
+    """Exit code 3, and no traceback."""
+    for words in (["health"], ["ready"], ["generate", "x"], ["unbench", "a/b"]):
+        done = await majordomo(*words, "-a", "127.0.0.1:1")
+
+        assert (3, "") == (done.code, done.stdout)
+        assert done.stderr.startswith("UNAVAILABLE: ")
+
+
+async def test_ready_is_for_health_checks(tmp_path: Path) -> None:
+    """0 while the server takes calls, 1 while it drains."""
+    path = tmp_path / "majordomo.toml"
+    path.write_text(
+        '[server]\ndrain_delay = "1m"\n[providers.acme]\nkind = "scripted"\n'
+    )
+    async with serving(path) as server:
+        ready = await majordomo("ready", environ={"MAJORDOMO_ADDRESS": server.address})
+        server.process.send_signal(signal.SIGTERM)
+        await server.logged("draining")
+        draining = await majordomo("ready", "-a", server.address)
+
+    assert (0, "ready\n") == (ready.code, ready.stdout)
+    assert (1, "") == (draining.code, draining.stdout)
+    assert "not ready" in draining.stderr
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0, "0s"),
+        (59, "59s"),
+        (60, "1m"),
+        (200, "3m 20s"),
+        (3600, "1h"),
+        (3601, "1h"),
+        (7500, "2h 5m"),
+        (273_600, "3d 4h"),
+    ],
+)
+def test_lengths_of_time(seconds: float, told: str) -> None:
+    """Two units at most."""
+    assert told == length(seconds)

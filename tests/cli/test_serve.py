@@ -1,0 +1,83 @@
+"""`majordomo serve`, and the command line as a whole."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import majordomo
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("[server]\nlisten = 5", "server.listen"),
+        ('[providers.local]\nkind = "lokal"', "providers.local.kind"),
+    ],
+)
+async def test_a_bad_configuration_is_refused(
+    config: str, words: str, tmp_path: Path
+) -> None:
+    """With its errors; nothing starts half-configured."""
+    path = tmp_path / "bad.toml"
+    path.write_text(config)
+
+    done = await majordomo("serve", "--config", path)
+
+    assert (1, "") == (done.code, done.stdout)
+    assert words in done.stderr
+
+
+async def test_spans_that_can_go_nowhere_are_refused() -> None:
+    """The variable, and what it may be."""
+    done = await majordomo("serve", environ={"OTEL_TRACES_EXPORTER": "zipkin"})
+
+    assert 1 == done.code
+    assert "OTEL_TRACES_EXPORTER is 'zipkin'; use otlp, console or none" in done.stderr
+
+
+async def test_every_command_explains_itself() -> None:
+    """`--help` of each, and the version."""
+    whole = await majordomo("--help")
+    commands = whole.stdout.partition("Commands:\n")[2].split("\n  ")
+    names = [line.split()[0] for line in commands if line.strip()]
+    for name in names:
+        done = await majordomo(name, "--help")
+
+        assert 0 == done.code
+        assert done.stdout.startswith("Usage: ")
+    version = await majordomo("--version")
+
+    assert [
+        *("serve", "check", "generate", "health", "bench", "unbench", "ready", "model")
+    ] == names
+    assert version.stdout.startswith("majordomo, version ")
+
+
+@pytest.mark.parametrize(
+    ("words", "strangers"),
+    [
+        (["--help"], ["grpc", "pydantic", "asyncio"]),
+        (["--version"], ["grpc", "pydantic", "asyncio"]),
+        (["ready", "--help"], ["pydantic", "httpx", "aiohttp", "opentelemetry"]),
+        (["health", "--help"], ["pydantic", "httpx", "aiohttp", "opentelemetry"]),
+        (["check", "--help"], ["grpc", "httpx_aiohttp", "opentelemetry"]),
+    ],
+)
+def test_a_command_imports_only_what_it_needs(
+    words: list[str], strangers: list[str]
+) -> None:
+    """They are there at once."""
+    program = (
+        "import sys; from majordomo.cli import main\n"
+        f"try: main({words!r})\n"
+        "except SystemExit: pass\n"
+        f"print(*[name for name in {strangers!r} if name in sys.modules])\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert "" == done.stdout.splitlines()[-1]
