@@ -101,6 +101,7 @@ class Health:
         "failures",
         "last_failure",
         "last_success",
+        "met",
         "probed",
         "quota_benches",
         "rate_bench",
@@ -112,7 +113,8 @@ class Health:
         "until",
     )
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, met: int = 0) -> None:
+        self.met = met  # the version of the changes when the target was met
         self.state: TargetHealth.State = ACTIVE
         self.epoch = 0
         self.active_since = now
@@ -161,17 +163,22 @@ class Health:
         self.total_attempts += 1
         return Lease(target, order, self.epoch, probe)
 
-    def first_content(self, lease: Lease, now: float) -> None:
-        if lease.probe and lease.epoch == self.epoch and self.state == PROBING:
-            self.activate(now)
-            lease.epoch = self.epoch
+    def first_content(self, lease: Lease, now: float) -> bool:
+        """True if it was the probe's, and the target is back."""
+        if not lease.probe or lease.epoch != self.epoch or self.state != PROBING:
+            return False
+        self.activate(now)
+        lease.epoch = self.epoch
+        return True
 
-    def succeed(self, lease: Lease, now: float) -> None:
+    def succeed(self, lease: Lease, now: float) -> bool:
+        """True if it was the probe that did, and the target is back."""
         self.last_success = now
-        self.first_content(lease, now)
+        back = self.first_content(lease, now)
         if lease.epoch == self.epoch and self.failures:
             self.failures = [order for order in self.failures if order > lease.order]
             self.consecutive_failures = len(self.failures)
+        return back
 
     def fail(
         self,
@@ -215,12 +222,17 @@ class Health:
         self.benches = benches
         return True
 
-    def release(self, lease: Lease) -> None:
-        """The attempt is over; one that told nothing leaves the probe to the next."""
+    def release(self, lease: Lease) -> bool:
+        """The attempt is over; True if it was a probe that told nothing.
+
+        Then the next attempt is the probe.
+        """
         self.running -= 1
-        if lease.probe and lease.epoch == self.epoch and self.state == PROBING:
-            self.state = BENCHED
-            self.epoch += 1
+        if not lease.probe or lease.epoch != self.epoch or self.state != PROBING:
+            return False
+        self.state = BENCHED
+        self.epoch += 1
+        return True
 
     def activate(self, now: float) -> None:
         if self.probed:

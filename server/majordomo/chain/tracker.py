@@ -7,9 +7,9 @@ but time and `unbench` lifts. All of it is local memory: decisions take microsec
 import random as _random
 from collections.abc import Callable, Iterable, Sequence
 
+from majordomo.chain.changes import WELL, Change, Changes, View
 from majordomo.chain.clock import Clock, seconds
 from majordomo.chain.health import (
-    ACTIVE,
     BENCHED,
     PROBING,
     Bench,
@@ -18,7 +18,7 @@ from majordomo.chain.health import (
     Lease,
 )
 from majordomo.v1.attempt_pb2 import Attempt, BenchRecord
-from majordomo.v1.operator_service_pb2 import TargetHealth
+from majordomo.v1.operator_service_pb2 import HealthChange, TargetHealth
 
 _MOST_TARGETS = 10_000
 
@@ -55,23 +55,32 @@ class Tracker:
         self._configured = frozenset(configured)
         self._targets = {name: Health(now) for name in sorted(self._configured)}
         self._records: dict[str, Bench] = {}
+        self.changes = Changes()
+        """For onlookers; in its words "provider/*" is a target too."""
 
     def configure(self, settings: HealthSettings, configured: Iterable[str]) -> None:
-        """Go on under other settings; the health of every target is kept."""
+        """Go on under other settings; the health of every target is kept.
+
+        Onlookers begin anew with a snapshot.
+        """
         self._settings = settings
         self._configured = frozenset(configured)
         now = self._clock.monotonic()
         for name in sorted(self._configured - self._targets.keys()):
             self._targets[name] = Health(now)
+            self._note(name, HealthChange.CAUSE_UNSPECIFIED, now)
         for name in self._targets.keys() - self._configured:
             if self._targets[name].forgettable:
                 del self._targets[name]
+        self.changes.forget()
 
     # What the walk asks and tells.
 
     def out_of_rotation(self, target: str) -> Bench | None:
         """What keeps `target` out of rotation now: what lasts longest, or None."""
-        now = self._clock.monotonic()
+        return self._keeps_out(target, self._clock.monotonic())
+
+    def _keeps_out(self, target: str, now: float) -> Bench | None:
         health = self._targets.get(target)
         automatic = None
         if health is not None and health.out_of_rotation(now):
@@ -89,22 +98,30 @@ class Tracker:
         The lease must be given back by exactly one of `succeed`, `fail` and
         `release`.
         """
-        bench = self.out_of_rotation(target)
+        now = self._clock.monotonic()
+        bench = self._keeps_out(target, now)
         if bench is not None:
             return bench
         health = self._targets.get(target)
         if health is None:
-            health = self._add(target)
+            health = self._add(target, now)
         self._order += 1
-        return health.begin(target, self._order)
+        lease = health.begin(target, self._order)
+        if lease.probe:
+            self._note(target, HealthChange.CAUSE_PROBE_STARTED, now)
+        return lease
 
     def first_content(self, lease: Lease) -> None:
         """The attempt has brought content: enough for a probe."""
-        self._targets[lease.target].first_content(lease, self._clock.monotonic())
+        now = self._clock.monotonic()
+        if self._targets[lease.target].first_content(lease, now):
+            self._note(lease.target, HealthChange.CAUSE_PROBE_SUCCEEDED, now)
 
     def succeed(self, lease: Lease) -> None:
         """The attempt ended with a complete answer."""
-        self._targets[lease.target].succeed(lease, self._clock.monotonic())
+        now = self._clock.monotonic()
+        if self._targets[lease.target].succeed(lease, now):
+            self._note(lease.target, HealthChange.CAUSE_PROBE_SUCCEEDED, now)
         self.release(lease)
 
     def fail(self, lease: Lease, attempt: Attempt, *, counts: bool) -> Bench | None:
@@ -127,6 +144,7 @@ class Tracker:
             ):
                 bench = self._automatic_bench(health, now)
                 health.last_failure.benched = True
+                self._note(lease.target, HealthChange.CAUSE_FAILURES, now)
         self.release(lease)
         return bench
 
@@ -136,7 +154,9 @@ class Tracker:
             return
         lease.ended = True
         health = self._targets[lease.target]
-        health.release(lease)
+        if health.release(lease):
+            now = self._clock.monotonic()
+            self._note(lease.target, HealthChange.CAUSE_PROBE_INCONCLUSIVE, now)
         if lease.target not in self._configured and health.forgettable:
             del self._targets[lease.target]
 
@@ -175,6 +195,7 @@ class Tracker:
             None if length is None else now + length,
             reason,
         )
+        self._note_all(target, HealthChange.CAUSE_OPERATOR_BENCH, now)
         return [self._show(name, now) for name in self._covered(target)]
 
     def unbench(self, target: str) -> list[TargetHealth]:
@@ -195,6 +216,7 @@ class Tracker:
             health = self._targets.get(name)
             if health is not None:
                 health.forgive(now)
+        self._note_all(target, HealthChange.CAUSE_OPERATOR_UNBENCH, now)
         return [self._show(name, now) for name in covered if name != wildcard]
 
     def snapshot(self, names: Sequence[str] | None = None) -> list[TargetHealth]:
@@ -206,7 +228,78 @@ class Tracker:
             names = sorted({*self._targets, *self._records})
         return [self._show(name, now) for name in names]
 
-    def _add(self, target: str) -> Health:
+    def show(self, name: str) -> TargetHealth:
+        """How one target, or the record for a provider, is doing."""
+        return self._show(name, self._clock.monotonic())
+
+    # What onlookers ask.
+
+    def expire(self) -> None:
+        """Note what has changed by time alone."""
+        now = self._clock.monotonic()
+        for target, moment in self.changes.expired(now):
+            self._note(target, HealthChange.CAUSE_EXPIRED, now, moment)
+
+    def changes_since(
+        self, version: int, names: Sequence[str] | None = None
+    ) -> tuple[int, list[Change]] | None:
+        """The oldest changes of `names`, or of all, after `version`, in order.
+
+        With them goes the version that they lead up to. None if only a snapshot can
+        tell, as for NOTHING_TOLD.
+        """
+        if not self.changes.knows(version):
+            return None
+        if names is None:
+            found = self.changes.since(version)
+            return (found[-1].version if found else version), found
+        newest = (self._newest_change(name) for name in names)
+        return self.changes.version, sorted(
+            change
+            for change in newest
+            if change is not None
+            if change.version > version
+        )
+
+    def _newest_change(self, name: str) -> Change | None:
+        """The last change of `name`, or of the record for its provider.
+
+        That record's changes are noted for the targets met by then; a chain may name
+        others.
+        """
+        own = self.changes.last(name)
+        providers = self.changes.last(_wildcard(name))
+        health = self._targets.get(name)
+        if (
+            providers is None
+            or (own is not None and own.version > providers.version)
+            or (health is not None and health.met < providers.version)
+            or name in self._records
+        ):
+            return own
+        return providers._replace(target=name)
+
+    def _note(
+        self,
+        name: str,
+        cause: HealthChange.Cause,
+        now: float,
+        moment: float | None = None,
+    ) -> None:
+        """See whether `name` has changed, because of `cause`, at `moment` or now."""
+        view = self._look(name, now)
+        self.changes.note(name, view, cause, now if moment is None else moment)
+
+    def _note_all(self, target: str, cause: HealthChange.Cause, now: float) -> None:
+        names = {target, *self._covered(target)}
+        if target == _wildcard(target):
+            # Also of those that were forgotten since.
+            prefix = target.removesuffix("*")
+            names.update(n for n in self.changes.unwell() if n.startswith(prefix))
+        for name in sorted(names):
+            self._note(name, cause, now)
+
+    def _add(self, target: str, now: float) -> Health:
         invented = len(self._targets) - len(self._configured)
         if invented >= _MOST_TARGETS:
             idle = (
@@ -217,7 +310,8 @@ class Tracker:
             oldest = next(idle, None)
             if oldest is not None:
                 del self._targets[oldest]
-        health = self._targets[target] = Health(self._clock.monotonic())
+                self._note(oldest, HealthChange.CAUSE_UNSPECIFIED, now)
+        health = self._targets[target] = Health(now, self.changes.version)
         return health
 
     def _live_records(self, target: str, now: float) -> list[tuple[str, Bench]]:
@@ -251,28 +345,34 @@ class Tracker:
             probing=health.state == PROBING,
         )
 
-    def _show(self, name: str, now: float) -> TargetHealth:
-        bench = self.out_of_rotation(name)
-        shown = TargetHealth(target=name, state=ACTIVE if bench is None else BENCHED)
+    def _look(self, name: str, now: float) -> View:
+        bench = self._keeps_out(name, now)
+        out = bench is not None
         health = self._targets.get(name)
-        if health is not None:
-            if bench is None and health.state == BENCHED:
-                # Its time is over and nobody has called yet: the next call probes.
-                shown.state = BENCHED
-                bench = self._automatic_bench(health, now)
-            if bench is not None and bench.probing:
-                shown.state = PROBING
-            shown.consecutive_failures = health.consecutive_failures
-            shown.active_attempts = health.running
-            shown.total_attempts = health.total_attempts
-            shown.total_failures = health.total_failures
-            if health.last_success is not None:
-                at = self._clock.timestamp(health.last_success)
-                shown.last_success_time.CopyFrom(at)
-            if health.last_failure is not None:
-                shown.last_failure.CopyFrom(health.last_failure)
-        if bench is not None:
-            shown.bench.CopyFrom(bench.record(self._clock))
+        if bench is None and health is not None and health.state == BENCHED:
+            # Its time is over and nobody has called yet: the next call probes.
+            bench = self._automatic_bench(health, now)
+        if bench is None:
+            return WELL
+        return View(PROBING if bench.probing else BENCHED, bench, out)
+
+    def _show(self, name: str, now: float) -> TargetHealth:
+        view = self._look(name, now)
+        shown = TargetHealth(target=name, state=view.state)
+        if view.bench is not None:
+            shown.bench.CopyFrom(view.bench.record(self._clock))
+        health = self._targets.get(name)
+        if health is None:
+            return shown
+        shown.consecutive_failures = health.consecutive_failures
+        shown.active_attempts = health.running
+        shown.total_attempts = health.total_attempts
+        shown.total_failures = health.total_failures
+        if health.last_success is not None:
+            at = self._clock.timestamp(health.last_success)
+            shown.last_success_time.CopyFrom(at)
+        if health.last_failure is not None:
+            shown.last_failure.CopyFrom(health.last_failure)
         return shown
 
 

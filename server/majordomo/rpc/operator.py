@@ -1,31 +1,43 @@
 """OperatorService: the health of targets, shown and steered."""
 
+import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from importlib.metadata import version
 from typing import Any
 
 from grpc.aio import ServicerContext
 
+from majordomo.chain.changes import NOTHING_TOLD, Change
 from majordomo.chain.clock import Clock, seconds
 from majordomo.chain.tracker import Tracker
 from majordomo.names import MalformedChain
 from majordomo.registry import Registry
+from majordomo.rpc.health_feed import HealthFeed
+from majordomo.rpc.interceptors import write
 from majordomo.rpc.validation import InvalidRequest, Violation
 from majordomo.v1.operator_service_pb2 import (
     BenchRequest,
     BenchResponse,
+    HealthChange,
     HealthSnapshotRequest,
     HealthSnapshotResponse,
+    Heartbeat,
     UnbenchRequest,
     UnbenchResponse,
+    WatchHealthRequest,
+    WatchHealthResponse,
 )
 from majordomo.v1.operator_service_pb2_grpc import OperatorServiceServicer
 
 _LONGEST_REASON = 256
 _LONGEST_BENCH = 366 * 86_400.0
+_HEARTBEAT_INTERVAL = 30.0
+_SHORTEST_HEARTBEAT_INTERVAL = 1.0
+_LONGEST_HEARTBEAT_INTERVAL = 3600.0
 
 INSTANCE_ID = (
     f"majordomo/{version('majordomo')} "
@@ -38,9 +50,14 @@ class OperatorService(OperatorServiceServicer):
     """Shows and steers the health of targets."""
 
     def __init__(
-        self, tracker: Tracker, registry: Registry, clock: Clock = Clock()
+        self,
+        tracker: Tracker,
+        feed: HealthFeed,
+        registry: Registry,
+        clock: Clock = Clock(),
     ) -> None:
         self._tracker = tracker
+        self._feed = feed
         self._registry = registry
         self._clock = clock
 
@@ -49,15 +66,18 @@ class OperatorService(OperatorServiceServicer):
         request: HealthSnapshotRequest,
         context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
     ) -> HealthSnapshotResponse:
-        names = None
-        if request.chain:
-            targets = await self._registry.catalog.resolve(request.chain)
-            names = [target.name for target in targets]
-        return HealthSnapshotResponse(
-            instance_id=INSTANCE_ID,
-            snapshot_time=self._clock.timestamp(),
-            targets=self._tracker.snapshot(names),
-        )
+        return self._snapshot(await self._names(request.chain))
+
+    async def WatchHealth(  # type: ignore[override]  # noqa: N802 - gRPC's name
+        self, request: WatchHealthRequest, context: ServicerContext[Any, Any]
+    ) -> None:
+        """Writes its events itself: draining must reach a write that waits, too."""
+        async with self._feed.watching():
+            silence = _heartbeat_interval(request)
+            names = await self._names(request.chain)
+            async with aclosing(self._events(names, silence)) as events:
+                async for event in events:
+                    await write(context, event)
 
     async def Bench(  # noqa: N802 - gRPC's name
         self,
@@ -89,9 +109,68 @@ class OperatorService(OperatorServiceServicer):
             raise InvalidRequest(violations)
         return UnbenchResponse(targets=self._tracker.unbench(request.target))
 
+    async def _events(
+        self, names: Sequence[str] | None, silence: float
+    ) -> AsyncGenerator[WatchHealthResponse]:
+        """What a watcher is told, with a heartbeat after `silence` in seconds.
+
+        Between events it keeps nothing but the version that the watcher was told up to.
+        """
+        loop = asyncio.get_running_loop()
+        version, heartbeat = NOTHING_TOLD, 0.0
+        while True:
+            news = self._tracker.changes_since(version, names)
+            changes: Sequence[Change] = ()
+            if news is not None:
+                version, changes = news
+            else:
+                self._tracker.expire()
+                version = self._tracker.changes.version
+                yield WatchHealthResponse(snapshot=self._snapshot(names))
+                heartbeat = loop.time() + silence
+            for change in changes:
+                yield WatchHealthResponse(change=self._change(change))
+                heartbeat = loop.time() + silence
+            if not await self._feed.wait(version, heartbeat):
+                now = self._clock.timestamp()
+                yield WatchHealthResponse(heartbeat=Heartbeat(time=now))
+                heartbeat = loop.time() + silence
+
+    async def _names(self, chain: str) -> Sequence[str] | None:
+        """The targets of `chain`; None, for all, if it is empty."""
+        if not chain:
+            return None
+        targets = await self._registry.catalog.resolve(chain)
+        return [target.name for target in targets]
+
+    def _snapshot(self, names: Sequence[str] | None) -> HealthSnapshotResponse:
+        return HealthSnapshotResponse(
+            instance_id=INSTANCE_ID,
+            snapshot_time=self._clock.timestamp(),
+            targets=self._tracker.snapshot(names),
+        )
+
+    def _change(self, change: Change) -> HealthChange:
+        return HealthChange(
+            change_time=self._clock.timestamp(change.moment),
+            cause=change.cause,
+            target=self._tracker.show(change.target),
+        )
+
     def _target(self, target: str) -> Iterator[Violation]:
         """What is wrong with the form of `target`. Raises UnknownProvider."""
         try:
             self._registry.catalog.check_benchable(target)
         except MalformedChain as error:
             yield Violation("target", str(error))
+
+
+def _heartbeat_interval(request: WatchHealthRequest) -> float:
+    """In seconds. Raises InvalidRequest."""
+    if not request.HasField("heartbeat_interval"):
+        return _HEARTBEAT_INTERVAL
+    interval = seconds(request.heartbeat_interval)
+    if _SHORTEST_HEARTBEAT_INTERVAL <= interval <= _LONGEST_HEARTBEAT_INTERVAL:
+        return interval
+    wrong = Violation("heartbeat_interval", "must be 1 s to 1 h, or unset")
+    raise InvalidRequest([wrong])

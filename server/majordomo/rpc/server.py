@@ -17,6 +17,7 @@ from majordomo.chain.tracker import Tracker
 from majordomo.config import Config
 from majordomo.registry import Registry
 from majordomo.rpc.generation import GenerationService
+from majordomo.rpc.health_feed import HealthFeed
 from majordomo.rpc.interceptors import Driver, ErrorBoundary
 from majordomo.rpc.operator import OperatorService
 from majordomo.rpc.reload import Source, keep_current
@@ -108,6 +109,7 @@ class Server:
         # Whoever watches our health takes a moment to send callers elsewhere.
         await asyncio.sleep(server.drain_delay)
         self._generation.draining = True
+        self._feed.close()
         await asyncio.sleep(FAREWELL)
         await self.stop(grace=server.drain_grace)
 
@@ -129,7 +131,8 @@ class Server:
             options=OPTIONS,
         )
         add_GenerationServiceServicer_to_server(self._generation, self._server)
-        operator = OperatorService(tracker, self._registry)
+        self._feed = HealthFeed(tracker)
+        operator = OperatorService(tracker, self._feed, self._registry)
         add_OperatorServiceServicer_to_server(operator, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._reflect()

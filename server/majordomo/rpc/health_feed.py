@@ -1,0 +1,138 @@
+"""When those who watch the targets' health are woken.
+
+A change makes one timer due and costs its call no more, however many watch. The timer
+begins a round: it wakes all who wait, a few at a time so that calls get their turns in
+between, and the next round begins after a pause. Another timer is set for the moment at
+which a bench ends. Both run only while somebody watches.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from majordomo.chain.changes import NEVER
+from majordomo.chain.tracker import Tracker
+from majordomo.rpc.status import Draining
+
+ROUND_INTERVAL = 0.1
+"""Seconds, at least, from one round to the next: a watcher misses what is between."""
+
+_WOKEN_AT_ONCE = 10
+_BREATH = 0.01
+"""Seconds between the wakings of a round: 1 000 watchers take one second."""
+
+
+class HealthFeed:
+    """Wakes any number of watchers when the tracker has news.
+
+    The tracker's clock must be the event loop's.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._watches: set[asyncio.Timeout] = set()
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._closed = False
+        self._news = False  # since the round began
+        self._next_round = 0.0
+        self._round: list[asyncio.Future[None]] = []  # still to be woken
+        self._waking: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+
+    def close(self) -> None:
+        """End all watches, also those whose reader does not read, and turn away new."""
+        self._closed = True
+        for watch in self._watches:
+            watch.reschedule(0)
+        self._watches.clear()
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Surrounds a watch. Raises Draining once the feed is closed."""
+        if self._closed:
+            raise Draining
+        try:
+            async with asyncio.timeout(None) as watch:
+                self._begin(watch)
+                try:
+                    yield
+                finally:
+                    self._end(watch)
+        except TimeoutError:
+            if not watch.expired():
+                raise
+            raise Draining from None
+
+    async def wait(self, version: int, until: float) -> bool:
+        """Wait for a round; True if there may be something newer than `version`.
+
+        False at the moment `until` of the loop's time, if that comes first.
+        """
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._waiting.add(waiter)
+        if self._tracker.changes.version > version:
+            self._changed()
+        try:
+            await asyncio.wait([waiter], timeout=until - loop.time())
+        finally:
+            self._waiting.discard(waiter)
+        return waiter.done()
+
+    def _begin(self, watch: asyncio.Timeout) -> None:
+        self._watches.add(watch)
+        if len(self._watches) == 1:
+            self._loop = asyncio.get_running_loop()
+            self._tracker.changes.on_change = self._changed
+            self._expire()
+
+    def _end(self, watch: asyncio.Timeout) -> None:
+        self._watches.discard(watch)
+        if self._watches:
+            return
+        self._tracker.changes.on_change = None
+        for timer in (self._waking, self._expiry):
+            if timer is not None:
+                timer.cancel()
+        self._waking = self._expiry = None
+
+    def _changed(self) -> None:
+        """Runs within the call that changed something."""
+        self._news = True
+        if self._waking is None:
+            self._waking = self._loop.call_at(self._next_round, self._begin_round)
+
+    def _begin_round(self) -> None:
+        self._news = False
+        self._next_round = self._loop.time() + ROUND_INTERVAL
+        self._round = list(self._waiting)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Wake the next few of the round."""
+        for waiter in self._round[:_WOKEN_AT_ONCE]:
+            if not waiter.done():
+                waiter.set_result(None)
+        del self._round[:_WOKEN_AT_ONCE]
+        self._waking = None
+        if self._round:
+            self._waking = self._loop.call_later(_BREATH, self._wake)
+        elif self._news:
+            self._changed()
+        self._set_expiry()
+
+    def _set_expiry(self) -> None:
+        """Let the timer be due when the next bench ends."""
+        moment = self._tracker.changes.next_expiry
+        if self._expiry is not None:
+            if self._expiry.when() == moment:
+                return
+            self._expiry.cancel()
+            self._expiry = None
+        if moment != NEVER:
+            self._expiry = self._loop.call_at(moment, self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        self._tracker.expire()
+        self._set_expiry()
