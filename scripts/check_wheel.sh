@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# The wheel, installed alone, is whole: every module is there and imports.
+# Builds the wheel into dist/; installed alone it is whole: every module imports.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-python -m pip wheel --quiet --no-deps --wheel-dir "$work" .
+rm -rf dist
+python -m pip wheel --quiet --no-deps --wheel-dir dist .
 python -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install --quiet "$work"/majordomo-*.whl
+"$work/venv/bin/python" -m pip install --quiet dist/majordomo-*.whl
 cd "$work"
 venv/bin/majordomo --version
 venv/bin/python - <<'PYTHON'
