@@ -28,13 +28,15 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    config: Path, environ: Mapping[str, str] = os.environ
+    config: Path,
+    environ: Mapping[str, str] = os.environ,
+    listen: str = "127.0.0.1:0",
 ) -> AsyncIterator[Serving]:
-    """Serve `config` on a free port of the loopback; killed at the end."""
+    """Serve `config`, on a free port of the loopback; killed at the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "majordomo.cli", "serve", "--config", config),
-        *("--listen", "127.0.0.1:0"),
+        *("--listen", listen),
         stdout=PIPE,
         stderr=PIPE,
         env=environ,

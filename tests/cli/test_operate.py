@@ -1,8 +1,14 @@
 """`majordomo health`, `bench`, `unbench` and `ready`."""
 
+import asyncio
 import json
+import os
 import re
 import signal
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +17,34 @@ from majordomo.cli.words import length
 from tests.cli.command import majordomo
 from tests.processes import serving
 from tests.servers import running
+
+
+class Lines:
+    """What `majordomo health --watch` prints, line by line."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def next(self) -> str:
+        assert self._process.stdout is not None
+        return (await self._process.stdout.readline()).decode().rstrip("\n")
+
+
+@asynccontextmanager
+async def watching(environ: dict[str, str]) -> AsyncIterator[Lines]:
+    """Watch the server that `environ` names; stopped at the end."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "majordomo.cli", "health", "--watch"),
+        stdout=PIPE,
+        stderr=PIPE,
+        env={**os.environ, **environ},
+    )
+    try:
+        yield Lines(process)
+    finally:
+        process.kill()
+        await process.communicate()
+
 
 CONFIG = """
     [providers.acme]
@@ -125,3 +159,29 @@ async def test_ready_is_for_health_checks(tmp_path: Path) -> None:
 def test_lengths_of_time(seconds: float, told: str) -> None:
     """Two units at most."""
     assert told == length(seconds)
+
+
+async def test_watching_tells_every_change(tmp_path: Path) -> None:
+    """The table, then a line a change; found again after the server was restarted."""
+    path = tmp_path / "majordomo.toml"
+    socket = tmp_path / "socket"
+    path.write_text('[providers.acme]\nkind = "scripted"\nmodels.echo = {}\n')
+    environ = {"MAJORDOMO_ADDRESS": f"unix:{socket}"}
+
+    async with AsyncExitStack() as stack:
+        async with serving(path, listen=f"unix:{socket}"):
+            lines = await stack.enter_async_context(watching(environ))
+            assert "TARGET" in await lines.next()
+            assert "acme/echo" in await lines.next()
+            await majordomo("bench", "acme/echo", "--for", "90s", environ=environ)
+            benched = await lines.next()
+            await majordomo("unbench", "acme/echo", environ=environ)
+            active = await lines.next()
+        async with serving(path, listen=f"unix:{socket}"):
+            assert "TARGET" in await lines.next()
+
+    assert re.fullmatch(
+        r"\d\d:\d\d:\d\d acme/echo benched for 1m 30s \(operator bench: operator\)",
+        benched,
+    )
+    assert re.fullmatch(r"\d\d:\d\d:\d\d acme/echo active \(operator unbench\)", active)

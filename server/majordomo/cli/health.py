@@ -67,11 +67,10 @@ def _watch(client: Client, chain: str, *, as_json: bool) -> None:
             with client.watch_health(chain) as events:
                 for event in events:
                     followed = True
-                    for line in (
-                        [printed(event, indent=None)] if as_json else _told(event)
-                    ):
-                        click.echo(line)
-                    sys.stdout.flush()
+                    told = printed(event, indent=None) if as_json else _told(event)
+                    if told:
+                        click.echo(told)
+                        sys.stdout.flush()
         except MajordomoError as error:
             lost = isinstance(error, ServerDraining) or unreachable(error)
             if not followed or not lost:
