@@ -200,8 +200,8 @@ async def test_health_and_benches(ask: Ask) -> None:
     assert ["acme/echo"] == [target.target for target in everything.targets]
 
 
-async def test_watch_health(ask: Ask) -> None:
-    """The events as they come; the request as it was asked for."""
+async def test_what_a_watcher_asks_for(ask: Ask) -> None:
+    """A chain and the longest silence, or nothing of the kind."""
     requests = []
 
     async def watch(
@@ -221,6 +221,30 @@ async def test_watch_health(ask: Ask) -> None:
         WatchHealthRequest(chain="fast", heartbeat_interval=interval),
         WatchHealthRequest(),
     ] == requests
+
+
+async def test_a_watcher_sees_a_bench() -> None:
+    """What is first, and then what changes; until the block is left."""
+
+    def watch(address: str) -> list[WatchHealthResponse]:
+        with Client(address) as client, client.watch_health("acme/echo") as events:
+            seen = [next(events)]
+            client.unbench("acme/echo")
+            return [*seen, next(events)]
+
+    async with running() as it, AsyncClient(it.server.address) as client:
+        async with client.watch_health("acme/echo") as events:
+            seen = [await anext(events)]
+            await client.bench("acme/echo", reason="upgrade")
+            seen.append(await anext(events))
+        seen += await asyncio.to_thread(watch, it.server.address)
+
+    assert ["snapshot", "change", "snapshot", "change"] == [
+        event.WhichOneof("event") for event in seen
+    ]
+    assert "upgrade" == seen[1].change.target.bench.reason
+    assert TargetHealth.STATE_BENCHED == seen[2].snapshot.targets[0].state
+    assert TargetHealth.STATE_ACTIVE == seen[3].change.target.state
 
 
 async def test_ready(ask: Ask) -> None:

@@ -272,11 +272,17 @@ async def test_details_that_are_not_ours(
 async def test_a_silent_server(ask: Ask) -> None:
     """The bare deadline: the server never got to say anything."""
 
+    ended = asyncio.Event()
+
     async def silent(request: Any, context: Any) -> None:
-        await asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ended.set()
 
     async with serving("Generate", silent) as address:
         error = await failure(ask(address, "generate", "hi", timeout=0.2))
+        await ended.wait()
 
     assert TransportError is type(error)
     assert grpc.StatusCode.DEADLINE_EXCEEDED == error.code
