@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
+ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(shell command -v $(engine))))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint types protos reference contract wheel check bench clean
+.PHONY: help demo serve test lint types protos reference contract wheel lock locked check image image-check bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/run ## Start a server with the embedded model and watch a chain fail over
 	majordomo model fetch
@@ -44,7 +45,24 @@ contract: $(VENV)/dev ## Check that generated code is fresh and the contract com
 wheel: $(VENV)/dev ## Build the wheel, install it alone, and use it
 	scripts/check_wheel.sh
 
-check: lint types contract wheel ## All checks but the tests
+lock: $(VENV)/dev ## Write requirements.lock: what the image installs, newest that fits
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		--extra local --extra otlp --generate-hashes \
+		--no-emit-index-url --no-emit-find-links \
+		--custom-compile-command 'make lock' \
+		--output-file requirements.lock pyproject.toml
+
+locked: $(VENV)/dev ## Check that requirements.lock fits pyproject.toml
+	python scripts/check_lock.py
+
+check: lint types contract wheel locked ## All checks but the tests
+
+image: ## Build the container image majordomo, by docker, podman or buildah
+	@test -n '$(ENGINE)' || { echo "install docker, podman or buildah" >&2; exit 1; }
+	BUILDAH_FORMAT=docker $(ENGINE) build --tag majordomo .
+
+image-check: $(VENV)/dev ## Build the image without a container engine, and use it
+	scripts/check_image.sh
 
 bench: $(VENV)/dev ## Measure what a call costs
 	python -m bench
