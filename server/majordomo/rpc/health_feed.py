@@ -7,8 +7,8 @@ which a bench ends. Both run only while somebody watches.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from majordomo.chain.changes import NEVER
 from majordomo.chain.tracker import Tracker
@@ -30,7 +30,7 @@ class HealthFeed:
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
-        self._watches: set[asyncio.Timeout] = set()
+        self._watchers = 0
         self._waiting: set[asyncio.Future[None]] = set()
         self._closed = False
         self._news = False  # since the round began
@@ -40,34 +40,32 @@ class HealthFeed:
         self._expiry: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
-        """End all watches, also those whose reader does not read, and turn away new."""
+        """End all watches and turn new ones away."""
         self._closed = True
-        for watch in self._watches:
-            watch.reschedule(0)
-        self._watches.clear()
+        for waiter in self._waiting:
+            _wake(waiter)
 
-    @asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        """Surrounds a watch. Raises Draining once the feed is closed."""
-        if self._closed:
-            raise Draining
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Surrounds a watch. Raises Draining."""
+        self._check()
+        self._watchers += 1
+        if self._watchers == 1:
+            self._start()
         try:
-            async with asyncio.timeout(None) as watch:
-                self._begin(watch)
-                try:
-                    yield
-                finally:
-                    self._end(watch)
-        except TimeoutError:
-            if not watch.expired():
-                raise
-            raise Draining from None
+            yield
+        finally:
+            self._watchers -= 1
+            if self._watchers == 0:
+                self._stop()
 
     async def wait(self, version: int, until: float) -> bool:
         """Wait for a round; True if there may be something newer than `version`.
 
-        False at the moment `until` of the loop's time, if that comes first.
+        False at the moment `until` of the loop's time, if that comes first. Raises
+        Draining.
         """
+        self._check()
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
         self._waiting.add(waiter)
@@ -77,19 +75,19 @@ class HealthFeed:
             await asyncio.wait([waiter], timeout=until - loop.time())
         finally:
             self._waiting.discard(waiter)
+        self._check()
         return waiter.done()
 
-    def _begin(self, watch: asyncio.Timeout) -> None:
-        self._watches.add(watch)
-        if len(self._watches) == 1:
-            self._loop = asyncio.get_running_loop()
-            self._tracker.changes.on_change = self._changed
-            self._expire()
+    def _check(self) -> None:
+        if self._closed:
+            raise Draining
 
-    def _end(self, watch: asyncio.Timeout) -> None:
-        self._watches.discard(watch)
-        if self._watches:
-            return
+    def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tracker.changes.on_change = self._changed
+        self._expire()
+
+    def _stop(self) -> None:
         self._tracker.changes.on_change = None
         for timer in (self._waking, self._expiry):
             if timer is not None:
@@ -106,17 +104,16 @@ class HealthFeed:
         self._news = False
         self._next_round = self._loop.time() + ROUND_INTERVAL
         self._round = list(self._waiting)
-        self._wake()
+        self._wake_some()
 
-    def _wake(self) -> None:
+    def _wake_some(self) -> None:
         """Wake the next few of the round."""
         for waiter in self._round[:_WOKEN_AT_ONCE]:
-            if not waiter.done():
-                waiter.set_result(None)
+            _wake(waiter)
         del self._round[:_WOKEN_AT_ONCE]
         self._waking = None
         if self._round:
-            self._waking = self._loop.call_later(_BREATH, self._wake)
+            self._waking = self._loop.call_later(_BREATH, self._wake_some)
         elif self._news:
             self._changed()
         self._set_expiry()
@@ -136,3 +133,8 @@ class HealthFeed:
         self._expiry = None
         self._tracker.expire()
         self._set_expiry()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

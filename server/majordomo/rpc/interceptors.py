@@ -44,18 +44,13 @@ class Driver(WrappingInterceptor):
             messages: AsyncGenerator[Any] = behaviour(request, context)
             async with aclosing(messages):
                 async for message in messages:
-                    await write(context, message)
+                    try:
+                        async with asyncio.timeout(READER_PATIENCE):
+                            await context.write(message)
+                    except TimeoutError:
+                        raise ReaderStalled(READER_PATIENCE) from None
 
         return drive
-
-
-async def write(context: ServicerContext[Any, Any], message: Any) -> None:
-    """Send one message of a stream. Raises ReaderStalled."""
-    try:
-        async with asyncio.timeout(READER_PATIENCE):
-            await context.write(message)
-    except TimeoutError:
-        raise ReaderStalled(READER_PATIENCE) from None
 
 
 class ErrorBoundary(WrappingInterceptor):

@@ -5,7 +5,6 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
 from importlib.metadata import version
 from typing import Any
 
@@ -17,7 +16,6 @@ from majordomo.chain.tracker import Tracker
 from majordomo.names import MalformedChain
 from majordomo.registry import Registry
 from majordomo.rpc.health_feed import HealthFeed
-from majordomo.rpc.interceptors import write
 from majordomo.rpc.validation import InvalidRequest, Violation
 from majordomo.v1.operator_service_pb2 import (
     BenchRequest,
@@ -68,16 +66,33 @@ class OperatorService(OperatorServiceServicer):
     ) -> HealthSnapshotResponse:
         return self._snapshot(await self._names(request.chain))
 
-    async def WatchHealth(  # type: ignore[override]  # noqa: N802 - gRPC's name
-        self, request: WatchHealthRequest, context: ServicerContext[Any, Any]
-    ) -> None:
-        """Writes its events itself: draining must reach a write that waits, too."""
-        async with self._feed.watching():
+    async def WatchHealth(  # noqa: N802 - gRPC's name
+        self,
+        request: WatchHealthRequest,
+        context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
+    ) -> AsyncGenerator[WatchHealthResponse]:
+        with self._feed.watching():
             silence = _heartbeat_interval(request)
             names = await self._names(request.chain)
-            async with aclosing(self._events(names, silence)) as events:
-                async for event in events:
-                    await write(context, event)
+            loop = asyncio.get_running_loop()
+            version, heartbeat = NOTHING_TOLD, 0.0
+            while True:
+                news = self._tracker.changes_since(version, names)
+                changes: Sequence[Change] = ()
+                if news is not None:
+                    version, changes = news
+                else:
+                    self._tracker.expire()
+                    version = self._tracker.changes.version
+                    yield WatchHealthResponse(snapshot=self._snapshot(names))
+                    heartbeat = loop.time() + silence
+                for change in changes:
+                    yield WatchHealthResponse(change=self._change(change))
+                    heartbeat = loop.time() + silence
+                if not await self._feed.wait(version, heartbeat):
+                    now = self._clock.timestamp()
+                    yield WatchHealthResponse(heartbeat=Heartbeat(time=now))
+                    heartbeat = loop.time() + silence
 
     async def Bench(  # noqa: N802 - gRPC's name
         self,
@@ -108,33 +123,6 @@ class OperatorService(OperatorServiceServicer):
         if violations:
             raise InvalidRequest(violations)
         return UnbenchResponse(targets=self._tracker.unbench(request.target))
-
-    async def _events(
-        self, names: Sequence[str] | None, silence: float
-    ) -> AsyncGenerator[WatchHealthResponse]:
-        """What a watcher is told, with a heartbeat after `silence` in seconds.
-
-        Between events it keeps nothing but the version that the watcher was told up to.
-        """
-        loop = asyncio.get_running_loop()
-        version, heartbeat = NOTHING_TOLD, 0.0
-        while True:
-            news = self._tracker.changes_since(version, names)
-            changes: Sequence[Change] = ()
-            if news is not None:
-                version, changes = news
-            else:
-                self._tracker.expire()
-                version = self._tracker.changes.version
-                yield WatchHealthResponse(snapshot=self._snapshot(names))
-                heartbeat = loop.time() + silence
-            for change in changes:
-                yield WatchHealthResponse(change=self._change(change))
-                heartbeat = loop.time() + silence
-            if not await self._feed.wait(version, heartbeat):
-                now = self._clock.timestamp()
-                yield WatchHealthResponse(heartbeat=Heartbeat(time=now))
-                heartbeat = loop.time() + silence
 
     async def _names(self, chain: str) -> Sequence[str] | None:
         """The targets of `chain`; None, for all, if it is empty."""
