@@ -1,8 +1,10 @@
 """An answer put together from its pieces, in whatever order a wire sends them.
 
 Every decoder writes into `Pieces`; it numbers the parts in order of appearance,
-joins what belongs together, and mends broken text across pieces (rule 3.6). A
-unary answer goes the same way and is read back as a message.
+joins what belongs together, and mends broken text across pieces (rule 3.6). What is
+no content (rule 3.1), such as the state of reasoning that nobody asked to see, is held
+back until content comes. A unary answer goes the same way and is read back as a
+message.
 """
 
 from collections.abc import Iterable
@@ -31,6 +33,7 @@ class Pieces:
         self._begun: dict[int, ToolCallDelta] = {}
         self._without_arguments: set[int] = set()
         self._held: dict[int, str] = {}
+        self._content = False
 
     @property
     def tool_calls(self) -> bool:
@@ -54,6 +57,31 @@ class Pieces:
             self._begin(_REASONING)
         self._run.append(text)
 
+    def hidden_reasoning(self) -> None:
+        """Begin a reasoning part of which only its state is shown."""
+        self._begin(_REASONING)
+
+    def empty_text(self) -> None:
+        """Begin a text part of which only its state is shown."""
+        self._begin(_TEXT)
+
+    def state(self, state: bytes, index: int | None = None) -> None:
+        """End the part at `index`, or the last one, with its provider_state."""
+        self._flush()
+        index = len(self._kinds) - 1 if index is None else index
+        kind = self._kinds[index]
+        if index in self._without_arguments:
+            self.arguments(index, "{}")
+            self._flush()
+        delta = PartDelta(part_index=index, provider_state=state)
+        if kind == _REASONING:
+            delta.reasoning = ""
+        elif kind == _TEXT:
+            delta.text = ""
+        self._deltas.append(delta)
+        self._current = -1
+        self._kind = _NOTHING
+
     def tool_call(self, id: str, name: str) -> int:  # noqa: A002
         """Begin a tool call; its part's index. An empty `id` is made up."""
         self._begin(_TOOL_CALL)
@@ -75,6 +103,8 @@ class Pieces:
     def take(self) -> list[PartDelta]:
         """What has come since the last take(), each part's adjacent pieces joined."""
         self._flush()
+        if not self._content:
+            return []
         deltas = self._deltas
         self._deltas = []
         return deltas
@@ -91,6 +121,7 @@ class Pieces:
         held, self._held = self._held, {}
         for index in held:
             self._emit(index, "\N{REPLACEMENT CHARACTER}")
+        self._content = True  # what was held back is all that there is
 
     def _begin(self, kind: int) -> None:
         self._flush()
@@ -128,6 +159,7 @@ class Pieces:
             call.arguments_json_fragment = text
             delta = PartDelta(part_index=index, tool_call=call)
         self._deltas.append(delta)
+        self._content = True
 
 
 def message(deltas: Iterable[PartDelta]) -> Message:
@@ -135,8 +167,12 @@ def message(deltas: Iterable[PartDelta]) -> Message:
     groups: dict[int, list[PartDelta]] = {}
     for delta in deltas:
         groups.setdefault(delta.part_index, []).append(delta)
-    parts = [_part(group) for _, group in sorted(groups.items())]
-    return Message(role=ROLE_ASSISTANT, parts=parts)
+    turn = Message(role=ROLE_ASSISTANT)
+    for _, group in sorted(groups.items()):
+        part = turn.parts.add()
+        part.CopyFrom(_part(group))
+        part.provider_state = b"".join(delta.provider_state for delta in group)
+    return turn
 
 
 def _part(group: list[PartDelta]) -> Part:
