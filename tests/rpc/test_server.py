@@ -386,7 +386,15 @@ async def test_buf_curl_calls_all_five_by_reflection_alone(config: Path) -> None
         for line, out in zip(lines, outputs.values(), strict=True)
         if "--list-methods" in line
     )
-    for method in ("Generate", "Stream", "HealthSnapshot", "Bench", "Unbench"):
+    for method in (
+        "Generate",
+        "Stream",
+        "Explain",
+        "HealthSnapshot",
+        "WatchHealth",
+        "Bench",
+        "Unbench",
+    ):
         assert f"/{method}\n" in listed
     answer = json.loads(outputs["Generate"])
     assert "local/smollm2" == answer["completion"]["target"]
