@@ -51,20 +51,20 @@ def main() -> None:
     for load in LOADS:
         with ExitStack() as stack:
             servers = {
-                name: stack.enter_context(_serve(name, load)) for name in SUBJECTS
+                name: stack.enter_context(serve(name, load)) for name in SUBJECTS
             }
             for server in servers.values():
-                _measure(server, load, share=5)
+                measure(server, load, share=5)
             costs = defaultdict(list)
             for _ in range(options.rounds):
                 for name, server in servers.items():
-                    costs[name].append(_measure(server, load))
+                    costs[name].append(measure(server, load))
             _report(load, costs)
             if options.profile:
                 for name in SUBJECTS[1:]:
                     pid = servers[name][0]
                     with sampling.split(pid, f"{load.name}, {name}"):
-                        _measure(servers[name], load)
+                        measure(servers[name], load)
 
 
 def _report(load: Load, costs: dict[str, list[float]]) -> None:
@@ -78,7 +78,7 @@ def _report(load: Load, costs: dict[str, list[float]]) -> None:
         )
 
 
-def _measure(server: tuple[int, str], load: Load, share: int = 1) -> float:
+def measure(server: tuple[int, str], load: Load, share: int = 1) -> float:
     """Microseconds of the server's CPU a call."""
     pid, port = server
     calls = max(load.calls // share, IN_FLIGHT)
@@ -125,7 +125,7 @@ def _process(core: int, *command: str, **environ: str) -> Iterator[tuple[int, st
 
 
 @contextmanager
-def _serve(subject: str, load: Load) -> Iterator[tuple[int, str]]:
+def serve(subject: str, load: Load) -> Iterator[tuple[int, str]]:
     chunks, pace = str(CHUNKS), str(load.pace)
     with ExitStack() as stack:
         if subject == "echo":

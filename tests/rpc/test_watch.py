@@ -181,7 +181,7 @@ async def test_a_slow_reader_misses_steps_but_not_the_newest_state() -> None:
     tiers = (",".join(names[first : first + 32]) for first in range(0, 512, 32))
     config = SCRIPTED + "[tiers]\n"
     config += "\n".join(f't{place} = "{tier}"' for place, tier in enumerate(tiers))
-    # With a window of 64 KiB that does not grow, what is not read soon blocks.
+    # With a small window that does not grow, what is not read blocks soon.
     narrow = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1024)]
     async with (
         running(config) as it,
