@@ -27,6 +27,7 @@ from majordomo.v1.attempt_pb2 import Attempt
 from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Part
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_STOP,
+    Adaptation,
     Completion,
     PartDelta,
     Prompt,
@@ -66,8 +67,10 @@ Step = str | Wait | Failure | None
 
 
 class ScriptedExchange(Exchange):
-    def __init__(self, steps: Sequence[Step], *, stream: bool) -> None:
-        super().__init__([])
+    def __init__(
+        self, steps: Sequence[Step], adaptations: list[Adaptation], *, stream: bool
+    ) -> None:
+        super().__init__(adaptations)
         self.steps = steps
         self.stream = stream
         self.closed = False
@@ -104,13 +107,17 @@ class ScriptedProvider:
 
     scripts: list[Sequence[Step]]
     misfit: Failure | None = None
+    adapts: str = ""
+    """The field of the request that has to be adapted."""
+
     exchanges: list[ScriptedExchange] = field(default_factory=list)
 
     async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
         if self.misfit is not None:
             raise self.misfit
         script = self.scripts[min(len(self.exchanges), len(self.scripts) - 1)]
-        exchange = ScriptedExchange(script, stream=stream)
+        adaptations = [Adaptation(field=self.adapts)] if self.adapts else []
+        exchange = ScriptedExchange(script, adaptations, stream=stream)
         self.exchanges.append(exchange)
         return exchange
 
@@ -125,13 +132,14 @@ def target(
     name: str,
     *scripts: Sequence[Step],
     misfit: Failure | None = None,
+    adapts: str = "",
     timeouts: Timeouts = Timeouts(),
     reasons: bool = False,
     rooms: tuple[Room, ...] = (),
 ) -> Target:
     """A target whose attempts follow `scripts`; without any they answer."""
     provider, _, model = name.partition("/")
-    scripted = ScriptedProvider(list(scripts) or [OK], misfit)
+    scripted = ScriptedProvider(list(scripts) or [OK], misfit, adapts)
     return Target(
         name, provider, model, scripted, Peer(provider), timeouts, reasons, rooms
     )

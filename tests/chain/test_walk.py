@@ -168,6 +168,25 @@ async def test_a_request_that_does_not_fit_is_a_skip() -> None:
     assert [] == [t for t in tracker.snapshot() if t.target == "a/1"]
 
 
+@pytest.mark.rule("2.2")
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_was_adapted_is_told_of_the_target_that_answered(stream: bool) -> None:
+    """And not what had to be adapted for those that failed before it."""
+
+    @virtual_time
+    async def run() -> None:
+        failed = target("a/1", [overloaded()], adapts="prompt.config.top_k")
+        answered = target("b/1", adapts="prompt.config.seed")
+        walker, _ = engine()
+
+        result = await walk(walker, call(failed, answered, stream=stream))
+
+        told = result.answer.completion.adaptations
+        assert ["prompt.config.seed"] == [adaptation.field for adaptation in told]
+
+    run()
+
+
 @pytest.mark.rule("2.3")
 @virtual_time
 async def test_a_full_room_is_passed_over() -> None:

@@ -22,6 +22,7 @@ from majordomo.v1.attempt_pb2 import (
     Attempt,
     AttemptOutcome,
 )
+from majordomo.v1.generation_service_pb2 import Adaptation
 
 _LONGEST_MESSAGE = 200
 
@@ -85,6 +86,11 @@ class RunningAttempt:
                 room.used -= 1
             self._tracker.release(self._lease)
             await self._pieces.aclose()
+
+    @property
+    def adaptations(self) -> list[Adaptation]:
+        """What was changed or left out of the request to fit the target."""
+        return self._exchange.adaptations
 
     @property
     def content(self) -> bool:

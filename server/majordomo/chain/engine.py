@@ -84,7 +84,7 @@ class Engine:
                     finally:
                         call.attempts.append(running.record)
                     if answer is not None:
-                        yield self._complete(call, target, answer)
+                        yield self._complete(call, target, running, answer)
                         return
                     yield running.record
                     if not await self._again(
@@ -147,12 +147,15 @@ class Engine:
         await asyncio.sleep(max(0.0, min(longest * self._random(), left)))
         return True
 
-    def _complete(self, call: Call, target: Target, answer: Answer) -> Answer:
+    def _complete(
+        self, call: Call, target: Target, running: RunningAttempt, answer: Answer
+    ) -> Answer:
         completion = call.completion = answer.completion
         completion.generation_id = call.generation_id
         completion.target = target.name
         completion.trace_id = call.trace_id
         completion.attempts.extend(call.attempts)
+        completion.adaptations.extend(running.adaptations)
         if answer.message is not None:
             answer.message.origin = target.name
         return answer

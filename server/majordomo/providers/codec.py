@@ -10,6 +10,7 @@ from typing import Protocol
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
+from majordomo.media.images import ImageLimits
 from majordomo.v1.attempt_pb2 import Usage
 from majordomo.v1.generation_service_pb2 import Adaptation, PartDelta, Prompt
 
@@ -61,6 +62,9 @@ class StreamDecoder(Protocol):
 
 class Codec(Protocol):
     """One wire format."""
+
+    images: ImageLimits
+    """What images it takes; others are made to fit before they are encoded."""
 
     def encode(self, model: str, prompt: Prompt, *, stream: bool) -> Encoded:
         """`prompt` in this wire's form; Failure (UNSUPPORTED) if it has none."""

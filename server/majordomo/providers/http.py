@@ -12,10 +12,11 @@ import httpx
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Exchange, Piece
+from majordomo.media.images import fit_images
 from majordomo.providers.codec import Codec, Encoded
 from majordomo.providers.transport import ERRORS, PooledTransport, failure
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE
-from majordomo.v1.generation_service_pb2 import Prompt
+from majordomo.v1.generation_service_pb2 import Adaptation, Prompt
 
 LONGEST_BODY = 64 << 20
 """Bytes of an answer."""
@@ -71,8 +72,10 @@ class HttpProvider:
 
     async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
         """Encode `prompt` for `model`; Failure (UNSUPPORTED) if it has no form."""
-        encoded = self.codec.encode(model, prompt, stream=stream)
-        return _HttpExchange(self, prompt, encoded, stream=stream)
+        fitted, adaptations = await fit_images(prompt, self.codec.images)
+        encoded = self.codec.encode(model, fitted, stream=stream)
+        adaptations += encoded.adaptations
+        return _HttpExchange(self, prompt, encoded, adaptations, stream=stream)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -103,9 +106,15 @@ class HttpProvider:
 
 class _HttpExchange(Exchange):
     def __init__(
-        self, provider: HttpProvider, prompt: Prompt, encoded: Encoded, *, stream: bool
+        self,
+        provider: HttpProvider,
+        prompt: Prompt,
+        encoded: Encoded,
+        adaptations: list[Adaptation],
+        *,
+        stream: bool,
     ) -> None:
-        super().__init__(encoded.adaptations)
+        super().__init__(adaptations)
         self._provider = provider
         self._prompt = prompt
         self._encoded = encoded

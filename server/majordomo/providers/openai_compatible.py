@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
+from majordomo.media.images import ImageLimits
 from majordomo.providers.classify import classify
 from majordomo.providers.codec import Encoded, StreamDecoder
 from majordomo.providers.openai_chat_answer import ChatStreamDecoder, decode_chat
@@ -20,6 +21,8 @@ class OpenAICompatible:
 
     `allowed_options` are the keys that callers may set by provider_options_json.
     """
+
+    images = ImageLimits()
 
     def __init__(
         self, provider_name: str, allowed_options: frozenset[str] = frozenset()

@@ -1,0 +1,1 @@
+"""Requests made to fit a target: what their media may be."""
