@@ -93,6 +93,7 @@ FAULTS = [
         "cannot read /nowhere/key",
     ),
     (f'{OPENAI}api_key = "sk-1"', "line 5: providers.openai.api_key", '"env:NAME"'),
+    (f'{OPENAI}profile = "grok"', "line 5: providers.openai.profile", "groq, "),
     (f"{OPENAI}max_concurrency = 0", "line 5: providers.openai.max_concurrency", "1"),
     (f'{OPENAI}provider_options = "user"', "provider_options", "must be a list"),
     (

@@ -10,6 +10,7 @@ from majordomo.names import (
     UnknownTier,
     expand,
 )
+from majordomo.providers.http import HttpProvider
 from majordomo.registry import Catalog, Registry
 
 CONFIG = """
@@ -166,3 +167,28 @@ async def test_peers_are_named_by_convention(catalog: Catalog) -> None:
 async def test_names_are_those_of_the_configuration(catalog: Catalog) -> None:
     """What operators see before any call."""
     assert ["acme/a", "acme/b", "acme/deep/er", "closed/only"] == catalog.names
+
+
+async def test_the_key_goes_where_the_server_wants_it() -> None:
+    """A bearer token, or the header of its own that Azure has."""
+    text = """
+    [providers.azure]
+    kind = "openai-compatible"
+    base_url = "https://acme.openai.azure.com/openai/v1"
+    api_key = "env:KEY"
+    [providers.vllm]
+    kind = "openai-compatible"
+    base_url = "http://localhost:8000/v1"
+    api_key = "env:KEY"
+    """
+    registry = Registry(parse(text, {"KEY": "k"}))
+
+    sent = {}
+    for name, kept in registry.catalog.providers.items():
+        assert isinstance(kept.provider, HttpProvider)
+        sent[name] = dict(kept.provider.headers)
+    await registry.aclose()
+
+    assert "k" == sent["azure"]["api-key"]
+    assert "authorization" not in sent["azure"]
+    assert "Bearer k" == sent["vllm"]["authorization"]

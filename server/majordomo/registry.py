@@ -25,23 +25,12 @@ from majordomo.names import (
 from majordomo.providers.http import HttpProvider
 from majordomo.providers.local import Local
 from majordomo.providers.openai_compatible import OpenAICompatible
+from majordomo.providers.profiles import PROFILES, Profile, guess
 from majordomo.providers.scripted import Scripted
 from majordomo.resolvers import Resolver, Resolvers, load_plugin
 
 _MOST_RESOLVED = 1024
 """Chains whose targets are kept; callers may write any."""
-
-_WELL_KNOWN_PROVIDERS = {
-    "api.openai.com": "openai",
-    "api.anthropic.com": "anthropic",
-    "api.deepseek.com": "deepseek",
-    "api.groq.com": "groq",
-    "api.mistral.ai": "mistral_ai",
-    "api.perplexity.ai": "perplexity",
-    "api.x.ai": "x_ai",
-    "generativelanguage.googleapis.com": "gcp.gemini",
-}
-"""gen_ai.provider.name by host, from OpenTelemetry's semantic conventions."""
 
 
 class Kept:
@@ -255,13 +244,15 @@ def _limits(config: Config) -> Iterator[tuple[str, int | None]]:
 def _provider(name: str, settings: ProviderConfig) -> Provider:
     match settings:
         case OpenAICompatibleConfig():
+            profile = _profile(settings)
             headers = {}
             if settings.api_key is not None:
                 key = settings.api_key.get_secret_value()
-                headers["authorization"] = f"Bearer {key}"
-            codec = OpenAICompatible(name, frozenset(settings.provider_options))
+                bearer = profile.key_header == "authorization"
+                headers[profile.key_header] = f"Bearer {key}" if bearer else key
+            options = frozenset(settings.provider_options)
             return HttpProvider(
-                codec,
+                OpenAICompatible(name, options, profile),
                 settings.base_url,
                 headers,
                 connect_timeout=settings.connect_timeout,
@@ -300,4 +291,8 @@ def _peer(name: str, settings: ProviderConfig) -> Peer:
     url = urlsplit(settings.base_url)
     host = url.hostname or ""
     port = url.port or (443 if url.scheme == "https" else 80)
-    return Peer(_WELL_KNOWN_PROVIDERS.get(host, name), host, port)
+    return Peer(_profile(settings).telemetry_name or name, host, port)
+
+
+def _profile(settings: OpenAICompatibleConfig) -> Profile:
+    return PROFILES[settings.profile] if settings.profile else guess(settings.base_url)

@@ -8,6 +8,7 @@ import pytest
 
 from majordomo.chain.failure import Failure
 from majordomo.providers.openai_compatible import OpenAICompatible
+from majordomo.providers.profiles import COMMON, PROFILES
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_UNSUPPORTED,
@@ -64,7 +65,8 @@ def encoded(
     prompt: Prompt, provider: str = "server", *options: str, stream: bool = False
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """The request's body and the adaptations."""
-    codec = OpenAICompatible(provider, frozenset(options))
+    profile = PROFILES.get(provider, COMMON)
+    codec = OpenAICompatible(provider, frozenset(options), profile)
     request = codec.encode("some/model", prompt, stream=stream)
     assert request.path == "/chat/completions"
     adaptations = [(a.field, a.description) for a in request.adaptations]
@@ -347,7 +349,7 @@ CONFIG = GenerationConfig(
     stop_sequences=["a", "b"],
     seed=42,
 )
-COMMON = {"temperature": 0.0, "top_p": 0.5, "stop": ["a", "b"]}
+EVERYWHERE = {"temperature": 0.0, "top_p": 0.5, "stop": ["a", "b"]}
 TOP_K = [("prompt.config.top_k", "left out: not in this wire")]
 
 
@@ -367,7 +369,7 @@ def test_config(
     body, changed = encoded(Prompt(config=CONFIG), provider)
     del body["model"], body["messages"]
 
-    assert {**COMMON, **sent} == body
+    assert {**EVERYWHERE, **sent} == body
     assert adaptations == changed
 
 

@@ -17,6 +17,7 @@ import pytest
 from majordomo.chain.failure import Failure
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.pieces import message as message_of
+from majordomo.providers.profiles import COMMON, PROFILES
 from majordomo.v1.attempt_pb2 import FailureReason, Usage
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
@@ -77,11 +78,15 @@ class Read:
     id: str = ""
 
 
+def _codec(name: str) -> OpenAICompatible:
+    return OpenAICompatible(name, profile=PROFILES.get(name, COMMON))
+
+
 def by_majordomo(recording: Recording, piece: int) -> Read:
     """What majordomo reads; a stream comes in pieces of `piece` bytes."""
     prompt = Prompt()
     prompt.config.reasoning.include_text = True
-    codec = OpenAICompatible(recording.provider.rpartition(":")[2])
+    codec = _codec(recording.provider.rpartition(":")[2])
     if recording.kind == "unary":
         answer = codec.decode(prompt, recording.body)
         assert answer.message is not None
@@ -264,7 +269,7 @@ def test_answers_read_alike(recording: Recording) -> None:
 @pytest.mark.parametrize("recording", parameters(errors=True))
 def test_errors_have_their_reason(recording: Recording) -> None:
     """Every recorded error has its reason, within a stream too."""
-    codec = OpenAICompatible(recording.provider.rpartition(":")[2])
+    codec = _codec(recording.provider.rpartition(":")[2])
     if recording.kind == "error":
         failure = codec.failure(recording.status, recording.headers, recording.body)
     else:
@@ -396,7 +401,7 @@ def test_requests_are_written_alike() -> None:
             continue
         name = recording.provider.rpartition(":")[2]
         model = recording.request["model"]
-        encoded = OpenAICompatible(name).encode(model, prompt, stream=False)
+        encoded = _codec(name).encode(model, prompt, stream=False)
 
         assert essentials(recording.request) == essentials(json.loads(encoded.body))
         compared += 1

@@ -23,6 +23,7 @@ from pydantic import (
 from majordomo.chain.call import Policy
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import HealthSettings
+from majordomo.providers.profiles import PROFILES
 from majordomo.providers.scripted import Script
 from majordomo.v1.attempt_pb2 import FailureReason
 
@@ -86,6 +87,12 @@ def _script(value: str) -> str:
     return value
 
 
+def _profile(value: str) -> str:
+    if value not in PROFILES:
+        raise ValueError(f"{value!r} is none of {', '.join(sorted(PROFILES))}")
+    return value
+
+
 def _reason(value: object) -> object:
     if value not in _PERMANENT:
         raise ValueError(f"{value!r} is none of {', '.join(_PERMANENT)}")
@@ -111,6 +118,9 @@ Secret = Annotated[
 ]
 PermanentReason = Annotated[
     int, BeforeValidator(_reason), WithJsonSchema({"enum": list(_PERMANENT)})
+]
+ProfileName = Annotated[
+    str, AfterValidator(_profile), WithJsonSchema({"enum": sorted(PROFILES)})
 ]
 Concurrency = Annotated[int, Field(ge=1)]
 
@@ -220,8 +230,11 @@ class OpenAICompatibleConfig(_ProviderConfig):
     base_url: Annotated[str, AfterValidator(_base_url)]
     """What comes before /chat/completions."""
 
+    profile: ProfileName | None = None
+    """How the server differs from OpenAI's. Without it told from the base URL."""
+
     api_key: Secret | None = None
-    """Sent as a bearer token: "env:NAME" or "file:/path"."""
+    """The key, by name: "env:NAME" or "file:/path"."""
 
     connect_timeout: Timeout = 5.0
     """How long connecting may take, TLS included."""

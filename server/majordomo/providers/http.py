@@ -59,7 +59,7 @@ class HttpProvider:
     ) -> None:
         self.codec = codec
         self._base_url = base_url.rstrip("/")
-        self._headers = httpx.Headers(
+        self.headers = httpx.Headers(
             {
                 "content-type": "application/json",
                 "accept-encoding": "identity",  # what is not packed cannot be a bomb
@@ -91,7 +91,7 @@ class HttpProvider:
             url = httpx.URL(self._base_url + encoded.path)
             if len(self._urls) < 1024:
                 self._urls[encoded.path] = url
-        headers = self._headers
+        headers = self.headers
         if encoded.headers:
             headers = httpx.Headers(headers)
             headers.update(encoded.headers)

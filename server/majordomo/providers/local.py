@@ -26,6 +26,7 @@ from majordomo.providers import llama_server, model_file
 from majordomo.providers.child import Child
 from majordomo.providers.http import HttpProvider
 from majordomo.providers.openai_compatible import OpenAICompatible
+from majordomo.providers.profiles import PROFILES
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MODEL_NOT_FOUND,
     FAILURE_REASON_UNSUPPORTED,
@@ -94,7 +95,7 @@ class Local:
 
         self.child = Child(self._command, start_timeout=start_timeout, clock=clock)
         self._http = HttpProvider(
-            OpenAICompatible("local"),
+            OpenAICompatible("local", profile=PROFILES["llama.cpp"]),
             "http://localhost/v1",
             transport=_ChildTransport(self.child, self.socket),
         )

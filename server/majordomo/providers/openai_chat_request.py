@@ -1,15 +1,14 @@
 """Requests in the Chat Completions format."""
 
 import hashlib
-import re
 from base64 import b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import msgspec
 
 from majordomo.chain.failure import Failure
 from majordomo.providers.codec import Encoded
+from majordomo.providers.profiles import Profile
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_UNSUPPORTED,
@@ -42,57 +41,19 @@ _EFFORTS = {
 }
 """The efforts that most models know; "minimal" and "max" only some do."""
 
-_TOOL_CALL_ID = re.compile(r"[\x21-\x7e]{1,40}")
 _EMPTY_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 
 Body = dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """Where a server's form of the request differs from the common one."""
-
-    max_tokens: str = "max_tokens"
-    seed: str = "seed"
-    required: str = "required"
-    """The tool choice that some tool must be called."""
-
-    top_k: bool = False
-    stream_options: bool = True
-    tool_call_id: re.Pattern[str] = _TOOL_CALL_ID
-    """Ids that are taken as they are."""
-
-    reasoning: str = ""
-    """Where reasoning goes back in a turn with tool calls, if it must."""
-
-
-DIALECTS = {
-    "deepseek": Dialect(reasoning="reasoning_content"),
-    "fireworks": Dialect(top_k=True),
-    "llama.cpp": Dialect(top_k=True),
-    "local": Dialect(top_k=True),
-    "mistral": Dialect(
-        seed="random_seed",
-        required="any",
-        stream_options=False,
-        tool_call_id=re.compile(r"[A-Za-z0-9]{9}"),
-    ),
-    "openai": Dialect(max_tokens="max_completion_tokens"),
-    "openrouter": Dialect(top_k=True),
-    "together": Dialect(top_k=True),
-    "vllm": Dialect(top_k=True),
-}
-"""Dialects by the name under which the provider is configured."""
-
-
 class _Request:
     """One request while it is put together."""
 
-    def __init__(self, model: str, prompt: Prompt, dialect: Dialect) -> None:
+    def __init__(self, model: str, prompt: Prompt, profile: Profile) -> None:
         self.body: Body = {"model": model}
         self.adaptations: list[Adaptation] = []
         self._prompt = prompt
-        self._dialect = dialect
+        self._profile = profile
 
     def messages(self) -> None:
         messages: list[Body] = []
@@ -145,22 +106,22 @@ class _Request:
             named = {"type": "function", "function": {"name": min(only)}}
             self.body["tool_choice"] = named
         elif choice.mode == _REQUIRED:
-            self.body["tool_choice"] = self._dialect.required
+            self.body["tool_choice"] = self._profile.required
         if choice.HasField("parallel_calls"):
             self.body["parallel_tool_calls"] = choice.parallel_calls
 
     def config(self) -> None:
-        config, dialect = self._prompt.config, self._dialect
+        config, profile = self._prompt.config, self._profile
         for field, key in (
-            ("max_output_tokens", dialect.max_tokens),
+            ("max_output_tokens", profile.max_tokens),
             ("temperature", "temperature"),
             ("top_p", "top_p"),
-            ("seed", dialect.seed),
+            ("seed", profile.seed),
         ):
             if config.HasField(field):
                 self.body[key] = getattr(config, field)
         if config.HasField("top_k"):
-            if dialect.top_k:
+            if profile.top_k:
                 self.body["top_k"] = config.top_k
             else:
                 self._adapted("prompt.config.top_k", "left out: not in this wire")
@@ -182,7 +143,7 @@ class _Request:
 
     def stream(self) -> None:
         self.body["stream"] = True
-        if self._dialect.stream_options:
+        if self._profile.stream_options:
             self.body["stream_options"] = {"include_usage": True}
 
     def options(self, provider_name: str, allowed: frozenset[str]) -> None:
@@ -255,8 +216,8 @@ class _Request:
         turn["content"] = "".join(texts) if texts or not calls else None
         if calls:
             turn["tool_calls"] = calls
-            if self._dialect.reasoning:
-                turn[self._dialect.reasoning] = "".join(reasoning)
+            if self._profile.reasoning:
+                turn[self._profile.reasoning] = "".join(reasoning)
         return turn
 
     def _tool_results(
@@ -313,7 +274,7 @@ class _Request:
         Ids that another provider made may be too long or of other letters; a call
         and its result get the same one.
         """
-        if self._dialect.tool_call_id.fullmatch(id_):
+        if self._profile.tool_call_id.fullmatch(id_):
             return id_
         return hashlib.sha256(id_.encode()).hexdigest()[:9]
 
@@ -331,10 +292,10 @@ def encode_chat(
     stream: bool,
     provider_name: str,
     allowed_options: frozenset[str],
-    dialect: Dialect,
+    profile: Profile,
 ) -> Encoded:
     """The request for `prompt`; see codec.Codec.encode()."""
-    request = _Request(model, prompt, dialect)
+    request = _Request(model, prompt, profile)
     request.messages()
     request.tools()
     request.config()

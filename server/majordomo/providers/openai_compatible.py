@@ -1,7 +1,7 @@
 """Chat Completions, OpenAI's format that most other servers follow.
 
-How they differ from it, and from each other, is in `openai_chat_request.DIALECTS`
-for what they are sent; what they answer is read the same for all.
+How they differ from it, and from each other, is in `profiles` for what they are sent;
+what they answer is read the same for all.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,8 @@ from majordomo.media.images import ImageLimits
 from majordomo.providers.classify import classify
 from majordomo.providers.codec import Encoded, StreamDecoder
 from majordomo.providers.openai_chat_answer import ChatStreamDecoder, decode_chat
-from majordomo.providers.openai_chat_request import DIALECTS, Dialect, encode_chat
+from majordomo.providers.openai_chat_request import encode_chat
+from majordomo.providers.profiles import COMMON, Profile
 from majordomo.v1.generation_service_pb2 import Prompt
 
 
@@ -25,11 +26,14 @@ class OpenAICompatible:
     images = ImageLimits()
 
     def __init__(
-        self, provider_name: str, allowed_options: frozenset[str] = frozenset()
+        self,
+        provider_name: str,
+        allowed_options: frozenset[str] = frozenset(),
+        profile: Profile = COMMON,
     ) -> None:
         self._provider_name = provider_name
         self._allowed_options = allowed_options
-        self._dialect = DIALECTS.get(provider_name, Dialect())
+        self._profile = profile
 
     def encode(self, model: str, prompt: Prompt, *, stream: bool) -> Encoded:
         """`prompt` as a request; Failure (UNSUPPORTED) if it cannot be one."""
@@ -39,7 +43,7 @@ class OpenAICompatible:
             stream=stream,
             provider_name=self._provider_name,
             allowed_options=self._allowed_options,
-            dialect=self._dialect,
+            profile=self._profile,
         )
 
     def decode(self, prompt: Prompt, body: bytes) -> Answer:
