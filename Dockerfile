@@ -3,7 +3,7 @@
 #   docker build --tag majordomo .
 #   docker build --tag majordomo:with-model --target with-model .
 #
-# BASE may be any Debian-like image with Python 3.11 or newer, venv and useradd. A
+# BASE may be any image made of Debian with Python 3.11 or newer and its venv. A
 # pip.conf for a package index of one's own: --secret id=pip.conf,src=pip.conf
 
 ARG BASE=docker.io/library/python:3.13-slim
@@ -26,6 +26,10 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     XDG_CACHE_HOME=/var/cache majordomo model fetch
 
 FROM ${BASE} AS serve
+# What llama.cpp is linked with, and slim bases leave out.
+RUN apt-get -qq update \
+    && apt-get -qq install --yes --no-install-recommends libgomp1 \
+    && apt-get -qq clean && rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 majordomo \
     && useradd --uid 10001 --gid 10001 --home-dir /nonexistent --no-create-home majordomo \
     && install --directory --owner 10001 --group 10001 /var/cache/majordomo
