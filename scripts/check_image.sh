@@ -19,6 +19,7 @@ cannot() {
     exit 0
 }
 
+# shellcheck source=/dev/null
 . /etc/os-release 2>/dev/null || true
 [ "${ID:-}" = debian ] || cannot "it needs Debian, for debootstrap"
 [ "$(id -u)" = 0 ] || cannot "it needs root, to change roots and mount"
@@ -58,6 +59,7 @@ fi
 base="${XDG_CACHE_HOME:-$HOME/.cache}/majordomo-image/$VERSION_CODENAME.tar"
 if [ ! -f "$base" ]; then
     say "making a base of $VERSION_CODENAME"
+    # shellcheck disable=SC2016 # apt-get expands them
     mirror=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(SITE)' 'Created-By: Packages' |
         awk -v release="$VERSION_CODENAME" '$1 == release && $2 == "main" { print $3; exit }')
     [ -n "$mirror" ] || fail "apt knows no mirror of $VERSION_CODENAME"
@@ -81,12 +83,12 @@ _buildah commit --quiet --rm "$scratch" localhost/base >/dev/null
         awk '!seen[$1]++'
 } >"$work/pip.conf"
 volumes=(--volume /etc/ssl/certs:/etc/ssl/certs:ro)
-for path in $(sed -nE 's/^(cert|client-cert|find-links) = //p' "$work/pip.conf"); do
+while read -r path; do
     case "$path" in
         /etc/ssl/certs*) ;;
         /*) [ ! -e "$path" ] || volumes+=(--volume "$path:$path:ro") ;;
     esac
-done
+done < <(sed -nE 's/^(cert|client-cert|find-links) = //p' "$work/pip.conf")
 _buildah build --isolation chroot --format docker --pull-never --tag majordomo \
     --build-arg BASE=localhost/base --secret "id=pip.conf,src=$work/pip.conf" \
     "${volumes[@]}" . >"$work/log" 2>&1 || fail "the image does not build"
