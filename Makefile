@@ -31,7 +31,7 @@ lint: $(VENV)/dev ## Check style: ruff, buf lint and format
 	buf format --diff --exit-code
 
 types: $(VENV)/dev ## Check types: mypy, strict
-	mypy server tests bench scripts examples
+	mypy server tests bench scripts examples clients
 
 protos: $(VENV)/dev ## Generate the Python code of the contract
 	buf generate
