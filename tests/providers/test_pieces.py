@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from majordomo.providers.pieces import Pieces, message
+from majordomo.deltas import message
+from majordomo.providers.pieces import Pieces
 from majordomo.providers.state import pack, unpack
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,

@@ -15,8 +15,8 @@ import openai
 import pytest
 
 from majordomo.chain.failure import Failure
+from majordomo.deltas import message as message_of
 from majordomo.providers.openai_compatible import OpenAICompatible
-from majordomo.providers.pieces import message as message_of
 from majordomo.providers.profiles import COMMON, PROFILES
 from majordomo.v1.attempt_pb2 import FailureReason, Usage
 from majordomo.v1.content_pb2 import (

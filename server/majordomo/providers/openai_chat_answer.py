@@ -11,6 +11,7 @@ import msgspec
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
+from majordomo.deltas import message
 from majordomo.providers.classify import classify
 from majordomo.providers.error_body import parse
 from majordomo.providers.json_text import WHITESPACE, mend, read_broken
@@ -23,7 +24,7 @@ from majordomo.providers.openai_chat_wire import (
     ToolCall,
     decode_chunk,
 )
-from majordomo.providers.pieces import Pieces, message
+from majordomo.providers.pieces import Pieces
 from majordomo.providers.sse import Event, EventParser
 from majordomo.providers.usage import chat_usage
 from majordomo.v1.attempt_pb2 import (

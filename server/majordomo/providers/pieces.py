@@ -3,15 +3,13 @@
 Every decoder writes into `Pieces`; it numbers the parts in order of appearance,
 joins what belongs together, and mends broken text across pieces (rule 3.6). What is
 no content (rule 3.1), such as the state of reasoning that nobody asked to see, is held
-back until content comes. A unary answer goes the same way and is read back as a
-message.
+back until content comes. A unary answer goes the same way and is read back as a message
+(`majordomo.deltas`).
 """
 
-from collections.abc import Iterable
 from uuid import uuid4
 
 from majordomo.providers.json_text import mend
-from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Part, Reasoning, ToolCall
 from majordomo.v1.generation_service_pb2 import PartDelta, ToolCallDelta
 
 _NOTHING, _TEXT, _REASONING, _TOOL_CALL = range(4)
@@ -160,30 +158,3 @@ class Pieces:
             delta = PartDelta(part_index=index, tool_call=call)
         self._deltas.append(delta)
         self._content = True
-
-
-def message(deltas: Iterable[PartDelta]) -> Message:
-    """The assistant's turn that `deltas` make."""
-    groups: dict[int, list[PartDelta]] = {}
-    for delta in deltas:
-        groups.setdefault(delta.part_index, []).append(delta)
-    turn = Message(role=ROLE_ASSISTANT)
-    for _, group in sorted(groups.items()):
-        part = turn.parts.add()
-        part.CopyFrom(_part(group))
-        part.provider_state = b"".join(delta.provider_state for delta in group)
-    return turn
-
-
-def _part(group: list[PartDelta]) -> Part:
-    first = group[0]
-    if first.HasField("tool_call"):
-        call = ToolCall(id=first.tool_call.id, name=first.tool_call.name)
-        call.arguments_json = "".join(
-            delta.tool_call.arguments_json_fragment for delta in group
-        )
-        return Part(tool_call=call)
-    if first.HasField("reasoning"):
-        text = "".join(delta.reasoning for delta in group)
-        return Part(reasoning=Reasoning(text=text))
-    return Part(text="".join(delta.text for delta in group))
