@@ -16,7 +16,7 @@ settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-_PATIENCE = 5.0
+_PATIENCE = 20.0
 """Seconds that the kernel and other threads may take to let go."""
 
 
