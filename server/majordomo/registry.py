@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from majordomo.chain.target import Peer, Provider, Room, Target, Timeouts
 from majordomo.config import (
+    AttemptConfig,
     Config,
     LocalConfig,
     ModelConfig,
     OpenAICompatibleConfig,
     ProviderConfig,
     ScriptedConfig,
-    TimeoutsConfig,
 )
 from majordomo.names import (
     MalformedChain,
@@ -164,6 +165,7 @@ class Catalog:
         assert settings is not None  # noqa: S101 - tiers are expanded
         provider, model = split_target(name)
         of_model = settings.models.get(model, ModelConfig())
+        narrowest_first = (of_model, settings, self._config.chain)
         rooms = [self._rooms[provider]]
         if name in self._rooms:
             rooms.append(self._rooms[name])
@@ -173,9 +175,10 @@ class Catalog:
             model,
             self.providers[provider].provider,
             _peer(provider, settings),
-            _timeouts(of_model, settings, self._config.chain),
+            _timeouts(*narrowest_first),
             of_model.reasoning,
             tuple(rooms),
+            _first("generate_via", *narrowest_first) == "stream",
         )
 
 
@@ -272,17 +275,19 @@ def _provider(name: str, settings: ProviderConfig) -> Provider:
             )
 
 
-def _timeouts(*narrowest_first: TimeoutsConfig) -> Timeouts:
-    def first(key: str) -> float | None:
-        values = (getattr(settings, key) for settings in narrowest_first)
-        return next((value for value in values if value is not None), None)
-
-    stall = first("stall_timeout")
+def _timeouts(*narrowest_first: AttemptConfig) -> Timeouts:
+    stall = _first("stall_timeout", *narrowest_first)
     return Timeouts(
-        first_content=first("first_content_timeout"),
+        first_content=_first("first_content_timeout", *narrowest_first),
         stall=Timeouts().stall if stall is None else stall,
-        attempt=first("attempt_timeout"),
+        attempt=_first("attempt_timeout", *narrowest_first),
     )
+
+
+def _first(key: str, *narrowest_first: AttemptConfig) -> Any:
+    """The first of the settings of `key` that is there."""
+    values = (getattr(settings, key) for settings in narrowest_first)
+    return next((value for value in values if value is not None), None)
 
 
 def _peer(name: str, settings: ProviderConfig) -> Peer:

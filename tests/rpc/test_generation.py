@@ -16,6 +16,7 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CREDENTIALS,
     FAILURE_REASON_NOT_REACHED,
     FAILURE_REASON_OVERLOADED,
+    FAILURE_REASON_TIMEOUT,
 )
 from majordomo.v1.content_pb2 import ROLE_ASSISTANT
 from majordomo.v1.errors_pb2 import CallFailure
@@ -24,10 +25,21 @@ from majordomo.v1.generation_service_pb2 import (
     ALL_BENCHED_POLICY_WAIT,
     FINISH_REASON_STOP,
     INTERRUPTION_POLICY_RESTART,
+    AllBenchedPolicy,
     ChainOptions,
 )
 from majordomo.v1.operator_service_pb2 import BenchRequest, HealthSnapshotRequest
-from tests.servers import Running, failed, generate, prompt, running, stream, text_of
+from tests.servers import (
+    SCRIPTED,
+    Running,
+    failed,
+    generate,
+    prompt,
+    rest_of,
+    running,
+    stream,
+    text_of,
+)
 
 DOWN = "acme/status:503"
 
@@ -123,6 +135,86 @@ async def test_a_break_after_content_is_aborted() -> None:
     attempts = told.details[CallFailure].attempts
     assert [ATTEMPT_OUTCOME_INTERRUPTED] == [a.outcome for a in attempts]
     assert "grpc-retry-pushback-ms" not in told.trailers
+
+
+RESTARTING = """
+    [chain]
+    interruption_policy = "restart"
+
+    [providers.acme]
+    kind = "scripted"
+"""
+
+
+@pytest.mark.rule("3.3")
+@pytest.mark.parametrize("configured", [False, True])
+async def test_a_broken_answer_starts_again_where_that_is_wanted(
+    configured: bool,
+) -> None:
+    """By the server's setting or the call's: Restart, new answer, completion."""
+    request = stream("acme/cut:2,acme/echo", "one two three")
+    if not configured:
+        request.options.interruption_policy = INTERRUPTION_POLICY_RESTART
+    async with running(RESTARTING if configured else SCRIPTED) as it:
+        events = await rest_of(it.generation.Stream(request))
+
+    restarted = [event.HasField("restart") for event in events].index(True)
+    restart = events[restarted].restart
+    assert "one two " == text_of(events[:restarted])
+    assert ("acme/cut:2", "acme/echo") == (restart.interrupted.target, restart.target)
+    assert "one two three" == text_of(events[restarted:])
+    assert "acme/echo" == events[-1].completion.target
+
+
+@pytest.mark.rule("4.12")
+@pytest.mark.parametrize(
+    "policy", [ALL_BENCHED_POLICY_WAIT, ALL_BENCHED_POLICY_TRY_SOONEST]
+)
+async def test_all_benched_is_not_the_end_where_that_is_wanted(
+    policy: AllBenchedPolicy,
+) -> None:
+    """The call that waits, or asks early, has its answer and tells of the skip."""
+    async with running(
+        """
+        [health]
+        failure_threshold = 1
+        cooldown_base = "200ms"
+        cooldown_cap = "200ms"
+
+        [providers.acme]
+        kind = "scripted"
+        models.flaky.script = ["status:503", "echo"]
+        """
+    ) as it:
+        await failed(it.generation.Generate(generate("acme/flaky")))
+        request = generate("acme/flaky", "hi")
+        request.options.all_benched_policy = policy
+        response = await it.generation.Generate(request)
+
+    assert "hi" == response.message.parts[0].text
+    assert [ATTEMPT_OUTCOME_SKIPPED, ATTEMPT_OUTCOME_SUCCEEDED] == [
+        attempt.outcome for attempt in response.completion.attempts
+    ]
+
+
+@pytest.mark.rule("5.2", "5.4")
+async def test_a_whole_answer_asked_for_as_a_stream_is_rescued() -> None:
+    """A silence in the middle is noticed, and the next target gives the answer."""
+    async with running(
+        """
+        [providers.acme]
+        kind = "scripted"
+        generate_via = "stream"
+        stall_timeout = "100ms"
+        """
+    ) as it:
+        request = generate("acme/stall:2,acme/echo", "one two three")
+        response = await it.generation.Generate(request)
+
+    assert "one two three" == response.message.parts[0].text
+    assert [FAILURE_REASON_TIMEOUT, 0] == [
+        attempt.failure_reason for attempt in response.completion.attempts
+    ]
 
 
 @pytest.mark.rule("7", "2.8")
@@ -340,18 +432,8 @@ async def test_every_violation_is_told_up_to_sixteen() -> None:
             "options.attempt_timeout",
         ),
         (ChainOptions(stall_timeout=Duration(seconds=3601)), "options.stall_timeout"),
-        (
-            ChainOptions(all_benched_policy=ALL_BENCHED_POLICY_WAIT),
-            "options.all_benched_policy",
-        ),
-        (
-            ChainOptions(all_benched_policy=ALL_BENCHED_POLICY_TRY_SOONEST),
-            "options.all_benched_policy",
-        ),
-        (
-            ChainOptions(interruption_policy=INTERRUPTION_POLICY_RESTART),
-            "options.interruption_policy",
-        ),
+        (ChainOptions(all_benched_policy=99), "options.all_benched_policy"),  # type: ignore[arg-type]
+        (ChainOptions(interruption_policy=99), "options.interruption_policy"),  # type: ignore[arg-type]
         (
             ChainOptions(advance_on=[FAILURE_REASON_OVERLOADED]),
             "options.advance_on[0]",
@@ -359,7 +441,7 @@ async def test_every_violation_is_told_up_to_sixteen() -> None:
     ],
 )
 async def test_options_are_bounded(options: ChainOptions, field: str) -> None:
-    """Out of bounds, or not served yet, is INVALID_ARGUMENT at its path."""
+    """Out of bounds, or unknown, is INVALID_ARGUMENT at its path."""
     request = generate("acme/echo")
     request.options.CopyFrom(options)
     async with running() as it:

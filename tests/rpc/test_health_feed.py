@@ -46,7 +46,7 @@ async def watched(
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
-    assert tracker.changes.on_change is None
+    assert set() == tracker.changes.listeners
 
 
 def now() -> float:
@@ -129,7 +129,7 @@ async def test_benches_begun_before_anybody_watched_end_too() -> None:
         await asyncio.wait([task])
 
         assert [30] == [time - begun for time in watcher.woken]
-        assert tracker.changes.on_change is None
+        assert set() == tracker.changes.listeners
 
 
 @virtual_time

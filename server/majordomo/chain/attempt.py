@@ -52,6 +52,7 @@ class RunningAttempt:
             probe=lease.probe,
         )
         self._target = target
+        self._shown = call.stream
         self._exchange = plan.exchange
         self._pieces = plan.exchange.run()
         self._lease = lease
@@ -91,11 +92,6 @@ class RunningAttempt:
     def adaptations(self) -> list[Adaptation]:
         """What was changed or left out of the request to fit the target."""
         return self._exchange.adaptations
-
-    @property
-    def content(self) -> bool:
-        """Content has been handed on."""
-        return self._content
 
     async def next_piece(self) -> Piece:
         """The next content, or the Answer.
@@ -179,7 +175,9 @@ class RunningAttempt:
     def _failed_outcome(self, failure: Failure) -> AttemptOutcome:
         if failure.reason == FAILURE_REASON_DEADLINE:
             return ATTEMPT_OUTCOME_CANCELLED
-        return ATTEMPT_OUTCOME_INTERRUPTED if self._content else ATTEMPT_OUTCOME_FAILED
+        if self._content and self._shown:
+            return ATTEMPT_OUTCOME_INTERRUPTED
+        return ATTEMPT_OUTCOME_FAILED
 
     def _counts(self, failure: Failure, ran: float) -> bool:
         """Rules 4.2 and 4.3."""

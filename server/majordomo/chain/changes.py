@@ -66,8 +66,8 @@ class Changes:
         self.next_expiry = NEVER
         """No bench that was seen ends before this monotonic moment."""
 
-        self.on_change: Callable[[], None] | None = None
-        """Called within the walk at every change: it must only make a note of it."""
+        self.listeners: set[Callable[[], None]] = set()
+        """Called within the walk at every change: they must only make a note of it."""
 
         self._views: dict[str, View] = {}  # of those that are not well
         self._latest: OrderedDict[str, Change] = OrderedDict()  # by version
@@ -130,5 +130,5 @@ class Changes:
         return over
 
     def _tell(self) -> None:
-        if self.on_change is not None:
-            self.on_change()
+        for listener in tuple(self.listeners):
+            listener()

@@ -12,12 +12,14 @@ from majordomo.chain import budget
 from majordomo.chain.attempt import RunningAttempt, bounded
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import Clock
+from majordomo.chain.course import Course, Turn
 from majordomo.chain.failure import PERMANENT, TRANSIENT, Failure
 from majordomo.chain.health import Bench
 from majordomo.chain.plan import Skip, benched, explain, plan
 from majordomo.chain.target import Answer, Target
 from majordomo.chain.tracker import Tracker
 from majordomo.chain.verdict import ALWAYS_ADVANCE, may_come_back, verdict
+from majordomo.deltas import message
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_INTERRUPTED,
     ATTEMPT_OUTCOME_SKIPPED,
@@ -27,10 +29,16 @@ from majordomo.v1.attempt_pb2 import (
     Attempt,
     FailureReason,
 )
-from majordomo.v1.generation_service_pb2 import PartDelta, TargetPlan
+from majordomo.v1.generation_service_pb2 import (
+    INTERRUPTION_POLICY_RESTART,
+    PartDelta,
+    Restart,
+    TargetPlan,
+)
 
-Event = list[PartDelta] | Attempt | Answer
-"""Content; an attempt or skip that did not answer; and, last, the answer."""
+Event = list[PartDelta] | Restart | Attempt | Answer
+"""Content; that all content so far is void; an attempt or skip that did not answer;
+and, last, the answer."""
 
 _RETRIED = TRANSIENT - {
     # A second wait would only be as long as the first, and a target that asked for
@@ -64,32 +72,46 @@ class Engine:
         """
         call.started_nanoseconds = self._clock.wall_nanoseconds()
         end = self._clock.monotonic() + budget.usable(call.time_remaining)
+        course = Course(call, self._tracker, self._clock, end)
+        void: Attempt | None = None
         try:
-            for place, target in enumerate(call.targets, start=1):
-                to_come = call.targets[place:]
+            while (turn := await course.next()) is not None:
                 for retries in count():
-                    running = await self._enter(call, target, to_come, end)
+                    running = await self._enter(call, turn, end)
                     if isinstance(running, Attempt):
                         call.attempts.append(running)
                         yield running
                         break
                     answer: Answer | None = None
+                    unseen: list[PartDelta] = []
                     try:
                         async with running:
-                            while isinstance(got := await running.next_piece(), list):
-                                yield got
-                            answer = got
+                            while answer is None:
+                                piece = await running.next_piece()
+                                if void is not None and call.stream:
+                                    yield Restart(
+                                        interrupted=void, target=turn.target.name
+                                    )
+                                    void = None
+                                if isinstance(piece, Answer):
+                                    answer = piece
+                                elif call.stream:
+                                    yield piece
+                                else:
+                                    unseen += piece
                     except Failure:
                         pass  # the record says it all
                     finally:
                         call.attempts.append(running.record)
                     if answer is not None:
-                        yield self._complete(call, target, running, answer)
+                        if answer.message is None and not call.stream:
+                            answer.message = message(unseen)
+                        yield self._complete(call, turn.target, running, answer)
                         return
                     yield running.record
-                    if not await self._again(
-                        call, running.record, to_come, retries, end
-                    ):
+                    if running.record.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
+                        void = running.record
+                    if not await self._again(call, running.record, turn, retries, end):
                         break
             raise self._failed(call, ())
         except (asyncio.CancelledError, GeneratorExit):
@@ -103,15 +125,22 @@ class Engine:
         return await explain(call, self._tracker, self._clock)
 
     async def _enter(
-        self, call: Call, target: Target, to_come: Sequence[Target], end: float
+        self, call: Call, turn: Turn, end: float
     ) -> RunningAttempt | Attempt:
-        """Begin an attempt at `target`, or say why it is skipped."""
-        left = end - self._clock.monotonic()
-        tried = any(a.outcome != ATTEMPT_OUTCOME_SKIPPED for a in call.attempts)
-        decision = await plan(call, target, to_come, self._tracker, left, tried=tried)
+        """Begin an attempt at the turn's target, or say why it is skipped."""
+        target = turn.target
+        decision = await plan(
+            call,
+            target,
+            turn.to_come,
+            self._tracker,
+            end - self._clock.monotonic(),
+            tried=any(a.outcome != ATTEMPT_OUTCOME_SKIPPED for a in call.attempts),
+            early=turn.early,
+        )
         if isinstance(decision, Skip):
             return self._skipped(call, target, decision)
-        lease = self._tracker.begin(target.name)
+        lease = self._tracker.begin(target.name, early=turn.early)
         if isinstance(lease, Bench):  # while the request was made to fit
             return self._skipped(call, target, benched(lease, self._tracker))
         return RunningAttempt(
@@ -122,7 +151,7 @@ class Engine:
         self,
         call: Call,
         attempt: Attempt,
-        to_come: Sequence[Target],
+        turn: Turn,
         retries: int,
         end: float,
     ) -> bool:
@@ -133,9 +162,11 @@ class Engine:
         """
         reason = attempt.failure_reason
         if attempt.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
-            raise self._failed(call, to_come)
+            if call.policy.interruption == INTERRUPTION_POLICY_RESTART:
+                return False
+            raise self._failed(call, turn.to_come)
         if reason in PERMANENT and not _advances(reason, call.policy):
-            raise self._failed(call, to_come, ended=True)
+            raise self._failed(call, turn.to_come, ended=True)
         if (
             reason not in _RETRIED
             or retries == call.policy.transient_retries

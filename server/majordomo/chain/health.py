@@ -33,6 +33,7 @@ _SHORTEST_RATE_BENCH = 1.0
 _FIRST_QUOTA_BENCH = 15 * 60.0
 _LONGEST_QUOTA_BENCH = 60 * 60.0
 _RUNNING_SHARE = 0.2
+_EARLY_PACE = 1.0
 _MEMORY = 60.0
 
 
@@ -94,9 +95,11 @@ class Health:
 
     __slots__ = (
         "active_since",
+        "asked_until",
         "benches",
         "cause",
         "consecutive_failures",
+        "early",
         "epoch",
         "failures",
         "last_failure",
@@ -127,6 +130,8 @@ class Health:
         self.until = now
         self.cause: FailureReason = FAILURE_REASON_UNSPECIFIED
         self.probed = True
+        self.asked_until = now  # the provider wants quiet until then
+        self.early = now - _EARLY_PACE  # when it was last tried before its time
         self.running = 0
         self.total_attempts = 0
         self.total_failures = 0
@@ -154,7 +159,18 @@ class Health:
         self.pass_time(now)
         return self.state == PROBING or (self.state == BENCHED and now < self.until)
 
-    def begin(self, target: str, order: int) -> Lease:
+    def may_be_tried_early(self, now: float) -> bool:
+        """Whether nothing but our own cooldown says to wait (rule 4.12)."""
+        return (
+            self.state == BENCHED
+            and self.cause != FAILURE_REASON_QUOTA_EXHAUSTED
+            and now >= self.asked_until
+            and now >= self.early + _EARLY_PACE
+        )
+
+    def begin(self, target: str, order: int, now: float) -> Lease:
+        if self.state == BENCHED and now < self.until:
+            self.early = now
         probe = self.state == BENCHED
         if probe:
             self.state = PROBING
@@ -193,6 +209,7 @@ class Health:
         if lease.epoch != self.epoch:
             return False
         delay = min(retry_delay or 0.0, LONGEST_RETRY_DELAY)
+        self.asked_until = max(self.asked_until, now + delay)
         self.consecutive_failures += 1
         if reason == FAILURE_REASON_RATE_LIMITED and retry_delay is not None:
             length = max(delay, _SHORTEST_RATE_BENCH)
@@ -239,7 +256,7 @@ class Health:
             self.quota_benches = 0
         self.state = ACTIVE
         self.epoch += 1
-        self.active_since = now
+        self.active_since = self.asked_until = now
         self.failures.clear()
         self.consecutive_failures = 0
 

@@ -20,7 +20,10 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_DEADLINE,
     FailureReason,
 )
-from majordomo.v1.generation_service_pb2 import TargetPlan
+from majordomo.v1.generation_service_pb2 import (
+    ALL_BENCHED_POLICY_TRY_SOONEST,
+    TargetPlan,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +61,22 @@ async def plan(
     left: float,
     *,
     tried: bool,
+    early: bool = False,
 ) -> Plan | Skip:
     """Decide by health, time, fit and room (rules 2.1 to 2.3).
 
-    `left` is in seconds; `tried` tells whether the call has made an attempt.
+    `left` is in seconds; `tried` tells whether the call has made an attempt, `early`
+    that the target may be tried before its bench is over.
     """
     bench = tracker.out_of_rotation(target.name)
-    if bench is not None:
+    if bench is not None and not early:
         return benched(bench, tracker)
     if tried and left < budget.LEAST_ATTEMPT:
         message = f"too little time: {max(left, 0):.1f} s"
         return Skip(FAILURE_REASON_DEADLINE, message)
+    stream = call.stream or target.streams
     try:
-        exchange = await target.provider.fit(
-            target.model, call.prompt, stream=call.stream
-        )
+        exchange = await target.provider.fit(target.model, call.prompt, stream=stream)
     except Failure as failure:
         return Skip(failure.reason, failure.message, failure.code, misfit=True)
     if any(room.full for room in target.rooms):
@@ -85,7 +89,7 @@ async def plan(
             call.policy,
             target.timeouts,
             reasons=target.reasons or _asked_to_reason(call),
-            stream=call.stream,
+            stream=stream,
         ),
         left,
         budget.reserve(left, in_rotation),
@@ -109,14 +113,28 @@ async def explain(call: Call, tracker: Tracker, clock: Clock) -> list[TargetPlan
     Nothing is sent and no health is touched.
     """
     left = budget.usable(call.time_remaining)
+    decisions: dict[str, Plan | Skip] = {}
     tried = False
-    told = []
     for place, target in enumerate(call.targets, start=1):
         to_come = call.targets[place:]
         decision = await plan(call, target, to_come, tracker, left, tried=tried)
-        told.append(_tell(target, decision, tracker, clock))
+        decisions[target.name] = decision
         tried = tried or isinstance(decision, Plan)
-    return told
+    if call.policy.all_benched == ALL_BENCHED_POLICY_TRY_SOONEST and not tried:
+        skipped = [
+            name
+            for name, decision in decisions.items()
+            if isinstance(decision, Skip) and decision.bench is not None
+        ]
+        soonest = tracker.soonest(skipped)
+        for target in call.targets:
+            if target.name == soonest:
+                decisions[soonest] = await plan(
+                    call, target, (), tracker, left, tried=False, early=True
+                )
+    return [
+        _tell(target, decisions[target.name], tracker, clock) for target in call.targets
+    ]
 
 
 def _tell(

@@ -8,7 +8,7 @@ yields its Answer and nothing before it.
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from majordomo.v1.attempt_pb2 import Usage
@@ -119,4 +119,7 @@ class Target:
     reasons: bool = False
     """The model is known to reason before it answers."""
 
-    rooms: tuple[Room, ...] = field(default=())
+    rooms: tuple[Room, ...] = ()
+
+    streams: bool = False
+    """Whole answers are asked for as streams too, so that silence is noticed."""

@@ -92,21 +92,21 @@ class Tracker:
             found.append(automatic)
         return max(found, key=_lasts, default=None)
 
-    def begin(self, target: str) -> Lease | Bench:
+    def begin(self, target: str, *, early: bool = False) -> Lease | Bench:
         """Take a lease for an attempt, or learn what forbids it.
 
-        The lease must be given back by exactly one of `succeed`, `fail` and
-        `release`.
+        `early`: a cooldown does not forbid it, as `soonest` tells. The lease must be
+        given back by exactly one of `succeed`, `fail` and `release`.
         """
         now = self._clock.monotonic()
         bench = self._keeps_out(target, now)
-        if bench is not None:
+        if bench is not None and not (early and self._early(target, now)):
             return bench
         health = self._targets.get(target)
         if health is None:
             health = self._add(target, now)
         self._order += 1
-        lease = health.begin(target, self._order)
+        lease = health.begin(target, self._order, now)
         if lease.probe:
             self._note(target, HealthChange.CAUSE_PROBE_STARTED, now)
         return lease
@@ -168,6 +168,25 @@ class Tracker:
         if bench.until is None:
             return None
         return self.seconds_to(bench.until)
+
+    def soonest(self, targets: Iterable[str]) -> str | None:
+        """Of `targets` that may be tried before their time the first to return."""
+        now = self._clock.monotonic()
+        waits = [
+            (wait, place, target)
+            for place, target in enumerate(targets)
+            if self._early(target, now)
+            and (wait := self.returns_in(target)) is not None
+        ]
+        return min(waits)[2] if waits else None
+
+    def _early(self, target: str, now: float) -> bool:
+        health = self._targets.get(target)
+        return (
+            health is not None
+            and health.may_be_tried_early(now)
+            and not self._live_records(target, now)
+        )
 
     def next_is_probe(self, target: str) -> bool:
         """Whether an attempt begun now would decide if `target` comes back."""

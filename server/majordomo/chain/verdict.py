@@ -72,7 +72,7 @@ def verdict(attempts: Sequence[Attempt], *, ended: bool) -> ErrorReason:
         if causes <= _LIMITED:
             return ERROR_REASON_CHAIN_RATE_LIMITED
         return ERROR_REASON_CHAIN_EXHAUSTED
-    reasons = {a.failure_reason for a in _last_words(attempts)}
+    reasons = {a.failure_reason for a in last_words(attempts).values()}
     if FAILURE_REASON_CREDENTIALS in reasons:
         return ERROR_REASON_PROVIDER_CREDENTIALS
     if reasons == {FAILURE_REASON_MODEL_NOT_FOUND}:
@@ -84,12 +84,12 @@ def may_come_back(attempts: Sequence[Attempt]) -> list[Attempt]:
     """The last attempt at each target that may answer another time."""
     return [
         attempt
-        for attempt in _last_words(attempts)
+        for attempt in last_words(attempts).values()
         if attempt.failure_reason not in PERMANENT
         and attempt.failure_reason != FAILURE_REASON_NOT_REACHED
     ]
 
 
-def _last_words(attempts: Sequence[Attempt]) -> list[Attempt]:
-    """The last attempt at each target: what it comes to."""
-    return list({attempt.target: attempt for attempt in attempts}.values())
+def last_words(attempts: Sequence[Attempt]) -> dict[str, Attempt]:
+    """The last attempt, or skip, of each target by its name: what it comes to."""
+    return {attempt.target: attempt for attempt in attempts}

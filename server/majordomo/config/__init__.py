@@ -26,6 +26,7 @@ from pydantic import ValidationError
 from majordomo.config.crosscheck import cross_check
 from majordomo.config.problems import ConfigError, Problem, described
 from majordomo.config.schema import (
+    AttemptConfig,
     Config,
     LocalConfig,
     ModelConfig,
@@ -33,11 +34,11 @@ from majordomo.config.schema import (
     ProviderConfig,
     ScriptedConfig,
     ServerConfig,
-    TimeoutsConfig,
 )
 from majordomo.config.sources import Settings, read, read_text
 
 __all__ = [
+    "AttemptConfig",
     "Config",
     "ConfigError",
     "LocalConfig",
@@ -47,7 +48,6 @@ __all__ = [
     "ScriptedConfig",
     "ServerConfig",
     "Settings",
-    "TimeoutsConfig",
     "load",
     "parse",
     "read",

@@ -26,11 +26,27 @@ from majordomo.chain.health import HealthSettings
 from majordomo.providers.profiles import PROFILES
 from majordomo.providers.scripted import Script
 from majordomo.v1.attempt_pb2 import FailureReason
+from majordomo.v1.generation_service_pb2 import (
+    ALL_BENCHED_POLICY_FAIL,
+    ALL_BENCHED_POLICY_TRY_SOONEST,
+    ALL_BENCHED_POLICY_WAIT,
+    INTERRUPTION_POLICY_FAIL,
+    INTERRUPTION_POLICY_RESTART,
+)
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PERMANENT = {
     FailureReason.Name(reason).removeprefix("FAILURE_REASON_").lower(): reason
     for reason in sorted(PERMANENT)
+}
+_ALL_BENCHED = {
+    "fail": ALL_BENCHED_POLICY_FAIL,
+    "try_soonest": ALL_BENCHED_POLICY_TRY_SOONEST,
+    "wait": ALL_BENCHED_POLICY_WAIT,
+}
+_INTERRUPTION = {
+    "fail": INTERRUPTION_POLICY_FAIL,
+    "restart": INTERRUPTION_POLICY_RESTART,
 }
 
 
@@ -152,8 +168,12 @@ class ServerConfig(_Section):
     """After SIGTERM, how long running calls may take to end."""
 
 
-class TimeoutsConfig(_Section):
-    """Limits of one attempt; the narrower setting wins: model, provider, chain."""
+class AttemptConfig(_Section):
+    """How one attempt goes; the narrower setting wins: model, provider, chain."""
+
+    generate_via: Literal["unary", "stream"] | None = None
+    """How whole answers are asked for. By "stream" silence is noticed as it is for
+    Stream, and the limits of streams hold. Without it "unary"."""
 
     attempt_timeout: Timeout | None = None
     """How long one attempt may run. Without it 120s for Generate (600s where the
@@ -167,7 +187,7 @@ class TimeoutsConfig(_Section):
     """How long a stream may pause between two pieces. Without it 30s."""
 
 
-class ChainConfig(TimeoutsConfig):
+class ChainConfig(AttemptConfig):
     """How chains are walked."""
 
     transient_retries: int = Field(default=1, ge=0, le=5)
@@ -179,6 +199,15 @@ class ChainConfig(TimeoutsConfig):
     advance_on: list[PermanentReason] = []
     """Permanent failures that go on to the next target, besides those that always
     do (model_not_found, unsupported, context_too_long)."""
+
+    all_benched_policy: Literal["fail", "try_soonest", "wait"] = "fail"
+    """What to do when every target is benched: fail at once, try the one that returns
+    soonest before its time (at most once a second), or wait up to 60s for the first
+    to return."""
+
+    interruption_policy: Literal["fail", "restart"] = "fail"
+    """What to do when a stream breaks after content was sent: end it with ABORTED, or
+    start the answer again at the next target, announced by a Restart event."""
 
 
 class HealthConfig(_Section):
@@ -194,7 +223,7 @@ class HealthConfig(_Section):
     """The longest bench that is not asked for by the provider."""
 
 
-class ModelConfig(TimeoutsConfig):
+class ModelConfig(AttemptConfig):
     """What is known of one model."""
 
     reasoning: bool = False
@@ -204,7 +233,7 @@ class ModelConfig(TimeoutsConfig):
     """How many attempts may run at it at once; beyond it the next target is tried."""
 
 
-class _ProviderConfig(TimeoutsConfig):
+class _ProviderConfig(AttemptConfig):
     max_concurrency: Concurrency | None = None
     """How many attempts may run there at once; beyond it the next target is tried."""
 
@@ -314,6 +343,8 @@ class Config(_Section):
             transient_retries=self.chain.transient_retries,
             advance_on_permanent=self.chain.advance_on_permanent,
             advance_on=frozenset(self.chain.advance_on),  # type: ignore[arg-type]
+            all_benched=_ALL_BENCHED[self.chain.all_benched_policy],
+            interruption=_INTERRUPTION[self.chain.interruption_policy],
         )
 
     def health_settings(self) -> HealthSettings:

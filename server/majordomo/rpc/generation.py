@@ -25,6 +25,7 @@ from majordomo.v1.generation_service_pb2 import (
     ExplainResponse,
     GenerateRequest,
     GenerateResponse,
+    Restart,
     StreamRequest,
     StreamResponse,
 )
@@ -72,6 +73,8 @@ class GenerationService(GenerationServiceServicer):
                             yield StreamResponse(part_delta=delta)
                     elif isinstance(event, Answer):
                         yield StreamResponse(completion=event.completion)
+                    elif isinstance(event, Restart):
+                        yield StreamResponse(restart=event)
                     else:
                         self._notice(event)
                         if request.include_attempts:
@@ -149,6 +152,10 @@ def _policy(options: ChainOptions, server: Policy) -> Policy:
     for name in ("attempt_timeout", "first_content_timeout", "stall_timeout"):
         if options.HasField(name):
             wishes[name] = seconds(getattr(options, name))
+    if options.all_benched_policy:
+        wishes["all_benched"] = options.all_benched_policy
+    if options.interruption_policy:
+        wishes["interruption"] = options.interruption_policy
     if options.advance_on:
         wishes["advance_on"] = server.advance_on | frozenset(options.advance_on)
     return replace(server, **wishes)

@@ -87,11 +87,11 @@ class HealthFeed:
 
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._tracker.changes.on_change = self._changed
+        self._tracker.changes.listeners.add(self._changed)
         self._expire()
 
     def _stop(self) -> None:
-        self._tracker.changes.on_change = None
+        self._tracker.changes.listeners.discard(self._changed)
         for timer in (self._waking, self._expiry):
             if timer is not None:
                 timer.cancel()

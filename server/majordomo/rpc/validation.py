@@ -29,14 +29,12 @@ from majordomo.v1.content_pb2 import (
     ToolResult,
 )
 from majordomo.v1.generation_service_pb2 import (
-    ALL_BENCHED_POLICY_FAIL,
-    ALL_BENCHED_POLICY_UNSPECIFIED,
-    INTERRUPTION_POLICY_FAIL,
-    INTERRUPTION_POLICY_UNSPECIFIED,
+    AllBenchedPolicy,
     ChainOptions,
     ExplainRequest,
     GenerateRequest,
     GenerationConfig,
+    InterruptionPolicy,
     Prompt,
     ReasoningConfig,
     StreamRequest,
@@ -63,6 +61,7 @@ _LONGEST_LABEL = 256
 _SHORTEST_TIMEOUT = 0.1
 _LONGEST_TIMEOUT = 3600.0
 _MOST_RETRIES = 5
+_UNKNOWN = "must be one that this server knows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +295,7 @@ def _reasoning(reasoning: ReasoningConfig, path: str) -> Iterator[Violation]:
     match reasoning.WhichOneof("amount"):
         case "effort":
             if reasoning.effort not in _EFFORTS:
-                yield Violation(f"{path}.effort", "must be one that this server knows")
+                yield Violation(f"{path}.effort", _UNKNOWN)
         case "budget_tokens":
             if reasoning.budget_tokens < 0:
                 yield Violation(f"{path}.budget_tokens", "must not be negative")
@@ -310,22 +309,10 @@ def _options(options: ChainOptions) -> Iterator[Violation]:
     for name in ("attempt_timeout", "first_content_timeout", "stall_timeout"):
         if options.HasField(name):
             yield from _timeout(getattr(options, name), f"options.{name}")
-    if options.all_benched_policy not in (
-        ALL_BENCHED_POLICY_UNSPECIFIED,
-        ALL_BENCHED_POLICY_FAIL,
-    ):
-        yield Violation(
-            "options.all_benched_policy",
-            "this server knows ALL_BENCHED_POLICY_FAIL only",
-        )
-    if options.interruption_policy not in (
-        INTERRUPTION_POLICY_UNSPECIFIED,
-        INTERRUPTION_POLICY_FAIL,
-    ):
-        yield Violation(
-            "options.interruption_policy",
-            "this server knows INTERRUPTION_POLICY_FAIL only",
-        )
+    if options.all_benched_policy not in AllBenchedPolicy.values():
+        yield Violation("options.all_benched_policy", _UNKNOWN)
+    if options.interruption_policy not in InterruptionPolicy.values():
+        yield Violation("options.interruption_policy", _UNKNOWN)
     for i, reason in enumerate(options.advance_on):
         if reason not in PERMANENT:
             yield Violation(f"options.advance_on[{i}]", "must be a permanent reason")
