@@ -23,6 +23,8 @@ from majordomo.config.schema import (
     ScriptedConfig,
     ScriptedModelConfig,
     ServerConfig,
+    TlsConfig,
+    TokenConfig,
 )
 from majordomo.config.sources import EMBEDDED, KNOWN_PROVIDERS
 
@@ -30,6 +32,8 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 SECTIONS: list[tuple[str, type[Any]]] = [
     ("[server]", ServerConfig),
+    ("[server.tls]", TlsConfig),
+    ("[tokens.NAME]", TokenConfig),
     ("[chain]", ChainConfig),
     ("[health]", HealthConfig),
     ('[providers.NAME], kind = "openai-compatible"', OpenAICompatibleConfig),
@@ -50,6 +54,7 @@ each with its line and the mend. This page is written by `make reference`; edito
 the same from [`majordomo.schema.json`](majordomo.schema.json).
 
 - Durations are texts: `"500ms"`, `"5s"`, `"2m"`, `"1h"`.
+- Sizes are texts: `"64KiB"`, `"512MiB"`, `"1GiB"`.
 - Secrets are named and never written: `"env:NAME"` or `"file:/path"`.
 - Names of providers and tiers are `[a-z0-9][a-z0-9._-]*`.
 
@@ -73,10 +78,11 @@ the default chain is `{embedded}`.
 
 ## Reloading
 
-On SIGHUP, and within two seconds of a change of the file, the configuration is loaded
-again: validated, then swapped whole. Calls that run finish under the old one, and the
-health of targets is kept. A file with errors changes nothing and is told in the log.
-`server.listen` needs a restart.
+On SIGHUP, and within two seconds of a change of the file or of one that holds a secret,
+the configuration is loaded again: validated, then swapped whole. Calls that run finish
+under the old one, and the health of targets is kept. A file with errors changes nothing
+and is told in the log. `server.listen`, `server.tls` and `server.reflection` need a
+restart; what the files of `server.tls` hold does not.
 
 ## Tiers and resolvers
 
@@ -141,7 +147,9 @@ def _in_toml(value: dict[str, Any]) -> dict[str, Any]:
         (kind,) = [entry for entry in value.pop("anyOf") if entry != {"type": "null"}]
         value = {**kind, **value}
     default = value.get("default")
-    if _is_duration(value) and isinstance(default, float):
+    if _is_size(value) and isinstance(default, int):
+        value["default"] = f"{default >> 20}MiB"
+    elif _is_duration(value) and isinstance(default, float):
         value["default"] = _duration(default)
     elif default is None or isinstance(default, dict):
         value.pop("default", None)
@@ -162,6 +170,8 @@ def _rows(part: dict[str, Any]) -> Iterator[str]:
 def _kind(value: dict[str, Any]) -> str:
     if _is_duration(value):
         return "duration"
+    if _is_size(value):
+        return "size"
     if "const" in value:
         return f"`{json.dumps(value['const'])}`"
     if "enum" in value:
@@ -186,6 +196,10 @@ def _kind(value: dict[str, Any]) -> str:
 
 def _is_duration(value: dict[str, Any]) -> bool:
     return "(ms|s|m|h)" in value.get("pattern", "")
+
+
+def _is_size(value: dict[str, Any]) -> bool:
+    return "MiB" in value.get("pattern", "")
 
 
 def _duration(seconds: float) -> str:

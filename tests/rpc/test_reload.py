@@ -21,7 +21,7 @@ from majordomo.v1.operator_service_pb2 import (
 )
 from tests.processes import serving
 from tests.servers import Running, generate, rest_of, running, stream, text_of
-from tests.upstream import Connection, Upstream, completion
+from tests.upstream import Connection, Upstream, completion, serve
 
 IN_FLIGHT = 200
 RELOADS = 50
@@ -222,8 +222,40 @@ async def test_a_new_address_needs_a_restart(
             hangup.set()
             await outcomes.get()
 
-        assert "server.listen is 127.0.0.1:1 now; restart" in caplog.text
+        assert "server.listen has changed; restart" in caplog.text
         assert "after" == await _first_text(it)
+
+
+async def test_a_secret_that_changes_is_read_again(tmp_path: Path) -> None:
+    """The next request carries the new key; the file with the settings is untouched."""
+    key = tmp_path / "key"
+    key.write_text("first\n")
+    async with Upstream(serve(completion("hi"))) as upstream:
+        path = tmp_path / "majordomo.toml"
+        path.write_text(
+            f"""
+            [server]
+            listen = "127.0.0.1:0"
+            [providers.acme]
+            kind = "openai-compatible"
+            base_url = "{upstream.url}"
+            api_key = "file:{key}"
+            """
+        )
+        async with (
+            running(path.read_text()) as it,
+            reloading(path, it, poll=0.01) as (hangup, outcomes),
+        ):
+            hangup.set()
+            await outcomes.get()
+            await _first_text(it, "acme/m")
+            key.write_text("second\n")
+            await outcomes.get()
+            await _first_text(it, "acme/m")
+
+    assert ["Bearer first", "Bearer second"] == [
+        request.headers["authorization"] for request in upstream.requests
+    ]
 
 
 async def test_hangup_reloads_a_process(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import majordomo.chain.call
 import majordomo.chain.failure
 import majordomo.chain.tracker
 import majordomo.names
+import majordomo.rpc.access
+import majordomo.rpc.admission
 import majordomo.rpc.status
 import majordomo.rpc.validation
 from majordomo.chain.call import Call, CallFailed
@@ -19,6 +21,8 @@ from majordomo.names import (
     UnknownProvider,
     UnknownTier,
 )
+from majordomo.rpc.access import PermissionDenied, Unauthenticated
+from majordomo.rpc.admission import ServerFull
 from majordomo.rpc.status import (
     CODES,
     Draining,
@@ -60,11 +64,16 @@ def test_every_error_of_ours_is_told() -> None:
         ResolverFailed("corporate", "fast", "failed"),
         ReaderStalled(60),
         Draining(),
+        ServerFull(),
+        Unauthenticated(),
+        PermissionDenied("operate"),
     ]
     modules = (
         majordomo.chain.call,
         majordomo.chain.tracker,
         majordomo.names,
+        majordomo.rpc.access,
+        majordomo.rpc.admission,
         majordomo.rpc.status,
         majordomo.rpc.validation,
     )

@@ -17,6 +17,7 @@ _COMMANDS = {
     "bench": ("majordomo.cli.operate", "Take a target out of every chain."),
     "unbench": ("majordomo.cli.operate", "Put a target back into rotation."),
     "ready": ("majordomo.cli.ready", "End with 0 if the server takes calls."),
+    "token": ("majordomo.cli.token", "Make a token for callers."),
     "model": ("majordomo.cli.model", "The embedded model: fetch it."),
 }
 

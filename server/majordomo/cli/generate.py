@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from majordomo.cli.client import address_option, connect, json_option
+from majordomo.cli.client import Place, connect, json_option, server_options
 from majordomo.cli.words import describe, length, printed, reason, table, until
 from majordomo.client import Asking, Client, media, user
 from majordomo.v1.content_pb2 import Message, Part, Tool
@@ -80,7 +80,7 @@ _existing = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--explain", is_flag=True, help="Call nobody; tell what would be tried and why."
 )
 @json_option
-@address_option
+@server_options
 def generate(
     prompt: tuple[str, ...],
     files: tuple[Path, ...],
@@ -90,7 +90,7 @@ def generate(
     timeout: float | None,
     explain: bool,
     as_json: bool,
-    address: str,
+    place: Place,
     **given: Any,
 ) -> None:
     """Answer PROMPT, as it is written.
@@ -113,7 +113,7 @@ def generate(
             max_output_tokens=max_tokens, temperature=temperature
         )
     turn = _turn(prompt, files)
-    with connect(address, as_json=as_json) as client:
+    with connect(place, as_json=as_json) as client:
         if explain:
             explained = client.explain(turn, stream=True, timeout=timeout, **asking)
             click.echo(printed(explained) if as_json else _plan(explained.targets))

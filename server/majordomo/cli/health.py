@@ -7,7 +7,14 @@ from collections.abc import Iterable
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from majordomo.cli.client import address_option, connect, json_option, tell, unreachable
+from majordomo.cli.client import (
+    Place,
+    connect,
+    json_option,
+    server_options,
+    tell,
+    unreachable,
+)
 from majordomo.cli.words import printed, state, still, table, why
 from majordomo.client import Client, MajordomoError, ServerDraining
 from majordomo.v1.operator_service_pb2 import (
@@ -24,14 +31,14 @@ _RETRY = 1.0
 @click.argument("chain", default="")
 @click.option("--watch", "-w", is_flag=True, help="Go on, and tell every change.")
 @json_option
-@address_option
-def health(chain: str, watch: bool, as_json: bool, address: str) -> None:
+@server_options
+def health(chain: str, watch: bool, as_json: bool, place: Place) -> None:
     """Show how the targets of CHAIN, or all, are doing.
 
     Who is benched, why, and for how long still. With --watch every change is told as
     it happens, until you stop it; with --json as well, an event a line.
     """
-    with connect(address, as_json=as_json) as client:
+    with connect(place, as_json=as_json) as client:
         if watch:
             _watch(client, chain, as_json=as_json)
             return

@@ -4,12 +4,13 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from majordomo.cli.client import address_option, connect, tell
+from majordomo.cli.client import Place, connect, server_options, tell
 from majordomo.cli.exits import FAILED
 from majordomo.cli.health import healths
 from majordomo.client import Client, MajordomoError
@@ -56,18 +57,18 @@ def _all_option(command: _Command) -> _Command:
 )
 @click.option("--reason", "-r", default="", help="Why, for whoever finds it.")
 @_all_option
-@address_option
+@server_options
 def bench(
     target: str,
     seconds: float | None,
     reason: str,
     everywhere: str | None,
-    address: str,
+    place: Place,
 ) -> None:
     """Take TARGET, "provider/model-id" or "provider/*", out of every chain."""
     _operate(
         everywhere,
-        address,
+        place,
         lambda client: client.bench(target, seconds, reason).targets,
     )
 
@@ -75,26 +76,28 @@ def bench(
 @click.command(short_help="Put a target back into rotation.")
 @click.argument("target")
 @_all_option
-@address_option
-def unbench(target: str, everywhere: str | None, address: str) -> None:
+@server_options
+def unbench(target: str, everywhere: str | None, place: Place) -> None:
     """Put TARGET back into rotation and forget its failures."""
-    _operate(everywhere, address, lambda client: client.unbench(target).targets)
+    _operate(everywhere, place, lambda client: client.unbench(target).targets)
 
 
 def _operate(
     everywhere: str | None,
-    address: str,
+    place: Place,
     call: Callable[[Client], Sequence[TargetHealth]],
 ) -> None:
     if everywhere is None:
-        with connect(address) as client:
+        with connect(place) as client:
             click.echo(_shown(call(client)))
         return
     failed = False
+    # Addresses are not what certificates are made out for.
+    name = place.server_name or everywhere.rpartition(":")[0]
     for one in _addresses(everywhere):
         click.echo(f"{one}:")
         try:
-            with Client(one) as client:
+            with replace(place, address=one, server_name=name).client() as client:
                 click.echo(_shown(call(client)))
         except MajordomoError as error:
             failed = True

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from majordomo.cli.client import address_option, connect
+from majordomo.cli.client import Place, connect, server_options
 from majordomo.cli.exits import FAILED
 
 
@@ -12,14 +12,14 @@ from majordomo.cli.exits import FAILED
 @click.option(
     "--timeout", default=5.0, show_default=True, help="Seconds to wait for its word."
 )
-@address_option
-def ready(timeout: float, address: str) -> None:
+@server_options
+def ready(timeout: float, place: Place) -> None:
     """End with 0 if the server takes calls, for health checks of containers.
 
     With 1 while it starts or drains, and with 3 where nobody answers. Whether its
     providers are up makes no difference; see `majordomo health` for that.
     """
-    with connect(address) as client:
+    with connect(place) as client:
         if client.ready(timeout=timeout):
             click.echo("ready")
             return

@@ -34,6 +34,8 @@ from majordomo.config.schema import (
     ProviderConfig,
     ScriptedConfig,
     ServerConfig,
+    TlsConfig,
+    TokenConfig,
 )
 from majordomo.config.sources import Settings, read, read_text
 
@@ -48,6 +50,8 @@ __all__ = [
     "ScriptedConfig",
     "ServerConfig",
     "Settings",
+    "TlsConfig",
+    "TokenConfig",
     "load",
     "parse",
     "read",

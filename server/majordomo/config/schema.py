@@ -4,6 +4,7 @@ The texts below the keys are the reference page and what editors show.
 """
 
 import re
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,6 +19,7 @@ from pydantic import (
     SecretStr,
     ValidationInfo,
     WithJsonSchema,
+    model_validator,
 )
 
 from majordomo.chain.call import Policy
@@ -57,6 +59,13 @@ def _duration(value: object) -> object:
     if match is None:
         raise ValueError(f'{value!r} is no duration; write "500ms", "5s", "2m" or "1h"')
     return float(match[1]) * _UNITS[match[2]]
+
+
+def _size(value: object) -> object:
+    match = re.fullmatch(r"(\d+)(KiB|MiB|GiB)", str(value))
+    if match is None:
+        raise ValueError(f'{value!r} is no size; write "64KiB", "512MiB" or "1GiB"')
+    return int(match[1]) << {"KiB": 10, "MiB": 20, "GiB": 30}[match[2]]
 
 
 def _timeout(seconds: float) -> float:
@@ -127,6 +136,14 @@ Timeout = Annotated[
 ]
 """Seconds, from 0.1 to 3600."""
 
+Size = Annotated[
+    int,
+    BeforeValidator(_size),
+    Field(gt=0),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(KiB|MiB|GiB)$"}),
+]
+"""Bytes, from a text with a unit."""
+
 Secret = Annotated[
     SecretStr,
     BeforeValidator(_secret),
@@ -152,6 +169,58 @@ class _Section(BaseModel):
     )
 
 
+class TlsConfig(_Section):
+    """TLS, by files in PEM form; read again when they change."""
+
+    certificate: Path = Field(strict=False)
+    """The server's certificate, and those that lead to its root."""
+
+    private_key: Path = Field(strict=False)
+    """The key of the certificate, without a password."""
+
+    client_ca: Path | None = Field(default=None, strict=False)
+    """Roots of callers' certificates. With it callers must show one (mTLS)."""
+
+    @model_validator(mode="after")
+    def _usable(self) -> "TlsConfig":
+        self.check()
+        return self
+
+    @property
+    def files(self) -> list[Path]:
+        """All of them."""
+        optional = [self.client_ca] if self.client_ca is not None else []
+        return [self.certificate, self.private_key, *optional]
+
+    def check(self) -> None:
+        """Raise ValueError where the files cannot be used, as they are now."""
+        for path in self.files:
+            try:
+                path.read_bytes()
+            except OSError as error:
+                raise ValueError(f"cannot read {path}: {error.strerror}") from None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        wrong = f"{self.certificate} and {self.private_key} are no certificate and key"
+        try:
+            context.load_cert_chain(self.certificate, self.private_key, password="")
+            wrong = f"{self.client_ca} holds no certificate"
+            if self.client_ca is not None:
+                context.load_verify_locations(self.client_ca)
+        except (ssl.SSLError, ValueError):
+            raise ValueError(f"{wrong}, in PEM form and without a password") from None
+
+
+class TokenConfig(_Section):
+    """Who may call: whoever shows the token. Without any, everybody may."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """The SHA-256 of the token, in hex; `majordomo token` makes both."""
+
+    scopes: list[Literal["generate", "operate"]] = Field(min_length=1)
+    """What it allows: generate (Generate, Stream, Explain), operate (HealthSnapshot,
+    WatchHealth, Bench, Unbench)."""
+
+
 class ServerConfig(_Section):
     """Where the server listens, and what it answers with by default."""
 
@@ -166,6 +235,18 @@ class ServerConfig(_Section):
 
     drain_grace: Duration = 30.0
     """After SIGTERM, how long running calls may take to end."""
+
+    max_calls: int = Field(default=1024, ge=1)
+    """Generate, Stream and Explain calls in flight; further ones are turned away."""
+
+    max_request_bytes: Size = 512 << 20
+    """Bytes of all requests in flight; further ones are turned away."""
+
+    reflection: bool = True
+    """Tell whoever asks what the services and messages are, as grpcurl does."""
+
+    tls: TlsConfig | None = None
+    """Without it the server speaks plain text."""
 
 
 class AttemptConfig(_Section):
@@ -325,6 +406,10 @@ class Config(_Section):
     """The whole of it."""
 
     server: ServerConfig = ServerConfig()
+    tokens: dict[str, TokenConfig] = {}
+    """Callers' tokens, by a name for people. With any of them every call of ours needs
+    one."""
+
     chain: ChainConfig = ChainConfig()
     health: HealthConfig = HealthConfig()
     providers: dict[str, Annotated[ProviderConfig, Field(discriminator="kind")]] = {}

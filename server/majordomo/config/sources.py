@@ -59,6 +59,10 @@ class Settings:
                 return f"{self.file}:{line}" if self.file else f"line {line}"
         return ""
 
+    def secrets(self) -> list[Path]:
+        """The files that secrets are read from."""
+        return [Path(name) for name in _references(self.values)]
+
     def put(self, path: KeyPath, value: object, variable: str) -> None:
         """Set one key because of the environment's `variable`, over what was there."""
         table = self.values
@@ -71,6 +75,15 @@ class Settings:
             table = inner
         table[path[-1]] = value
         self._variables[path] = variable
+
+
+def _references(value: object) -> Iterator[str]:
+    """The names in all texts of the form "file:NAME"."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _references(inner)
+    elif isinstance(value, str) and value.startswith("file:"):
+        yield value.removeprefix("file:")
 
 
 def read(path: Path | None, environ: Mapping[str, str]) -> Settings:

@@ -6,31 +6,37 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from majordomo.config import Config, ConfigError, load
+from majordomo.config import Config, ConfigError, read, validate
 
 POLL = 1.0
-"""Seconds between two looks at the file."""
+"""Seconds between two looks at the files."""
 
 _log = logging.getLogger("majordomo")
 
-_Signature = tuple[int, int, int] | None
-
 
 class Source:
-    """A configuration's file, if it has one, and the environment over it."""
+    """A configuration's file, if it has one, the environment over it, and secrets."""
 
     def __init__(self, path: Path | None, environ: Mapping[str, str]) -> None:
         self._path = path
         self._environ = environ
+        self._own = [path] if path is not None else []
+        self._files = self._own
         self._loaded = self._seen = self._signature()
 
     def load(self) -> Config:
         """What it says now. Raises ConfigError."""
+        # Looked at before they are read: what changes meanwhile is noticed.
         self._loaded = self._signature()
-        return load(self._path, self._environ)
+        own = [_signature(path) for path in self._own]
+        settings = read(self._path, self._environ)
+        secrets = settings.secrets()
+        self._files = [*self._own, *secrets]
+        self._loaded = own + [_signature(path) for path in secrets]
+        return validate(settings, self._environ)
 
     def changed(self) -> bool:
-        """Whether the file is another one than was loaded.
+        """Whether a file is another one than was loaded.
 
         True only when the look before saw the same: one that is just being written
         is left alone.
@@ -38,13 +44,17 @@ class Source:
         before, self._seen = self._seen, self._signature()
         return before == self._seen != self._loaded
 
-    def _signature(self) -> _Signature:
-        """What changes when the file does, or the link that leads to it."""
-        try:
-            found = os.stat(self._path) if self._path is not None else None
-        except OSError:
-            return None
-        return (found.st_ino, found.st_mtime_ns, found.st_size) if found else None
+    def _signature(self) -> list[tuple[int, int, int] | None]:
+        """What changes when a file does, or the link that leads to it."""
+        return [_signature(path) for path in self._files]
+
+
+def _signature(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 async def keep_current(
@@ -53,9 +63,9 @@ async def keep_current(
     hangup: asyncio.Event,
     poll: float = POLL,
 ) -> None:
-    """Load and apply again on every `hangup`, and when the file changes.
+    """Load and apply again on every `hangup`, and when a file changes.
 
-    What cannot be used is told in the log and changes nothing. Looks at the file every
+    What cannot be used is told in the log and changes nothing. Looks at the files every
     `poll` seconds. Runs until it is cancelled.
     """
     while True:

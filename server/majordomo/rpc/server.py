@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any
 
@@ -14,13 +15,16 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
-from majordomo.config import Config
+from majordomo.config import Config, TlsConfig
 from majordomo.registry import Registry
+from majordomo.rpc.access import Access
+from majordomo.rpc.admission import Admission
 from majordomo.rpc.generation import GenerationService
 from majordomo.rpc.health_feed import HealthFeed
 from majordomo.rpc.interceptors import Driver, ErrorBoundary
 from majordomo.rpc.operator import OperatorService
 from majordomo.rpc.reload import Source, keep_current
+from majordomo.rpc.tls import Certificates
 from majordomo.telemetry.interceptor import Tracing
 from majordomo.telemetry.setup import shutdown, tracer_provider
 from majordomo.v1.generation_service_pb2_grpc import (
@@ -50,6 +54,9 @@ OPTIONS = (
     # A port that is taken is an error, not a second server on it.
     ("grpc.so_reuseport", 0),
 )
+
+_FIXED = ("listen", "tls", "reflection")
+"""What holds from the start of a server to its end."""
 
 _log = logging.getLogger("majordomo")
 
@@ -91,12 +98,13 @@ class Server:
 
         The health of targets is kept. What it listens on cannot change.
         """
-        if config.server.listen != self._config.server.listen:
-            _log.warning(
-                "server.listen is %s now; restart to listen there instead of on %s",
-                config.server.listen,
-                self.address,
-            )
+        for key in _FIXED:
+            if getattr(config.server, key) != getattr(self._config.server, key):
+                _log.warning("server.%s has changed; restart for it to hold", key)
+        self._access.configure(config.tokens)
+        self._admission.configure(
+            config.server.max_calls, config.server.max_request_bytes
+        )
         self._registry.replace(config)
         names = self._registry.catalog.names
         self._tracker.configure(config.health_settings(), names)
@@ -126,8 +134,18 @@ class Server:
         engine = Engine(tracker)
         self._generation = GenerationService(engine, self._registry)
         self._health = health.aio.HealthServicer()
+        self._access = Access(config.tokens)
+        self._admission = Admission(
+            config.server.max_calls, config.server.max_request_bytes
+        )
         self._server = grpc.aio.server(
-            interceptors=[Tracing(self._tracers), ErrorBoundary(), Driver()],
+            interceptors=[
+                Tracing(self._tracers),
+                ErrorBoundary(),
+                self._access,
+                self._admission,
+                Driver(),
+            ],
             options=OPTIONS,
         )
         add_GenerationServiceServicer_to_server(self._generation, self._server)
@@ -135,8 +153,10 @@ class Server:
         operator = OperatorService(tracker, self._feed, self._registry)
         add_OperatorServiceServicer_to_server(operator, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        self._reflect()
-        self.address = self._listen(config.server.listen)
+        if config.server.reflection:
+            self._reflect()
+        self.address = self._listen(config.server.listen, config.server.tls)
+        _warn(config)
         for service in ("", *SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
@@ -158,9 +178,13 @@ class Server:
         generic = grpc.method_handlers_generic_handler(_REFLECTION_V1, handlers)
         self._server.add_generic_rpc_handlers((generic,))
 
-    def _listen(self, address: str) -> str:
+    def _listen(self, address: str, tls: TlsConfig | None) -> str:
         try:
-            port = self._server.add_insecure_port(address)
+            if tls is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                credentials = Certificates(tls).server_credentials()
+                port = self._server.add_secure_port(address, credentials)
         except RuntimeError:
             raise OSError(f"cannot listen on {address}; is it taken?") from None
         if address.startswith("unix:"):
@@ -175,6 +199,33 @@ class Server:
         finally:
             await asyncio.to_thread(shutdown, self._tracers)
         self._released = True
+
+
+def _warn(config: Config) -> None:
+    """Whoever listens beyond this machine should mean it."""
+    server = config.server
+    if server.listen.startswith("unix:") or _loopback(server.listen):
+        return
+    if server.tls is None:
+        _log.warning(
+            "listening on %s without TLS: whoever is on the way reads prompts, answers "
+            "and tokens; set server.tls",
+            server.listen,
+        )
+    if not config.tokens and (server.tls is None or server.tls.client_ca is None):
+        _log.warning(
+            "listening on %s without tokens: whoever reaches it may call; set tokens, "
+            "or server.tls.client_ca",
+            server.listen,
+        )
+
+
+def _loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 async def serve(source: Source, listening: Callable[[str], None]) -> None:

@@ -26,6 +26,8 @@ from majordomo.names import (
     UnknownName,
     UnknownProvider,
 )
+from majordomo.rpc.access import PermissionDenied, Unauthenticated
+from majordomo.rpc.admission import ServerFull
 from majordomo.rpc.validation import InvalidRequest, Violation
 from majordomo.v1.attempt_pb2 import (
     Attempt,
@@ -159,6 +161,15 @@ def refusal(error: Exception, generation_id: str) -> Refusal:
             found = _Error(ERROR_REASON_BENCHED_BY_PROVIDER, message, metadata)
         case ReaderStalled():
             found = _Error(ERROR_REASON_DEADLINE_EXCEEDED, str(error))
+        case Unauthenticated():
+            message = "show a valid token: authorization: Bearer TOKEN"
+            found = _Error(ERROR_REASON_UNAUTHENTICATED, message)
+        case PermissionDenied():
+            found = _Error(ERROR_REASON_PERMISSION_DENIED, str(error))
+        case ServerFull():
+            message = "this server has as many calls in hand as it may; try another"
+            found = _Error(ERROR_REASON_SERVER_OVERLOADED, message)
+            found.details.append(RetryInfo(retry_delay=duration(1)))
         case Draining():
             found = _Error(ERROR_REASON_SERVER_DRAINING, "this server is going away")
             found.details.append(RetryInfo(retry_delay=duration(1)))
