@@ -40,7 +40,10 @@ class Capabilities:
     """It reasons unless it is told not to. None: not known."""
 
     efforts: tuple[Effort, ...] | None = None
-    """Efforts that it knows; the nearest of them is sent."""
+    """Efforts that it knows, the nearest of which is sent; none: it never reasons."""
+
+    max_effort: str = "max"
+    """Its provider's word for EFFORT_MAX, if that is among them."""
 
     budgets: bool = True
     """It takes a budget of reasoning tokens."""
@@ -48,7 +51,68 @@ class Capabilities:
     max_output_tokens: int | None = None
 
 
-_TABLE: list[tuple[str, Capabilities]] = []
+_NONE, _MINIMAL, _LOW, _MEDIUM, _HIGH, _MAX = (
+    ReasoningConfig.EFFORT_NONE,
+    ReasoningConfig.EFFORT_MINIMAL,
+    ReasoningConfig.EFFORT_LOW,
+    ReasoningConfig.EFFORT_MEDIUM,
+    ReasoningConfig.EFFORT_HIGH,
+    ReasoningConfig.EFFORT_MAX,
+)
+
+
+def _openai(
+    *efforts: Effort,
+    reasons: bool = True,
+    media: frozenset[str] = frozenset({IMAGE, PDF}),
+    max_effort: str = "xhigh",
+) -> Capabilities:
+    """A model of OpenAI's that reasons with `efforts`, or never."""
+    return Capabilities(
+        media=media,
+        sampling=not efforts,
+        stop=not efforts,
+        reasons=reasons and bool(efforts),
+        efforts=efforts,
+        max_effort=max_effort,
+        budgets=False,
+    )
+
+
+_TEXT_ONLY = frozenset[str]()
+
+_OPENAI = [
+    (
+        r"gpt-oss",
+        Capabilities(media=_TEXT_ONLY, reasons=True, efforts=(_LOW, _MEDIUM, _HIGH)),
+    ),
+    (r"gpt-[6-9]", _openai(_LOW, _MEDIUM, _HIGH, _MAX, max_effort="max")),
+    (
+        r"gpt-5\.[6-9]",
+        _openai(_NONE, _LOW, _MEDIUM, _HIGH, _MAX, max_effort="max"),
+    ),
+    (r"gpt-5\.[2-5]-pro", _openai(_MEDIUM, _HIGH, _MAX)),
+    (r"gpt-5\.5", _openai(_NONE, _LOW, _MEDIUM, _HIGH, _MAX)),
+    (r"gpt-5\.[1-4]-chat", _openai(_MEDIUM)),
+    (r"gpt-5\.1-codex-max", _openai(_LOW, _MEDIUM, _HIGH, _MAX)),
+    (r"gpt-5\.1-codex", _openai(_LOW, _MEDIUM, _HIGH)),
+    (r"gpt-5\.[2-4]", _openai(_NONE, _LOW, _MEDIUM, _HIGH, _MAX, reasons=False)),
+    (r"gpt-5\.1", _openai(_NONE, _LOW, _MEDIUM, _HIGH, reasons=False)),
+    (r"gpt-5-chat", _openai()),
+    (r"gpt-5-pro", _openai(_HIGH)),
+    (r"gpt-5-codex", _openai(_LOW, _MEDIUM, _HIGH)),
+    (r"gpt-5", _openai(_MINIMAL, _LOW, _MEDIUM, _HIGH)),
+    (r"o[34](-mini)?-deep-research", _openai(_MEDIUM)),
+    (r"o[13]-mini", _openai(_LOW, _MEDIUM, _HIGH, media=_TEXT_ONLY)),
+    (r"o[1-9](?:-|$)", _openai(_LOW, _MEDIUM, _HIGH)),
+    (r"gpt-4o[a-z-]*-audio|gpt-audio", _openai(media=frozenset({AUDIO}))),
+    (r"gpt-4o|gpt-4\.|chatgpt-4o", _openai()),
+    (r"gpt-4-(?:turbo|vision)", _openai(media=frozenset({IMAGE}))),
+    (r"gpt-4|gpt-3\.5", _openai(media=_TEXT_ONLY)),
+]
+"""OpenAI's own, and what it gave away; efforts and sampling as of July 2026."""
+
+_TABLE: list[tuple[str, Capabilities]] = [*_OPENAI]
 """Patterns of model ids, the more special first."""
 
 
@@ -61,4 +125,6 @@ def capabilities(model: str) -> Capabilities:
     return Capabilities()
 
 
-_PATTERNS = [(re.compile(rf"(?:^|[/.]){pattern}"), known) for pattern, known in _TABLE]
+_PATTERNS = [
+    (re.compile(rf"(?:^|[/.]|^ft:)(?:{pattern})"), known) for pattern, known in _TABLE
+]

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 
 import msgspec
 
-from majordomo.chain.failure import Failure
 from majordomo.providers.codec import Encoded
 from majordomo.providers.profiles import Profile
-from majordomo.v1.attempt_pb2 import (
-    FAILURE_REASON_INVALID_REQUEST,
-    FAILURE_REASON_UNSUPPORTED,
+from majordomo.providers.request_json import (
+    EMPTY_PARAMETERS,
+    Body,
+    is_strict,
+    merge_options,
+    raw,
+    unsupported,
 )
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
@@ -40,10 +43,6 @@ _EFFORTS = {
     ReasoningConfig.EFFORT_MAX: "high",
 }
 """The efforts that most models know; "minimal" and "max" only some do."""
-
-_EMPTY_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
-
-Body = dict[str, object]
 
 
 class _Request:
@@ -95,7 +94,7 @@ class _Request:
             if tool.description:
                 function["description"] = tool.description
             schema = tool.parameters_schema_json
-            function["parameters"] = _raw(schema, path) if schema else _EMPTY_PARAMETERS
+            function["parameters"] = raw(schema, path) if schema else EMPTY_PARAMETERS
             functions.append({"type": "function", "function": function})
         self.body["tools"] = functions
         if choice.mode == ToolChoice.MODE_AUTO:
@@ -134,10 +133,10 @@ class _Request:
         if not text:
             return
         path = "prompt.response_schema_json"
-        schema = _raw(text, path)
-        strict = _is_strict(text, path)
+        schema = raw(text, path)
+        strict = is_strict(text, path)
         if not strict:
-            self._adapted(path, "not enforced: some object is open or a key optional")
+            self._adapted(path, "not enforced: strict mode does not take it")
         named = {"name": "response", "schema": schema, "strict": strict}
         self.body["response_format"] = {"type": "json_schema", "json_schema": named}
 
@@ -145,20 +144,6 @@ class _Request:
         self.body["stream"] = True
         if self._profile.stream_options:
             self.body["stream_options"] = {"include_usage": True}
-
-    def options(self, provider_name: str, allowed: frozenset[str]) -> None:
-        text = self._prompt.config.provider_options_json.get(provider_name)
-        if not text:
-            return
-        path = f"prompt.config.provider_options_json[{provider_name!r}]"
-        try:
-            options = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-        except ValueError:
-            raise _invalid(path, "is no JSON object") from None
-        for key, value in options.items():
-            if key not in allowed or key in self.body or key in _RESERVED:
-                raise _unsupported(path, f"may not set {key!r}")
-            self.body[key] = value
 
     def _reasoning(self, config: GenerationConfig) -> None:
         path = "prompt.config.reasoning"
@@ -209,7 +194,7 @@ class _Request:
                         }
                     )
                 case _:
-                    raise _unsupported(
+                    raise unsupported(
                         f"{path}.parts[{i}]", "media in the model's own turn"
                     )
         turn: Body = {"role": "assistant"}
@@ -263,9 +248,9 @@ class _Request:
                 kind = part.media_reference.media_type or "image/*"
                 url = part.media_reference.uri
             case _:
-                raise _unsupported(path, "not a part of a user's turn")
+                raise unsupported(path, "not a part of a user's turn")
         if not kind.startswith("image/"):
-            raise _unsupported(path, f"{kind} is not among the media of this wire")
+            raise unsupported(path, f"{kind} is not among the media of this wire")
         return {"type": "image_url", "image_url": {"url": url}}
 
     def _tool_call_id(self, id_: str) -> str:
@@ -302,48 +287,9 @@ def encode_chat(
     request.response_schema()
     if stream:
         request.stream()
-    request.options(provider_name, allowed_options)
+    merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)
     return Encoded(
         path="/chat/completions",
         body=msgspec.json.encode(request.body),
         adaptations=request.adaptations,
     )
-
-
-def _raw(text: str, path: str) -> msgspec.Raw:
-    """JSON text as the caller wrote it, its keys in their order."""
-    try:
-        return msgspec.json.decode(text, type=msgspec.Raw)
-    except (ValueError, RecursionError):
-        raise _invalid(path, "is no JSON") from None
-
-
-def _is_strict(text: str, path: str) -> bool:
-    """Whether strict servers take a schema: objects closed, no optional keys."""
-
-    def is_strict(schema: object) -> bool:
-        if isinstance(schema, list):
-            return all(map(is_strict, schema))
-        if not isinstance(schema, dict):
-            return True
-        properties = schema.get("properties")
-        if schema.get("type") == "object" or properties:
-            required = schema.get("required")
-            if schema.get("additionalProperties") is not False:
-                return False
-            if any(key not in (required or ()) for key in properties or ()):
-                return False
-        return all(map(is_strict, schema.values()))
-
-    try:
-        return is_strict(msgspec.json.decode(text))
-    except (TypeError, RecursionError):
-        raise _invalid(path, "is no JSON Schema") from None
-
-
-def _unsupported(path: str, problem: str) -> Failure:
-    return Failure(FAILURE_REASON_UNSUPPORTED, f"{path}: {problem}")
-
-
-def _invalid(path: str, problem: str) -> Failure:
-    return Failure(FAILURE_REASON_INVALID_REQUEST, f"{path} {problem}")

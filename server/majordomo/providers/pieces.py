@@ -55,13 +55,15 @@ class Pieces:
             self._begin(_REASONING)
         self._run.append(text)
 
-    def hidden_reasoning(self) -> None:
-        """Begin a reasoning part of which only its state is shown."""
+    def hidden_reasoning(self) -> int:
+        """Begin a reasoning part, perhaps only to show its state; its index."""
         self._begin(_REASONING)
+        return self._current
 
-    def empty_text(self) -> None:
-        """Begin a text part of which only its state is shown."""
+    def empty_text(self) -> int:
+        """Begin a text part, perhaps only to show its state; its index."""
         self._begin(_TEXT)
+        return self._current
 
     def state(self, state: bytes, index: int | None = None) -> None:
         """End the part at `index`, or the last one, with its provider_state."""

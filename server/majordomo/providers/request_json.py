@@ -1,0 +1,126 @@
+"""JSON that callers bring into a request: schemas, and options of one provider.
+
+It is sent as it was written, its keys in their order, and only after it was read: what
+is no JSON is never spliced into a body.
+"""
+
+from collections.abc import Set
+from typing import Any
+
+import msgspec
+
+from majordomo.chain.failure import Failure
+from majordomo.v1.attempt_pb2 import (
+    FAILURE_REASON_INVALID_REQUEST,
+    FAILURE_REASON_UNSUPPORTED,
+)
+from majordomo.v1.generation_service_pb2 import Prompt
+
+Body = dict[str, object]
+
+EMPTY_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
+"""The schema of a tool that takes no arguments."""
+
+_NEVER_STRICT = frozenset(
+    {
+        "allOf",
+        "oneOf",
+        "not",
+        "if",
+        "then",
+        "else",
+        "dependentRequired",
+        "dependentSchemas",
+        "default",
+        "patternProperties",
+        "propertyNames",
+        "minProperties",
+        "maxProperties",
+        "unevaluatedProperties",
+        "unevaluatedItems",
+        "contains",
+        "minContains",
+        "maxContains",
+        "uniqueItems",
+        "minLength",
+        "maxLength",
+    }
+)
+"""Keywords that OpenAI's strict mode refuses."""
+
+
+def raw(text: str, path: str) -> msgspec.Raw:
+    """JSON text as the caller wrote it; Failure (INVALID_REQUEST) if it is none."""
+    try:
+        return msgspec.json.decode(text, type=msgspec.Raw)
+    except (ValueError, RecursionError):
+        raise invalid(path, "is no JSON") from None
+
+
+def is_strict(text: str, path: str) -> bool:
+    """Whether OpenAI's strict mode takes a JSON Schema.
+
+    Every object has to be closed, none of its keys optional, and many keywords are
+    unknown to it. Failure (INVALID_REQUEST) if `text` is no schema.
+    """
+    try:
+        return _is_strict(msgspec.json.decode(text))
+    except (TypeError, AttributeError, RecursionError):
+        raise invalid(path, "is no JSON Schema") from None
+
+
+def _is_strict(schema: Any) -> bool:
+    if isinstance(schema, bool) or _NEVER_STRICT & schema.keys():
+        return False
+    properties = schema.get("properties") or {}
+    if schema.get("type") == "object" or properties:
+        required = schema.get("required") or ()
+        if schema.get("additionalProperties") is not False:
+            return False
+        if any(key not in required for key in properties):
+            return False
+    inner = [
+        *properties.values(),
+        *(schema.get("anyOf") or ()),
+        *(schema.get("$defs") or {}).values(),
+        *(schema.get("definitions") or {}).values(),
+    ]
+    if "items" in schema:
+        inner.append(schema["items"])
+    return all(map(_is_strict, inner))
+
+
+def merge_options(
+    body: Body,
+    prompt: Prompt,
+    provider_name: str,
+    allowed: Set[str],
+    reserved: Set[str],
+) -> None:
+    """Set what the prompt's options for this provider say.
+
+    Failure (UNSUPPORTED) for a key that is not `allowed`, and for any that is
+    `reserved` or in `body` already.
+    """
+    text = prompt.config.provider_options_json.get(provider_name)
+    if not text:
+        return
+    path = f"prompt.config.provider_options_json[{provider_name!r}]"
+    try:
+        options = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except (ValueError, RecursionError):
+        raise invalid(path, "is no JSON object") from None
+    for key, value in options.items():
+        if key not in allowed or key in body or key in reserved:
+            raise unsupported(path, f"may not set {key!r}")
+        body[key] = value
+
+
+def unsupported(path: str, problem: str) -> Failure:
+    """The failure of what has no form in this wire, or that this target refuses."""
+    return Failure(FAILURE_REASON_UNSUPPORTED, f"{path}: {problem}")
+
+
+def invalid(path: str, problem: str) -> Failure:
+    """The failure of what is wrong for every target."""
+    return Failure(FAILURE_REASON_INVALID_REQUEST, f"{path} {problem}")
