@@ -5,7 +5,6 @@ A whole answer is read as a stream of one chunk, so both are read alike.
 """
 
 import json
-from collections.abc import Iterable
 
 import msgspec
 
@@ -14,6 +13,7 @@ from majordomo.chain.target import Answer
 from majordomo.deltas import message
 from majordomo.providers.classify import classify
 from majordomo.providers.error_body import parse
+from majordomo.providers.event_stream import malformed
 from majordomo.providers.json_text import WHITESPACE, mend, read_broken
 from majordomo.providers.openai_chat_wire import (
     Choice,
@@ -25,10 +25,8 @@ from majordomo.providers.openai_chat_wire import (
     decode_chunk,
 )
 from majordomo.providers.pieces import Pieces
-from majordomo.providers.sse import Event, EventParser
 from majordomo.providers.usage import chat_usage
 from majordomo.v1.attempt_pb2 import (
-    FAILURE_REASON_MALFORMED_RESPONSE,
     FAILURE_REASON_OVERLOADED,
     FAILURE_REASON_PROVIDER_ERROR,
     FailureReason,
@@ -42,7 +40,6 @@ from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_TOOL_CALLS,
     Completion,
     FinishReason,
-    PartDelta,
     Prompt,
 )
 
@@ -81,7 +78,7 @@ class _Call:
         self.fragments: list[str] = []
 
 
-class _Reader:
+class ChatReader:
     """Reads the chunks of one answer; the only chunk of it, if it is `whole`."""
 
     def __init__(self, prompt: Prompt, *, whole: bool) -> None:
@@ -95,6 +92,9 @@ class _Reader:
 
         self.counted = False
         """A last chunk, without choices, brought the count."""
+
+        self.complete = False
+        """The end mark was read, or the body's end after a finish reason."""
 
         self._whole = whole
         self._with_reasoning = prompt.config.reasoning.include_text
@@ -132,12 +132,26 @@ class _Reader:
             self.usage = chat_usage(said, self._model) or self.usage
             self.counted = not chunk.choices
 
+    def read_event(self, name: bytes, data: bytes) -> None:
+        """Read one event of a stream; see event_stream.EventReader."""
+        if data.startswith(b"[DONE]"):
+            # Snowflake never says why it stopped; but it counts, and then it is done.
+            # [DONE] alone is not enough: gateways append it to what broke behind them.
+            if not (self.finished or self.counted):
+                raise malformed("the stream has an end mark but no finish reason")
+            self.finish()
+        elif name == b"error":
+            raise classify(200, {}, data)
+        elif data:
+            self.read(data)
+
     def end(self) -> None:
-        """The answer is complete: so must be its parts."""
-        for call in self._calls:
-            if call.part_index < 0 and call.fragments:
-                raise _malformed("a tool call has no name")
-        self.pieces.end()
+        """The body has ended.
+
+        A finish reason and a clean end are enough: not every server says [DONE].
+        """
+        if self.finished:
+            self.finish()
 
     def completion(self) -> Completion:
         """How the answer ended."""
@@ -156,6 +170,14 @@ class _Reader:
             usage=self.usage,
             provider_response_id=self._id,
         )
+
+    def finish(self) -> None:
+        """The answer is complete: so must be its parts."""
+        for call in self._calls:
+            if call.part_index < 0 and call.fragments:
+                raise malformed("a tool call has no name")
+        self.pieces.end()
+        self.complete = True
 
     def _read_broken(self, data: bytes) -> Chunk:
         try:
@@ -277,80 +299,14 @@ class _Reader:
         return call
 
 
-class ChatStreamDecoder:
-    """Reads one streamed answer; see codec.StreamDecoder."""
-
-    def __init__(self, prompt: Prompt) -> None:
-        self.complete = False
-        self.usage: Usage | None = None
-        self._events = EventParser()
-        self._reader = _Reader(prompt, whole=False)
-        self._failure: Failure | None = None
-
-    def feed(self, data: bytes) -> list[PartDelta]:
-        """The content that `data` completes."""
-        return self._read(self._events.feed(data))
-
-    def close(self) -> list[PartDelta]:
-        """The content that the end of the body completes.
-
-        A finish reason and a clean end are enough: not every server says [DONE].
-        """
-        return self._read(self._events.close(), at_end=True)
-
-    def finish(self) -> Answer:
-        """How the answer ended."""
-        if self._failure is not None:
-            raise self._failure
-        if not self.complete:
-            raise _malformed("the stream ended before the answer did")
-        return Answer(self._reader.completion())
-
-    def _read(
-        self, events: Iterable[Event], *, at_end: bool = False
-    ) -> list[PartDelta]:
-        if self._failure is not None:
-            raise self._failure
-        reader = self._reader
-        try:
-            for name, data in events:
-                if self.complete:
-                    break
-                if data.startswith(b"[DONE]"):
-                    self._done()
-                elif name == b"error":
-                    raise classify(200, {}, data)
-                elif data:
-                    reader.read(data)
-            if at_end and reader.finished and not self.complete:
-                self._done()
-        except Failure as failure:
-            deltas = reader.pieces.take()
-            if not deltas:
-                raise
-            self._failure = failure
-            return deltas
-        finally:
-            self.usage = reader.usage
-        return reader.pieces.take()
-
-    def _done(self) -> None:
-        # Snowflake never says why it stopped; but it counts, and then it is done.
-        # [DONE] alone is not enough: gateways append it to what broke behind them.
-        if not (self._reader.finished or self._reader.counted):
-            raise _malformed("the stream has an end mark but no finish reason")
-        self._reader.end()
-        self.complete = True
-
-
 def decode_chat(prompt: Prompt, body: bytes) -> Answer:
     """The answer in a whole body; see codec.Codec.decode()."""
     data = body.strip(WHITESPACE)
-    reader = _Reader(prompt, whole=True)
+    reader = ChatReader(prompt, whole=True)
     reader.read(data)
     if not reader.answered:
         raise unreadable(data)
-    reader.end()
+    reader.finish()
     return Answer(reader.completion(), message(reader.pieces.take()))
 
 
@@ -358,11 +314,7 @@ def unreadable(data: bytes) -> Failure:
     """The failure that `data`, which is no answer, is: an error, or malformed."""
     if parse(data) is not None:
         return classify(200, {}, data)
-    return _malformed("the provider's answer cannot be read")
-
-
-def _malformed(problem: str) -> Failure:
-    return Failure(FAILURE_REASON_MALFORMED_RESPONSE, problem)
+    return malformed("the provider's answer cannot be read")
 
 
 def _details_text(details: object) -> str:

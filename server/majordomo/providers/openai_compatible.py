@@ -11,7 +11,8 @@ from majordomo.chain.target import Answer
 from majordomo.media.images import ImageLimits
 from majordomo.providers.classify import classify
 from majordomo.providers.codec import Encoded, StreamDecoder
-from majordomo.providers.openai_chat_answer import ChatStreamDecoder, decode_chat
+from majordomo.providers.event_stream import EventStreamDecoder
+from majordomo.providers.openai_chat_answer import ChatReader, decode_chat
 from majordomo.providers.openai_chat_request import encode_chat
 from majordomo.providers.profiles import COMMON, Profile
 from majordomo.v1.generation_service_pb2 import Prompt
@@ -52,7 +53,7 @@ class OpenAICompatible:
 
     def decoder(self, prompt: Prompt) -> StreamDecoder:
         """A decoder for one streamed 2xx response."""
-        return ChatStreamDecoder(prompt)
+        return EventStreamDecoder(ChatReader(prompt, whole=False))
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Why a response that is not 2xx failed."""
