@@ -46,6 +46,33 @@ def chat_usage(said: object, model: str = "") -> Usage | None:
     return usage if usage.ByteSize() else None
 
 
+def responses_usage(said: object) -> Usage | None:
+    """The usage object of a Responses answer; None if it counts nothing."""
+    if not isinstance(said, dict):
+        return None
+    read = _mapping(said.get("input_tokens_details"))
+    written = _mapping(said.get("output_tokens_details"))
+    total = _count(said.get("total_tokens"))
+    prompt = _count(said.get("input_tokens"))
+    output = _count(said.get("output_tokens"))
+    reasoning = _count(written.get("reasoning_tokens"))
+    if (
+        reasoning
+        and prompt is not None
+        and output is not None
+        and total == prompt + output + reasoning
+    ):
+        output += reasoning
+    usage = Usage(
+        input_tokens=prompt,
+        output_tokens=output,
+        cache_read_tokens=_part(_count(read.get("cached_tokens")), prompt),
+        cache_write_tokens=_part(_count(read.get("cache_write_tokens")), prompt),
+        reasoning_tokens=_part(reasoning, output),
+    )
+    return usage if usage.ByteSize() else None
+
+
 def _count(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

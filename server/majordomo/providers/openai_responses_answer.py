@@ -1,0 +1,400 @@
+"""Answers of the Responses API, whole and streamed.
+
+An answer is a list of items: messages, function calls, reasoning, and items of tools
+that the provider runs itself, which are passed over. Streamed, each item is begun,
+written and done, and a last event holds the whole answer again. What was not written
+in pieces is taken from an item when it is done, so whole answers are read alike.
+
+What the same model needs to read its own items again goes out as provider_state:
+the ids of messages and calls, the phase of messages, whole reasoning items.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from majordomo.chain.failure import Failure
+from majordomo.chain.target import Answer
+from majordomo.deltas import message
+from majordomo.providers.classify import classify
+from majordomo.providers.error_body import parse
+from majordomo.providers.event_stream import malformed
+from majordomo.providers.json_text import WHITESPACE, mend, read_broken
+from majordomo.providers.pieces import Pieces
+from majordomo.providers.state import pack
+from majordomo.providers.usage import responses_usage
+from majordomo.v1.attempt_pb2 import FAILURE_REASON_PROVIDER_ERROR, Usage
+from majordomo.v1.generation_service_pb2 import (
+    FINISH_REASON_CONTENT_FILTER,
+    FINISH_REASON_LENGTH,
+    FINISH_REASON_OTHER,
+    FINISH_REASON_STOP,
+    FINISH_REASON_TOOL_CALLS,
+    Completion,
+    FinishReason,
+    Prompt,
+)
+
+T = TypeVar("T")
+
+WIRE = "openai-responses"
+"""The name of this wire in provider_state."""
+
+_FINISH_REASONS: dict[str, FinishReason] = {
+    "completed": FINISH_REASON_STOP,
+    "incomplete": FINISH_REASON_LENGTH,
+    "max_output_tokens": FINISH_REASON_LENGTH,
+    "content_filter": FINISH_REASON_CONTENT_FILTER,
+}
+"""By the reason why an answer is incomplete, or else its status."""
+
+
+class Content(msgspec.Struct, omit_defaults=True):
+    """A piece of a message, of reasoning, or of its summary."""
+
+    type: str = ""
+    text: str | None = None
+    refusal: str | None = None
+
+
+class Item(msgspec.Struct):
+    """An item of output, of those types that are read."""
+
+    type: str = ""
+    id: str | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    content: list[Content] | None = None
+    summary: list[Content] | None = None
+    encrypted_content: str | None = None
+    phase: str | None = None
+
+
+class ReasoningItem(
+    msgspec.Struct, tag_field="type", tag="reasoning", omit_defaults=True
+):
+    """A reasoning item as it is kept in provider_state and given back."""
+
+    summary: list[Content]
+    id: str | None = None
+    content: list[Content] | None = None
+    encrypted_content: str | None = None
+
+
+class Response(msgspec.Struct):
+    """A whole answer, as far as it is read."""
+
+    id: Any = None
+    model: Any = None
+    status: Any = None
+    error: Any = None
+    incomplete_details: Any = None
+    output: Any = None
+    usage: Any = None
+
+
+class Event(msgspec.Struct):
+    """An event of a stream, as far as it is read."""
+
+    type: str = ""
+    delta: Any = None
+    output_index: Any = None
+    item_id: Any = None
+    summary_index: Any = None
+    item: Any = None
+    response: Any = None
+
+
+_decode_event = msgspec.json.Decoder(Event).decode
+_decode_response = msgspec.json.Decoder(Response).decode
+
+
+class _Writing:
+    """An item while it is written."""
+
+    def __init__(self) -> None:
+        self.part_index = -1
+        """-1 until something of it is shown."""
+
+        self.written = False
+        """Pieces of its content have come."""
+
+        self.done = False
+        self.kind = ""
+        self.summary_index: object = None
+
+
+class ResponsesReader:
+    """Reads one answer; implements event_stream.EventReader."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        self.pieces = Pieces()
+        self.usage: Usage | None = None
+        self.complete = False
+        self._with_reasoning = prompt.config.reasoning.include_text
+        self._id = ""
+        self._model = ""
+        self._finish_word = ""
+        self._refused = False
+        self._items: dict[object, _Writing] = {}
+
+    def read_event(self, name: bytes, data: bytes) -> None:
+        """Read one event; its `name` is its type again."""
+        if not data or data.startswith(b"[DONE]"):
+            return
+        try:
+            event = _decode_event(data)
+        except (ValueError, RecursionError):
+            event = self._broken(data, Event)
+        kind = event.type
+        if kind in _TEXT:
+            self._read_text(event)
+        elif kind == "response.function_call_arguments.delta":
+            self._read_arguments(event)
+        elif kind in _REASONING:
+            if self._with_reasoning:
+                self._read_reasoning(event)
+        elif kind in ("response.output_item.added", "response.output_item.done"):
+            self._read_item(event)
+        elif kind in _WHOLE and isinstance(event.response, dict):
+            response = _converted(event.response, Response)
+            self._note(response)
+            if kind in _TERMINAL:
+                self._read_response(response, data)
+        elif kind in ("error", "response.failed") or name == b"error":
+            raise classify(200, {}, data)
+        elif not kind and (parse(data) is not None or b'"output"' in data):
+            # An error without an envelope, or a whole answer though pieces of it
+            # were asked for.
+            self.read_whole(data)
+
+    def end(self) -> None:
+        """The body has ended; without a terminal event the answer has not."""
+
+    def read_whole(self, data: bytes) -> None:
+        """Read a body that is one whole answer, or an error."""
+        try:
+            response = _decode_response(data)
+        except (ValueError, RecursionError):
+            response = self._broken(data, Response)
+        if not isinstance(response.output, list):
+            raise unreadable(data)
+        self._note(response)
+        self._read_response(response, data)
+
+    def completion(self) -> Completion:
+        """How the answer ended."""
+        reason = _FINISH_REASONS.get(self._finish_word, FINISH_REASON_OTHER)
+        if self._refused:
+            reason = FINISH_REASON_CONTENT_FILTER
+        elif reason == FINISH_REASON_STOP and self.pieces.tool_calls:
+            reason = FINISH_REASON_TOOL_CALLS
+        return Completion(
+            provider_model=self._model,
+            finish_reason=reason,
+            provider_finish_reason=self._finish_word,
+            usage=self.usage,
+            provider_response_id=self._id,
+        )
+
+    def _broken(self, data: bytes, shape: type[Any]) -> Any:
+        try:
+            value = read_broken(data, shape)
+        except ValueError:
+            raise unreadable(data) from None
+        self.pieces.broken = True
+        return value
+
+    def _note(self, response: Response) -> None:
+        self._id = self._id or mend(str(response.id or ""))
+        self._model = self._model or mend(str(response.model or ""))
+        self.usage = responses_usage(response.usage) or self.usage
+
+    def _read_text(self, event: Event) -> None:
+        if not event.delta or not isinstance(event.delta, str):
+            return
+        item = self._writing(event.output_index, event.item_id)
+        self._refused |= event.type == "response.refusal.delta"
+        self._text(item, event.delta)
+
+    def _read_arguments(self, event: Event) -> None:
+        item = self._writing(event.output_index, event.item_id)
+        # Before its name is known they wait for the item that is done.
+        if event.delta and isinstance(event.delta, str) and item.part_index >= 0:
+            item.written = True
+            self.pieces.arguments(item.part_index, event.delta)
+
+    def _read_reasoning(self, event: Event) -> None:
+        if not event.delta or not isinstance(event.delta, str):
+            return
+        item = self._writing(event.output_index, event.item_id)
+        if item.written and item.kind != event.type:
+            # The reasoning itself and its summary: one of them is enough.
+            return
+        item.kind = event.type
+        if item.written and item.summary_index != event.summary_index:
+            self.pieces.reasoning(_PARAGRAPH)
+        item.summary_index = event.summary_index
+        self._reasoning(item, event.delta)
+
+    def _read_item(self, event: Event) -> None:
+        if not isinstance(event.item, dict) or event.item.get("type") not in _ITEMS:
+            return
+        item = _converted(event.item, Item)
+        writing = self._writing(event.output_index, item.id)
+        if event.type == "response.output_item.done":
+            self._done(writing, item)
+        elif item.type == "function_call" and item.name and writing.part_index < 0:
+            self._call(writing, item)
+
+    def _read_response(self, response: Response, data: bytes) -> None:
+        """Read the whole answer, of which some may have been read in pieces."""
+        status = response.status or ("failed" if response.error else "completed")
+        if status not in ("completed", "incomplete"):
+            raise _failed(status, data)
+        output = response.output if isinstance(response.output, list) else []
+        anew = not self._items
+        for index, value in enumerate(output):
+            if isinstance(value, dict) and value.get("type") in _ITEMS:
+                item = _converted(value, Item)
+                known = self._items.get(index) or self._items.get(item.id)
+                if known or anew:
+                    self._done(known or _Writing(), item)
+        details = response.incomplete_details
+        said = details.get("reason") if isinstance(details, dict) else None
+        self._finish_word = mend(str(said or status))
+        self.pieces.end()
+        self.complete = True
+
+    def _writing(self, index: object, item_id: object) -> _Writing:
+        # Not every server numbers its items, and gateways change ids on the way.
+        key = item_id if index is None else index
+        if not isinstance(key, int | str):
+            raise malformed("an item has neither index nor id")
+        writing = self._items.get(key)
+        if writing is None:
+            writing = self._items[key] = _Writing()
+        return writing
+
+    def _done(self, writing: _Writing, item: Item) -> None:
+        """Read what of a complete item has not come in pieces, and its state."""
+        if writing.done:
+            return
+        writing.done = True
+        if item.type == "message":
+            self._message_done(writing, item)
+        elif item.type == "function_call":
+            self._call_done(writing, item)
+        else:
+            self._reasoning_done(writing, item)
+
+    def _message_done(self, writing: _Writing, item: Item) -> None:
+        parts = item.content or []
+        self._refused |= any(part.refusal for part in parts)
+        text = "".join(part.text or part.refusal or "" for part in parts)
+        if text and not writing.written:
+            self._text(writing, text)
+        state = {"id": item.id, "phase": item.phase}
+        self._state(writing, {key: value for key, value in state.items() if value})
+
+    def _call_done(self, writing: _Writing, item: Item) -> None:
+        if writing.part_index < 0:
+            if not item.name:
+                raise malformed("a tool call has no name")
+            self._call(writing, item)
+        if item.arguments and not writing.written:
+            self.pieces.arguments(writing.part_index, item.arguments)
+        self._state(writing, {"id": item.id} if item.id else {})
+
+    def _reasoning_done(self, writing: _Writing, item: Item) -> None:
+        summary = _PARAGRAPH.join(part.text or "" for part in item.summary or ())
+        content = "".join(part.text or "" for part in item.content or ())
+        text = summary or content
+        if self._with_reasoning and text and not writing.written:
+            self._reasoning(writing, text)
+        if item.encrypted_content or content:
+            # Without either an id alone would be looked for in vain: nothing is
+            # stored at the provider.
+            if writing.part_index < 0:
+                writing.part_index = self.pieces.hidden_reasoning()
+            self._state(writing, {"item": _kept(item)})
+
+    def _call(self, writing: _Writing, item: Item) -> None:
+        call_id = item.call_id or item.id or ""
+        writing.part_index = self.pieces.tool_call(call_id, item.name or "")
+
+    def _text(self, writing: _Writing, text: str) -> None:
+        if writing.part_index < 0:
+            writing.part_index = self.pieces.empty_text()
+        writing.written = True
+        self.pieces.text(text)
+
+    def _reasoning(self, writing: _Writing, text: str) -> None:
+        if writing.part_index < 0:
+            writing.part_index = self.pieces.hidden_reasoning()
+        writing.written = True
+        self.pieces.reasoning(text)
+
+    def _state(self, writing: _Writing, strings: dict[str, str]) -> None:
+        if strings and writing.part_index >= 0:
+            mended = {key: mend(value) for key, value in strings.items()}
+            self.pieces.state(pack(WIRE, **mended), writing.part_index)
+
+
+_PARAGRAPH = "\n\n"
+"""Between the parts of a summary."""
+
+_TEXT = frozenset({"response.output_text.delta", "response.refusal.delta"})
+_REASONING = frozenset(
+    {"response.reasoning_summary_text.delta", "response.reasoning_text.delta"}
+)
+_TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_WHOLE = _TERMINAL | {"response.created", "response.in_progress", "response.queued"}
+_ITEMS = frozenset({"message", "function_call", "reasoning"})
+
+
+def decode_responses(prompt: Prompt, body: bytes) -> Answer:
+    """The answer in a whole body; see codec.Codec.decode()."""
+    reader = ResponsesReader(prompt)
+    reader.read_whole(body.strip(WHITESPACE))
+    return Answer(reader.completion(), message(reader.pieces.take()))
+
+
+def unreadable(data: bytes) -> Failure:
+    """The failure that `data`, which is no answer, is: an error, or malformed."""
+    if parse(data) is not None:
+        return classify(200, {}, data)
+    return malformed("the provider's answer cannot be read")
+
+
+def _converted(value: dict[str, Any], shape: type[T]) -> T:
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError:
+        raise malformed("a part of the answer cannot be read") from None
+
+
+def _kept(item: Item) -> str:
+    """A reasoning item as it is kept, verbatim."""
+    for part in (*(item.summary or ()), *(item.content or ())):
+        part.text = mend(part.text or "")
+    kept = ReasoningItem(
+        summary=item.summary or [],
+        id=item.id,
+        content=item.content or None,
+        encrypted_content=item.encrypted_content,
+    )
+    return msgspec.json.encode(kept).decode()
+
+
+def _failed(status: object, data: bytes) -> Failure:
+    if status in ("in_progress", "queued"):
+        return malformed("the provider's answer is not complete")
+    if status == "cancelled":
+        return Failure(
+            FAILURE_REASON_PROVIDER_ERROR,
+            "the provider cancelled the answer",
+            code="cancelled",
+        )
+    return classify(200, {}, data)
