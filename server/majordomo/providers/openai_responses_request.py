@@ -212,7 +212,7 @@ class _Request:
             match part.WhichOneof("kind"):
                 case "text":
                     if part.text:
-                        items.append(_message(part.text, state))
+                        _add_text(items, part.text, state)
                 case "tool_call":
                     call = part.tool_call
                     item: Body = {
@@ -351,21 +351,19 @@ def _image(url: str) -> Body:
     return {"type": "input_image", "detail": "auto", "image_url": url}
 
 
-def _message(text: str, state: dict[str, str]) -> Body:
-    """A message of the model's own, as the item that it was if that is known."""
-    item: Body = {"role": "assistant", "content": text}
-    if "id" in state:
-        content = {"type": "output_text", "text": text, "annotations": []}
-        item = {
-            "type": "message",
-            "id": state["id"],
-            "role": "assistant",
-            "status": "completed",
-            "content": [content],
-        }
+def _add_text(items: list[Item], text: str, state: dict[str, str]) -> None:
+    """Add a message of the model's own, as the item that it was if that is known."""
+    item: Body = {"type": "message", "role": "assistant", "content": text}
+    last = items[-1] if items else None
     if "phase" in state:
         item["phase"] = state["phase"]
-    return item
+    if "id" in state:
+        content = {"type": "output_text", "text": text, "annotations": []}
+        item |= {"id": state["id"], "status": "completed", "content": [content]}
+    elif isinstance(last, dict) and item == last | {"content": text}:
+        last["content"] = f"{last['content']}{text}"
+        return
+    items.append(item)
 
 
 def _reasoning(state: dict[str, str]) -> ReasoningItem | None:

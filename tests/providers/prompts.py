@@ -1,0 +1,160 @@
+"""Prompts of every combination of features, for tests of what is sent for them."""
+
+import json
+
+from hypothesis import strategies as st
+
+from majordomo.v1.content_pb2 import (
+    ROLE_ASSISTANT,
+    ROLE_TOOL,
+    ROLE_USER,
+    Blob,
+    MediaReference,
+    Message,
+    Part,
+    Reasoning,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+from majordomo.v1.generation_service_pb2 import (
+    CachePolicy,
+    GenerationConfig,
+    Prompt,
+    ReasoningConfig,
+)
+
+TEXTS = st.text(min_size=1, max_size=8)
+IDS = st.sampled_from(["call_1", "toolu_01ABC", "x" * 70, "with space", "a|b", "é"])
+NAMES = ["f", "g_2", "h-3"]
+MODES = [
+    ToolChoice.MODE_UNSPECIFIED,
+    ToolChoice.MODE_AUTO,
+    ToolChoice.MODE_NONE,
+    ToolChoice.MODE_REQUIRED,
+]
+EFFORTS = [
+    ReasoningConfig.EFFORT_NONE,
+    ReasoningConfig.EFFORT_MINIMAL,
+    ReasoningConfig.EFFORT_LOW,
+    ReasoningConfig.EFFORT_MEDIUM,
+    ReasoningConfig.EFFORT_HIGH,
+    ReasoningConfig.EFFORT_MAX,
+]
+SCHEMA = '{"type":"object","required":["b"],"properties":{"b":{},"a":{"type":"null"}}}'
+CLOSED = (
+    '{"type":"object","additionalProperties":false,"required":["a"],'
+    '"properties":{"a":{"type":"integer"}}}'
+)
+
+
+def prompts(
+    media: tuple[str, ...], states: tuple[bytes, ...] = (), origin: str = ""
+) -> st.SearchStrategy[Prompt]:
+    """Prompts with media of these types, and turns from `origin` with such states."""
+    return st.builds(
+        Prompt,
+        system_instruction=st.sampled_from(["", "Be brief."]),
+        messages=st.lists(_turns(media, states, origin), min_size=1, max_size=3).map(
+            lambda turns: [message for turn in turns for message in turn]
+        ),
+        tools=st.lists(_tools(), max_size=3, unique_by=lambda tool: tool.name),
+        tool_choice=_tool_choices(),
+        config=_configs(),
+        response_schema_json=st.sampled_from(["", SCHEMA, CLOSED]),
+        cache_policy=st.builds(
+            CachePolicy,
+            cache_instructions=st.booleans(),
+            cache_conversation=st.booleans(),
+        ),
+    )
+
+
+def _texts() -> st.SearchStrategy[Part]:
+    return TEXTS.map(lambda text: Part(text=text))
+
+
+def _said(media: tuple[str, ...]) -> st.SearchStrategy[list[Part]]:
+    """Texts and media, as users and tools say them."""
+    kinds = st.sampled_from(media) if media else st.nothing()
+    blobs = kinds.map(lambda kind: Part(blob=Blob(media_type=kind, data=b"\x89PNG")))
+    links = kinds.filter(lambda kind: not kind.startswith("audio/")).map(
+        lambda kind: Part(
+            media_reference=MediaReference(media_type=kind, uri="https://a.example/b")
+        )
+    )
+    return st.lists(_texts() | blobs | links, min_size=1, max_size=3)
+
+
+@st.composite
+def _turns(
+    draw: st.DrawFn, media: tuple[str, ...], states: tuple[bytes, ...], origin: str
+) -> list[Message]:
+    """A user's turn and the model's, with the results of the tools that it called."""
+    state = st.sampled_from([b"", b"nonsense", *states])
+    user = Message(role=ROLE_USER, parts=draw(_said(media)))
+    model = Message(
+        role=ROLE_ASSISTANT, origin=draw(st.sampled_from(["", "other/model", origin]))
+    )
+    if draw(st.booleans()):
+        reasoning = Reasoning(text=draw(st.sampled_from(["", "hm"])))
+        model.parts.append(Part(reasoning=reasoning, provider_state=draw(state)))
+    for text in draw(st.lists(TEXTS, max_size=2)):
+        model.parts.append(Part(text=text, provider_state=draw(state)))
+    ids = draw(st.lists(IDS, max_size=2, unique=True))
+    for id_ in ids:
+        arguments = json.dumps(draw(st.dictionaries(TEXTS, st.integers(), max_size=1)))
+        call = ToolCall(id=id_, name=draw(st.sampled_from(NAMES)))
+        call.arguments_json = draw(st.sampled_from(["", arguments]))
+        model.parts.append(Part(tool_call=call, provider_state=draw(state)))
+    turns = [user]
+    if model.parts:
+        turns.append(model)
+    if ids:
+        tool = Message(role=ROLE_TOOL)
+        for id_ in ids:
+            result = ToolResult(tool_call_id=id_, is_error=draw(st.booleans()))
+            result.parts.extend(draw(st.just([]) | _said(media)))
+            tool.parts.append(Part(tool_result=result))
+        turns.append(tool)
+    return turns
+
+
+def _tools() -> st.SearchStrategy[Tool]:
+    return st.builds(
+        Tool,
+        name=st.sampled_from(NAMES),
+        description=st.sampled_from(["", "Does it."]),
+        parameters_schema_json=st.sampled_from(["", SCHEMA, CLOSED]),
+    )
+
+
+@st.composite
+def _tool_choices(draw: st.DrawFn) -> ToolChoice:
+    choice = ToolChoice(mode=draw(st.sampled_from(MODES)))
+    if choice.mode == ToolChoice.MODE_REQUIRED:
+        names = draw(st.lists(st.sampled_from(NAMES), max_size=2, unique=True))
+        choice.allowed_names.extend(names)
+    if draw(st.booleans()):
+        choice.parallel_calls = draw(st.booleans())
+    return choice
+
+
+@st.composite
+def _configs(draw: st.DrawFn) -> GenerationConfig:
+    config = GenerationConfig(
+        max_output_tokens=draw(st.sampled_from([None, 100])),
+        temperature=draw(st.sampled_from([None, 0.5])),
+        top_p=draw(st.sampled_from([None, 0.9])),
+        top_k=draw(st.sampled_from([None, 7])),
+        seed=draw(st.sampled_from([None, 42])),
+        stop_sequences=draw(st.sampled_from([[], ["a"], ["a", "b"]])),
+    )
+    reasoning = ReasoningConfig(include_text=draw(st.booleans()))
+    if draw(st.booleans()):
+        reasoning.effort = draw(st.sampled_from(EFFORTS))
+    elif draw(st.booleans()):
+        reasoning.budget_tokens = 2000
+    config.reasoning.CopyFrom(reasoning)
+    return config
