@@ -57,8 +57,11 @@ _CODES = _by_code(
             model_not_found deploymentnotfound model_decommissioned invalid_model""",
         FAILURE_REASON_UNSUPPORTED: """
             unsupported_parameter unsupported_value unsupported_file invalid_image_url
-            tool_use_failed""",
-        FAILURE_REASON_INVALID_REQUEST: "invalid_image_format",
+            failed_to_download_image unsupported_image_media_type tool_use_failed""",
+        FAILURE_REASON_INVALID_REQUEST: """
+            invalid_image invalid_image_format invalid_base64_image invalid_image_mode
+            image_too_large image_too_small image_file_too_large empty_image_file
+            image_file_not_found image_parse_error""",
         FAILURE_REASON_CONTENT_REFUSED: """
             content_filter content_policy_violation responsibleaipolicyviolation
             invalid_prompt bio_policy misalignment_policy_violation
