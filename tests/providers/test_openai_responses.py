@@ -476,10 +476,12 @@ async def llama(smollm2: Path) -> AsyncIterator[HttpProvider]:
     local = Local()
     local.start()
     await local.child.ready()
+    # As majordomo does: a kept connection may be closed while it is taken again.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     provider = HttpProvider(
         OpenAIResponses("local"),
         "http://localhost/v1",
-        transport=httpx.AsyncHTTPTransport(uds=str(local.socket)),
+        transport=httpx.AsyncHTTPTransport(uds=str(local.socket), limits=limits),
     )
     yield provider
     await provider.aclose()
