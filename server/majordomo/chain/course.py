@@ -27,6 +27,9 @@ from majordomo.v1.attempt_pb2 import (
 LONGEST_WAIT = 60.0
 """Seconds that a call may wait for targets to return."""
 
+_TICK = 0.001
+"""Seconds after a bench's end: timers may be early by the clock's resolution."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -95,7 +98,7 @@ class Course:
                 if moment is None or moment > self._waiting_ends:
                     return None
                 try:
-                    async with asyncio.timeout_at(moment):
+                    async with asyncio.timeout_at(moment + _TICK):
                         await changed.wait()
                 except TimeoutError:
                     pass  # the moment has come: look again
