@@ -85,11 +85,12 @@ class _Request:
         items: list[Item] = []
         for i, message in enumerate(self._prompt.messages):
             path = f"prompt.messages[{i}]"
-            if message.role == ROLE_TOOL:
+            role = message.role
+            if role == ROLE_TOOL:
                 for j, part in enumerate(message.parts):
                     result_path = f"{path}.parts[{j}].tool_result"
                     items.append(self._tool_result(part.tool_result, result_path))
-            elif message.role == ROLE_ASSISTANT:
+            elif role == ROLE_ASSISTANT:
                 items += self._assistant(message, path)
             else:
                 items.append(self._user(message, path))
@@ -196,13 +197,13 @@ class _Request:
             self.body["reasoning"] = reasoning
 
     def _user(self, message: Message, path: str) -> Body:
-        if len(message.parts) == 1 and message.parts[0].HasField("text"):
-            return {"role": "user", "content": message.parts[0].text}
-        parts = [
-            self._content(part, f"{path}.parts[{i}]")
-            for i, part in enumerate(message.parts)
+        parts = list(message.parts)
+        if len(parts) == 1 and parts[0].HasField("text"):
+            return {"role": "user", "content": parts[0].text}
+        content = [
+            self._content(part, f"{path}.parts[{i}]") for i, part in enumerate(parts)
         ]
-        return {"role": "user", "content": parts}
+        return {"role": "user", "content": content}
 
     def _assistant(self, message: Message, path: str) -> list[Item]:
         own = message.origin == self._target
@@ -211,8 +212,7 @@ class _Request:
             state = unpack(WIRE, part.provider_state) if own else {}
             match part.WhichOneof("kind"):
                 case "text":
-                    if part.text:
-                        _add_text(items, part.text, state)
+                    _add_text(items, part.text, state)
                 case "tool_call":
                     call = part.tool_call
                     item: Body = {
@@ -234,7 +234,9 @@ class _Request:
                     raise unsupported(
                         f"{path}.parts[{i}]", "media in the model's own turn"
                     )
-        return self._with_followers(items, path)
+        if any(isinstance(item, ReasoningItem) for item in items):
+            return self._with_followers(items, path)
+        return items
 
     def _with_followers(self, items: list[Item], path: str) -> list[Item]:
         """`items` without reasoning that is not followed by what it led to.
@@ -352,7 +354,12 @@ def _image(url: str) -> Body:
 
 
 def _add_text(items: list[Item], text: str, state: dict[str, str]) -> None:
-    """Add a message of the model's own, as the item that it was if that is known."""
+    """Add a message of the model's own, as the item that it was if that is known.
+
+    The wire refuses empty ones.
+    """
+    if not text:
+        return
     item: Body = {"type": "message", "role": "assistant", "content": text}
     last = items[-1] if items else None
     if "phase" in state:
