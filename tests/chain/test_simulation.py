@@ -1,8 +1,8 @@
 """The engine and the tracker through many random days, and through some bad ones.
 
 `MAJORDOMO_SEEDS` says how many days (`make sim`); without it 1 000 in CI, else 100. A
-seed that fails is written to `failed_seeds.txt` beside this file, and is tried from then
-on.
+seed that fails is written to `failed_seeds.txt` beside this file, and is tried from
+then on.
 """
 
 import asyncio

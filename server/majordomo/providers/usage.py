@@ -73,6 +73,29 @@ def responses_usage(said: object) -> Usage | None:
     return usage if usage.ByteSize() else None
 
 
+def anthropic_usage(said: object) -> Usage | None:
+    """The usage object of a Messages answer; None if it counts nothing.
+
+    What was cached is counted beside the input.
+    """
+    if not isinstance(said, dict):
+        return None
+    fresh = _count(said.get("input_tokens"))
+    read = _count(said.get("cache_read_input_tokens"))
+    written = _count(said.get("cache_creation_input_tokens"))
+    output = _count(said.get("output_tokens"))
+    details = _mapping(said.get("output_tokens_details"))
+    prompt = None if fresh is None else fresh + (read or 0) + (written or 0)
+    usage = Usage(
+        input_tokens=prompt,
+        output_tokens=output,
+        cache_read_tokens=_part(read, prompt),
+        cache_write_tokens=_part(written, prompt),
+        reasoning_tokens=_part(_count(details.get("thinking_tokens")), output),
+    )
+    return usage if usage.ByteSize() else None
+
+
 def _count(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
