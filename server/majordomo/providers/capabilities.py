@@ -48,6 +48,9 @@ class Capabilities:
     budgets: bool = True
     """It takes a budget of reasoning tokens."""
 
+    effort_by_budget: bool = False
+    """It takes nothing but a budget: an effort has to be sent as one."""
+
     max_output_tokens: int | None = None
 
 
@@ -112,7 +115,21 @@ _OPENAI = [
 ]
 """OpenAI's own, and what it gave away; efforts and sampling as of July 2026."""
 
-_TABLE: list[tuple[str, Capabilities]] = [*_OPENAI]
+_DEEPSEEK = [
+    (r"deepseek-(?:vl|ocr)", Capabilities()),
+    (
+        r"deepseek",
+        Capabilities(
+            media=_TEXT_ONLY,
+            efforts=(_NONE, _LOW, _HIGH, _MAX),
+            forced_tools=False,
+            budgets=False,
+        ),
+    ),
+]
+"""They think unless told not to, and then refuse to be made to call a tool."""
+
+_TABLE: list[tuple[str, Capabilities]] = [*_OPENAI, *_DEEPSEEK]
 """Patterns of model ids, the more special first."""
 
 
