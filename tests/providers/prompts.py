@@ -50,9 +50,13 @@ CLOSED = (
 
 
 def prompts(
-    media: tuple[str, ...], states: tuple[bytes, ...] = (), origin: str = ""
+    blobs: tuple[str, ...],
+    links: tuple[str, ...],
+    states: tuple[bytes, ...] = (),
+    origin: str = "",
 ) -> st.SearchStrategy[Prompt]:
     """Prompts with media of these types, and turns from `origin` with such states."""
+    media = _media(blobs, links)
     return st.builds(
         Prompt,
         system_instruction=st.sampled_from(["", "Be brief."]),
@@ -75,21 +79,27 @@ def _texts() -> st.SearchStrategy[Part]:
     return TEXTS.map(lambda text: Part(text=text))
 
 
-def _said(media: tuple[str, ...]) -> st.SearchStrategy[list[Part]]:
-    """Texts and media, as users and tools say them."""
-    kinds = st.sampled_from(media) if media else st.nothing()
-    blobs = kinds.map(lambda kind: Part(blob=Blob(media_type=kind, data=b"\x89PNG")))
-    links = kinds.filter(lambda kind: not kind.startswith("audio/")).map(
-        lambda kind: Part(
-            media_reference=MediaReference(media_type=kind, uri="https://a.example/b")
-        )
+def _media(blobs: tuple[str, ...], links: tuple[str, ...]) -> st.SearchStrategy[Part]:
+    return st.sampled_from(
+        [Part(blob=Blob(media_type=kind, data=b"\x89PNG")) for kind in blobs]
+        + [
+            Part(media_reference=MediaReference(media_type=kind, uri="https://x.y/z"))
+            for kind in links
+        ]
     )
-    return st.lists(_texts() | blobs | links, min_size=1, max_size=3)
+
+
+def _said(media: st.SearchStrategy[Part]) -> st.SearchStrategy[list[Part]]:
+    """Texts and media, as users and tools say them."""
+    return st.lists(_texts() | media, min_size=1, max_size=3)
 
 
 @st.composite
 def _turns(
-    draw: st.DrawFn, media: tuple[str, ...], states: tuple[bytes, ...], origin: str
+    draw: st.DrawFn,
+    media: st.SearchStrategy[Part],
+    states: tuple[bytes, ...],
+    origin: str,
 ) -> list[Message]:
     """A user's turn and the model's, with the results of the tools that it called."""
     state = st.sampled_from([b"", b"nonsense", *states])

@@ -5,10 +5,13 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from openai.types.chat import completion_create_params
 
 from majordomo.chain.failure import Failure
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.profiles import COMMON, PROFILES
+from majordomo.providers.state import pack
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_UNSUPPORTED,
@@ -29,10 +32,13 @@ from majordomo.v1.content_pb2 import (
     ToolResult,
 )
 from majordomo.v1.generation_service_pb2 import (
+    CachePolicy,
     GenerationConfig,
     Prompt,
     ReasoningConfig,
 )
+from tests.providers.prompts import prompts
+from tests.typed_dicts import problems
 
 PNG = Part(blob=Blob(media_type="image/png", data=b"\x89PNG"))
 PNG_URL = "data:image/png;base64," + b64encode(b"\x89PNG").decode()
@@ -152,7 +158,8 @@ def test_conversation() -> None:
     body, adaptations = encoded(prompt)
 
     assert expected == body["messages"]
-    assert [] == adaptations
+    path = "prompt.messages[1].parts[0]"
+    assert [(path, "left out: reasoning of another target")] == adaptations
 
 
 def test_a_turn_of_tool_calls_alone_has_no_content() -> None:
@@ -228,18 +235,6 @@ def test_tool_call_ids_of_other_providers(provider: str, id_: str, kept: bool) -
     assert call_id == sent[1]["tool_call_id"]
     assert kept == (call_id == id_)
     assert len(call_id) == 9 or kept
-
-
-def test_deepseek_wants_its_reasoning_back() -> None:
-    """In turns with tool calls only, where it refuses a request without."""
-    reasoning = Part(reasoning=Reasoning(text="hm"))
-    sent = messages(
-        turn(ROLE_ASSISTANT, reasoning, call("c")),
-        turn(ROLE_ASSISTANT, reasoning, "a"),
-        provider="deepseek",
-    )
-
-    assert ["hm", None] == [message.get("reasoning_content") for message in sent]
 
 
 @pytest.mark.rule("2.2")
@@ -408,6 +403,92 @@ def test_reasoning(
     assert adaptations == changed
 
 
+def test_reasoning_is_turned_off() -> None:
+    """Some servers have a switch for it."""
+    effort = ReasoningConfig(effort=ReasoningConfig.EFFORT_NONE)
+    prompt = Prompt(config=GenerationConfig(reasoning=effort))
+
+    assert {"type": "disabled"} == encoded(prompt, "deepseek")[0]["thinking"]
+    assert "reasoning_effort" not in encoded(prompt, "deepseek")[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "kept"),
+    [
+        ("gpt-4o", ReasoningConfig.EFFORT_UNSPECIFIED, True),
+        ("openai/gpt-5-mini", ReasoningConfig.EFFORT_UNSPECIFIED, False),
+        ("gpt-5.1", ReasoningConfig.EFFORT_LOW, False),
+    ],
+)
+def test_sampling_of_models_that_reason(
+    model: str, effort: ReasoningConfig.Effort, kept: bool
+) -> None:
+    """They refuse it, and stop sequences too: left out, and said to be so."""
+    config = GenerationConfig(max_output_tokens=9, temperature=0.5, stop_sequences="a")
+    config.reasoning.effort = effort
+    request = OpenAICompatible("openai", profile=PROFILES["openai"]).encode(
+        model, Prompt(messages=[user("a")], config=config), stream=False
+    )
+    body = json.loads(request.body)
+    changed = [a.field for a in request.adaptations]
+
+    assert 9 == body["max_completion_tokens"]
+    assert kept == ("temperature" in body) == ("stop" in body)
+    fields = ["prompt.config.temperature", "prompt.config.stop_sequences"]
+    assert ([] if kept else fields) == changed
+
+
+def test_tools_that_cannot_be_forced() -> None:
+    """DeepSeek's models choose for themselves while they think."""
+    choice = ToolChoice(mode=ToolChoice.MODE_REQUIRED, allowed_names=["f"])
+    prompt = Prompt(tools=TOOLS, tool_choice=choice)
+    request = OpenAICompatible("deepseek").encode("deepseek-v4", prompt, stream=False)
+
+    assert "auto" == json.loads(request.body)["tool_choice"]
+    assert ["prompt.tool_choice"] == [a.field for a in request.adaptations]
+
+
+def test_cache_key() -> None:
+    """Where it exists, and caching is asked for."""
+    prompt = Prompt(cache_policy=CachePolicy(cache_conversation=True))
+
+    assert encoded(prompt, "openai")[0]["prompt_cache_key"]
+    assert "prompt_cache_key" not in encoded(prompt)[0]
+    assert "prompt_cache_key" not in encoded(Prompt(), "openai")[0]
+
+
+def test_documents_and_audio() -> None:
+    """By their bytes, where the server's form has them."""
+    wav = Part(blob=Blob(media_type="audio/wav", data=b"1"))
+    pdf = Part(blob=Blob(media_type="application/pdf", data=b"2"))
+    data = {"filename": "file.pdf", "file_data": "data:application/pdf;base64,Mg=="}
+
+    assert messages(user(wav, pdf), provider="openai")[0]["content"] == [
+        {"type": "input_audio", "input_audio": {"data": "MQ==", "format": "wav"}},
+        {"type": "file", "file": data},
+    ]
+
+
+MEDIA = ("image/png", "application/pdf", "audio/mpeg")
+STATES = (pack("openai-chat", thinking="hm"), pack("openai-chat", extra="{"))
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(prompt=prompts(MEDIA, MEDIA[:1], STATES, "openai/model"))
+def test_what_is_sent_has_the_official_shape(prompt: Prompt) -> None:
+    """Whatever is asked for: the official client knows every key and its type."""
+    codec = OpenAICompatible("openai", profile=PROFILES["openai"])
+    before = prompt.SerializeToString(deterministic=True)
+    for stream, shape in (
+        (False, completion_create_params.CompletionCreateParamsNonStreaming),
+        (True, completion_create_params.CompletionCreateParamsStreaming),
+    ):
+        body = json.loads(codec.encode("model", prompt, stream=stream).body)
+
+        assert [] == problems(body, shape)
+    assert before == prompt.SerializeToString(deterministic=True)
+
+
 OPEN = '{"type":"object","required":["a","b"],"properties":{"b":{},"a":{}}}'
 CLOSED = OPEN.replace("{", '{"additionalProperties":false,', 1)
 
@@ -460,6 +541,18 @@ def test_provider_options_that_are_refused(key: str) -> None:
 
     assert failure.reason == FAILURE_REASON_UNSUPPORTED
     assert repr(key) in failure.message
+
+
+def test_a_server_without_schemas() -> None:
+    """It is asked for JSON, and told the schema with the instructions."""
+    prompt = Prompt(system_instruction="Be brief.", response_schema_json=CLOSED)
+    body, adaptations = encoded(prompt, "deepseek")
+
+    assert {"type": "json_object"} == body["response_format"]
+    assert body["messages"][0]["content"].startswith("Be brief.\n\nAnswer in JSON")
+    assert CLOSED in body["messages"][0]["content"]
+    path = "prompt.response_schema_json"
+    assert [(path, "not enforced: asked for in the instructions")] == adaptations
 
 
 @pytest.mark.parametrize(

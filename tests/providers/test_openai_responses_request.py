@@ -107,7 +107,7 @@ MEDIA = ("image/png", "application/pdf", "text/plain")
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
-@given(prompt=prompts(MEDIA, STATES, TARGET))
+@given(prompt=prompts(MEDIA, MEDIA, STATES, TARGET))
 @pytest.mark.parametrize("model", ["some-model", "gpt-4o", "gpt-5.2", "gpt-5-mini"])
 def test_what_is_sent_has_the_official_shape(model: str, prompt: Prompt) -> None:
     """Whatever is asked for: the official client knows every key and its type."""

@@ -15,6 +15,11 @@ from majordomo.providers.classify import classify
 from majordomo.providers.error_body import parse
 from majordomo.providers.event_stream import malformed
 from majordomo.providers.json_text import WHITESPACE, mend, read_broken
+from majordomo.providers.openai_chat_reasoning import (
+    WIRE,
+    KeptReasoning,
+    thinking_text,
+)
 from majordomo.providers.openai_chat_wire import (
     Choice,
     Chunk,
@@ -25,6 +30,7 @@ from majordomo.providers.openai_chat_wire import (
     decode_chunk,
 )
 from majordomo.providers.pieces import Pieces
+from majordomo.providers.state import pack
 from majordomo.providers.usage import chat_usage
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_OVERLOADED,
@@ -76,12 +82,17 @@ class _Call:
         """-1 until its name has come."""
 
         self.fragments: list[str] = []
+        self.extra = ""
+        """What the server wants back beside it: Gemini's signatures."""
 
 
 class ChatReader:
-    """Reads the chunks of one answer; the only chunk of it, if it is `whole`."""
+    """Reads the chunks of one answer; the only chunk of it, if it is `whole`.
 
-    def __init__(self, prompt: Prompt, *, whole: bool) -> None:
+    Reasoning in the form `kept` goes out as provider_state.
+    """
+
+    def __init__(self, prompt: Prompt, *, whole: bool, kept: str = "") -> None:
         self.usage: Usage | None = None
         self.pieces = Pieces()
         self.answered = False
@@ -102,6 +113,8 @@ class ChatReader:
         self._model = ""
         self._finish_word = ""
         self._refused = False
+        self._kept = KeptReasoning(kept) if kept else None
+        self._reasoning_index = -1
         self._calls: list[_Call] = []
         self._call_at: dict[object, _Call] = {}
 
@@ -176,6 +189,10 @@ class ChatReader:
         for call in self._calls:
             if call.part_index < 0 and call.fragments:
                 raise malformed("a tool call has no name")
+            if call.part_index >= 0 and call.extra:
+                self.pieces.state(pack(WIRE, extra=call.extra), call.part_index)
+        if self._kept and self._reasoning_index >= 0:
+            self.pieces.state(self._kept.state(), self._reasoning_index)
         self.pieces.end()
         self.complete = True
 
@@ -213,6 +230,8 @@ class ChatReader:
             raise classify(200, {}, json.dumps({"error": choice.error}).encode())
 
     def _read_delta(self, delta: Delta) -> None:
+        if self._kept and self._kept.add(delta) and self._reasoning_index < 0:
+            self._reasoning_index = self.pieces.hidden_reasoning()
         if self._with_reasoning:
             reasoning = (
                 delta.reasoning_content
@@ -241,9 +260,7 @@ class ChatReader:
         """Mistral's content in parts, reasoning among them."""
         for part in parts:
             if part.thinking and self._with_reasoning:
-                thinking = part.thinking
-                if not isinstance(thinking, str):
-                    thinking = "".join(inner.text or "" for inner in thinking)
+                thinking = thinking_text(part)
                 if thinking:
                     self.pieces.reasoning(thinking)
             if part.text:
@@ -256,6 +273,8 @@ class ChatReader:
         name = function.name or ""
         fragment = _argument_text(function.arguments)
         call = self._call_of(piece, name, fragment)
+        if isinstance(piece.extra_content, dict):
+            call.extra = json.dumps(piece.extra_content)
         if name and call.part_index < 0:
             call.part_index = self.pieces.tool_call(call.id, name)
             if call.fragments:
@@ -299,10 +318,10 @@ class ChatReader:
         return call
 
 
-def decode_chat(prompt: Prompt, body: bytes) -> Answer:
+def decode_chat(prompt: Prompt, body: bytes, kept: str = "") -> Answer:
     """The answer in a whole body; see codec.Codec.decode()."""
     data = body.strip(WHITESPACE)
-    reader = ChatReader(prompt, whole=True)
+    reader = ChatReader(prompt, whole=True, kept=kept)
     reader.read(data)
     if not reader.answered:
         raise unreadable(data)

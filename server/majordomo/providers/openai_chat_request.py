@@ -3,14 +3,25 @@
 import hashlib
 from base64 import b64encode
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
+from majordomo.providers.capabilities import AUDIO, IMAGE, PDF, capabilities
 from majordomo.providers.codec import Encoded
+from majordomo.providers.openai_chat_reasoning import (
+    CONTENT,
+    DETAILS,
+    THINKING,
+    extra_content,
+    given_back,
+)
+from majordomo.providers.openai_effort import effort_word, takes_sampling
 from majordomo.providers.profiles import Profile
 from majordomo.providers.request_json import (
     EMPTY_PARAMETERS,
     Body,
+    cache_key,
     is_strict,
     merge_options,
     raw,
@@ -26,39 +37,34 @@ from majordomo.v1.content_pb2 import (
 )
 from majordomo.v1.generation_service_pb2 import (
     Adaptation,
-    GenerationConfig,
     Prompt,
-    ReasoningConfig,
 )
 
 _RESERVED = frozenset({"model", "messages", "stream", "stream_options", "n"})
 """Keys that provider options may never set, whatever the configuration lists."""
 
-_EFFORTS = {
-    ReasoningConfig.EFFORT_NONE: "none",
-    ReasoningConfig.EFFORT_MINIMAL: "low",
-    ReasoningConfig.EFFORT_LOW: "low",
-    ReasoningConfig.EFFORT_MEDIUM: "medium",
-    ReasoningConfig.EFFORT_HIGH: "high",
-    ReasoningConfig.EFFORT_MAX: "high",
-}
-"""The efforts that most models know; "minimal" and "max" only some do."""
-
 
 class _Request:
     """One request while it is put together."""
 
-    def __init__(self, model: str, prompt: Prompt, profile: Profile) -> None:
+    def __init__(
+        self, model: str, prompt: Prompt, provider_name: str, profile: Profile
+    ) -> None:
         self.body: Body = {"model": model}
         self.adaptations: list[Adaptation] = []
         self._prompt = prompt
         self._profile = profile
+        self._known = capabilities(model)
+        self._target = f"{provider_name}/{model}"
+        self._reasoning_left_out = False
 
     def messages(self) -> None:
         messages: list[Body] = []
-        if self._prompt.system_instruction:
-            text = self._prompt.system_instruction
-            messages.append({"role": "system", "content": text})
+        instruction = self._prompt.system_instruction
+        if self._prompt.response_schema_json and not self._profile.schema:
+            instruction = f"{instruction}\n\n{self._asked_schema()}".strip()
+        if instruction:
+            messages.append({"role": "system", "content": instruction})
         attachments: list[Body] = []
         for i, message in enumerate(self._prompt.messages):
             path = f"prompt.messages[{i}]"
@@ -87,6 +93,8 @@ class _Request:
             self._adapted("prompt.tools", "only those that the tool choice allows")
         if not tools:
             return
+        if not self._known.tools:
+            raise unsupported("prompt.tools", "the model cannot call tools")
         functions = []
         for i, tool in tools:
             path = f"prompt.tools[{i}].parameters_schema_json"
@@ -101,6 +109,9 @@ class _Request:
             self.body["tool_choice"] = "auto"
         elif choice.mode == ToolChoice.MODE_NONE:
             self.body["tool_choice"] = "none"
+        elif choice.mode == _REQUIRED and not self._known.forced_tools:
+            self.body["tool_choice"] = "auto"
+            self._adapted("prompt.tool_choice", "sent as auto: the model refuses it")
         elif choice.mode == _REQUIRED and len(only) == 1:
             named = {"type": "function", "function": {"name": min(only)}}
             self.body["tool_choice"] = named
@@ -110,23 +121,23 @@ class _Request:
             self.body["parallel_tool_calls"] = choice.parallel_calls
 
     def config(self) -> None:
-        config, profile = self._prompt.config, self._profile
-        for field, key in (
-            ("max_output_tokens", profile.max_tokens),
-            ("temperature", "temperature"),
-            ("top_p", "top_p"),
-            ("seed", profile.seed),
-        ):
-            if config.HasField(field):
-                self.body[key] = getattr(config, field)
-        if config.HasField("top_k"):
-            if profile.top_k:
-                self.body["top_k"] = config.top_k
-            else:
-                self._adapted("prompt.config.top_k", "left out: not in this wire")
+        config, profile, known = self._prompt.config, self._profile, self._known
+        effort = effort_word(config, known, self._adapted)
+        if effort == "none" and profile.thinking_switch:
+            self.body["thinking"] = {"type": "disabled"}
+        elif effort:
+            self.body["reasoning_effort"] = effort
+        sampling = takes_sampling(known, effort)
+        self._set("max_output_tokens", profile.max_tokens)
+        self._set("temperature", "temperature", refused=not sampling)
+        self._set("top_p", "top_p", refused=not sampling)
+        self._set("seed", profile.seed)
+        if profile.top_k:
+            self._set("top_k", "top_k", refused=not sampling)
+        elif config.HasField("top_k"):
+            self._adapted("prompt.config.top_k", "left out: not in this wire")
         if config.stop_sequences:
-            self.body["stop"] = list(config.stop_sequences)
-        self._reasoning(config)
+            self._set("stop_sequences", "stop", refused=not known.stop)
 
     def response_schema(self) -> None:
         text = self._prompt.response_schema_json
@@ -134,32 +145,41 @@ class _Request:
             return
         path = "prompt.response_schema_json"
         schema = raw(text, path)
+        if not self._profile.schema:
+            self._adapted(path, "not enforced: asked for in the instructions")
+            self.body["response_format"] = {"type": "json_object"}
+            return
         strict = is_strict(text, path)
         if not strict:
             self._adapted(path, "not enforced: strict mode does not take it")
         named = {"name": "response", "schema": schema, "strict": strict}
         self.body["response_format"] = {"type": "json_schema", "json_schema": named}
 
+    def cache(self) -> None:
+        if self._profile.cache_key and (key := cache_key(self._prompt)):
+            self.body["prompt_cache_key"] = key
+
     def stream(self) -> None:
         self.body["stream"] = True
         if self._profile.stream_options:
             self.body["stream_options"] = {"include_usage": True}
 
-    def _reasoning(self, config: GenerationConfig) -> None:
-        path = "prompt.config.reasoning"
-        match config.reasoning.WhichOneof("amount"):
-            case "effort":
-                asked = config.reasoning.effort
-                effort = _EFFORTS.get(asked)
-                if effort:
-                    self.body["reasoning_effort"] = effort
-                if asked in (
-                    ReasoningConfig.EFFORT_MINIMAL,
-                    ReasoningConfig.EFFORT_MAX,
-                ):
-                    self._adapted(f"{path}.effort", f"sent as {effort}")
-            case "budget_tokens":
-                self._adapted(f"{path}.budget_tokens", "left out: not in this wire")
+    def _set(self, field: str, key: str, *, refused: bool = False) -> None:
+        """Send a setting under its `key`, or say that the model refuses it."""
+        value = getattr(self._prompt.config, field)
+        if field == "stop_sequences":
+            value = list(value)
+        elif not self._prompt.config.HasField(field):
+            return
+        if refused:
+            path = f"prompt.config.{field}"
+            self._adapted(path, "left out: the model refuses it")
+        else:
+            self.body[key] = value
+
+    def _asked_schema(self) -> str:
+        schema = self._prompt.response_schema_json
+        return f"Answer in JSON that follows this JSON Schema:\n{schema}"
 
     def _user(self, message: Message, path: str) -> Body:
         parts = [
@@ -171,39 +191,64 @@ class _Request:
         return {"role": "user", "content": parts}
 
     def _assistant(self, message: Message, path: str) -> Body:
+        form = self._profile.reasoning
+        own = message.origin == self._target
         texts: list[str] = []
-        reasoning: list[str] = []
         calls: list[Body] = []
+        reasoning: Any = None
         for i, part in enumerate(message.parts):
             match part.WhichOneof("kind"):
                 case "text":
                     texts.append(part.text)
-                case "reasoning":
-                    reasoning.append(part.reasoning.text)
                 case "tool_call":
-                    call = part.tool_call
-                    function = {
-                        "name": call.name,
-                        "arguments": call.arguments_json or "{}",
-                    }
-                    calls.append(
-                        {
-                            "id": self._tool_call_id(call.id),
-                            "type": "function",
-                            "function": function,
-                        }
-                    )
+                    calls.append(self._tool_call(part, own=own))
+                case "reasoning":
+                    if own and reasoning is None:
+                        reasoning = given_back(form, part.provider_state)
+                    elif not own:
+                        self._leave_out_reasoning(f"{path}.parts[{i}]")
                 case _:
                     raise unsupported(
                         f"{path}.parts[{i}]", "media in the model's own turn"
                     )
-        turn: Body = {"role": "assistant"}
-        turn["content"] = "".join(texts) if texts or not calls else None
+        text = "".join(texts)
+        turn: Body = {
+            "role": "assistant",
+            "content": text if text or not calls else None,
+        }
         if calls:
+            turn["content"] = text or None
             turn["tool_calls"] = calls
-            if self._profile.reasoning:
-                turn[self._profile.reasoning] = "".join(reasoning)
+        if form == CONTENT and calls:
+            # Refused without it, be it empty; not wanted in other turns.
+            turn[CONTENT] = reasoning or ""
+        elif form == DETAILS and reasoning:
+            turn[DETAILS] = reasoning
+        elif form == THINKING and reasoning:
+            thinking = {
+                "type": "thinking",
+                "thinking": [{"type": "text", "text": reasoning}],
+            }
+            said = [{"type": "text", "text": text}] if text else []
+            turn["content"] = [thinking, *said]
         return turn
+
+    def _tool_call(self, part: Part, *, own: bool) -> Body:
+        call = part.tool_call
+        said: Body = {
+            "id": self._tool_call_id(call.id),
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments_json or "{}"},
+        }
+        extra = extra_content(part.provider_state) if own else None
+        if extra:
+            said["extra_content"] = extra
+        return said
+
+    def _leave_out_reasoning(self, path: str) -> None:
+        if not self._reasoning_left_out:
+            self._adapted(path, "left out: reasoning of another target")
+        self._reasoning_left_out = True
 
     def _tool_results(
         self, message: Message, path: str, attachments: list[Body]
@@ -241,17 +286,35 @@ class _Request:
             case "text":
                 return {"type": "text", "text": part.text}
             case "blob":
-                kind = part.blob.media_type
-                url = f"data:{kind};base64,{b64encode(part.blob.data).decode()}"
+                type_ = part.blob.media_type
+                kind = self._kind(type_, path)
+                data = b64encode(part.blob.data).decode()
+                url = f"data:{type_};base64,{data}"
+                if kind == AUDIO:
+                    audio = {"data": data, "format": _AUDIO_FORMATS[type_]}
+                    return {"type": "input_audio", "input_audio": audio}
+                if kind == PDF:
+                    file = {"filename": "file.pdf", "file_data": url}
+                    return {"type": "file", "file": file}
             case "media_reference":
                 # A reference without a media type can only be meant as an image.
-                kind = part.media_reference.media_type or "image/*"
+                type_ = part.media_reference.media_type or "image/*"
                 url = part.media_reference.uri
+                if self._kind(type_, path) != IMAGE:
+                    raise unsupported(path, f"{type_} is not taken by its URL")
             case _:
                 raise unsupported(path, "not a part of a user's turn")
-        if not kind.startswith("image/"):
-            raise unsupported(path, f"{kind} is not among the media of this wire")
         return {"type": "image_url", "image_url": {"url": url}}
+
+    def _kind(self, media_type: str, path: str) -> str:
+        """Image, PDF or audio; Failure (UNSUPPORTED) for what is not taken."""
+        kind = PDF if media_type == "application/pdf" else media_type.partition("/")[0]
+        other_audio = kind == AUDIO and media_type not in _AUDIO_FORMATS
+        if kind not in self._profile.media or other_audio:
+            raise unsupported(path, f"{media_type} is not among the media of this wire")
+        if self._known.media is not None and kind not in self._known.media:
+            raise unsupported(path, f"the model does not take {media_type}")
+        return kind
 
     def _tool_call_id(self, id_: str) -> str:
         """`id_`, or what stands for it where this server would not take it.
@@ -269,6 +332,15 @@ class _Request:
 
 _REQUIRED = ToolChoice.MODE_REQUIRED
 
+_AUDIO_FORMATS = {
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+    "audio/mpeg": "mp3",
+    "audio/mp3": "mp3",
+}
+"""The two formats of this wire, by media type."""
+
 
 def encode_chat(
     model: str,
@@ -280,11 +352,12 @@ def encode_chat(
     profile: Profile,
 ) -> Encoded:
     """The request for `prompt`; see codec.Codec.encode()."""
-    request = _Request(model, prompt, profile)
+    request = _Request(model, prompt, provider_name, profile)
     request.messages()
     request.tools()
     request.config()
     request.response_schema()
+    request.cache()
     if stream:
         request.stream()
     merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)

@@ -24,6 +24,7 @@ class ToolCall(msgspec.Struct):
     id: Any = None
     function: Function | None = None
     custom: Custom | None = None
+    extra_content: Any = None
 
 
 class ContentPart(msgspec.Struct):

@@ -49,11 +49,12 @@ class OpenAICompatible:
 
     def decode(self, prompt: Prompt, body: bytes) -> Answer:
         """The whole answer in the body of a 2xx response."""
-        return decode_chat(prompt, body)
+        return decode_chat(prompt, body, self._profile.reasoning)
 
     def decoder(self, prompt: Prompt) -> StreamDecoder:
         """A decoder for one streamed 2xx response."""
-        return EventStreamDecoder(ChatReader(prompt, whole=False))
+        kept = self._profile.reasoning
+        return EventStreamDecoder(ChatReader(prompt, whole=False, kept=kept))
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Why a response that is not 2xx failed."""

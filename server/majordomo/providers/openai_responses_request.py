@@ -25,6 +25,7 @@ from majordomo.providers.openai_responses_answer import WIRE, ReasoningItem
 from majordomo.providers.request_json import (
     EMPTY_PARAMETERS,
     Body,
+    cache_key,
     is_strict,
     merge_options,
     raw,
@@ -164,13 +165,8 @@ class _Request:
         self.body["text"] = {"format": {**form, "strict": strict}}
 
     def cache(self) -> None:
-        """Caching is automatic; a key sends what begins alike to the same cache."""
-        policy = self._prompt.cache_policy
-        if policy.cache_instructions or policy.cache_conversation:
-            digest = hashlib.sha256(self._prompt.system_instruction.encode())
-            for tool in self._prompt.tools:
-                digest.update(tool.SerializeToString())
-            self.body["prompt_cache_key"] = digest.hexdigest()[:32]
+        if key := cache_key(self._prompt):
+            self.body["prompt_cache_key"] = key
 
     def _required(self, choice: ToolChoice) -> object:
         if not self._known.forced_tools:

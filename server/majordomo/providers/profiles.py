@@ -7,6 +7,9 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from majordomo.providers.capabilities import AUDIO, IMAGE, PDF
+from majordomo.providers.openai_chat_reasoning import CONTENT, DETAILS, THINKING
+
 _TOOL_CALL_ID = re.compile(r"[\x21-\x7e]{1,40}")
 
 
@@ -34,7 +37,19 @@ class Profile:
     """Ids that are taken as they are."""
 
     reasoning: str = ""
-    """Where reasoning goes back in a turn with tool calls, if it must."""
+    """The form in which it wants its reasoning back: see openai_chat_reasoning."""
+
+    thinking_switch: bool = False
+    """Reasoning is turned off by `thinking`, not by an effort."""
+
+    schema: bool = True
+    """It takes JSON Schema; else only that the answer shall be JSON."""
+
+    media: frozenset[str] = frozenset({IMAGE})
+    """What media its form of the wire has, whatever the model."""
+
+    cache_key: bool = False
+    """It takes prompt_cache_key."""
 
 
 PROFILES = {
@@ -44,20 +59,26 @@ PROFILES = {
         telemetry_name="azure.ai.openai",
         key_header="api-key",
         max_tokens="max_completion_tokens",
+        media=frozenset({IMAGE, AUDIO}),
+        cache_key=True,
     ),
     "cerebras": Profile(hosts=("api.cerebras.ai",)),
     "deepseek": Profile(
         hosts=("api.deepseek.com",),
         telemetry_name="deepseek",
-        reasoning="reasoning_content",
+        reasoning=CONTENT,
+        thinking_switch=True,
+        schema=False,
     ),
     "fireworks": Profile(hosts=("api.fireworks.ai",), top_k=True),
     "gemini": Profile(
-        hosts=("generativelanguage.googleapis.com",), telemetry_name="gcp.gemini"
+        hosts=("generativelanguage.googleapis.com",),
+        telemetry_name="gcp.gemini",
+        media=frozenset({IMAGE, AUDIO}),
     ),
     "groq": Profile(hosts=("api.groq.com",), telemetry_name="groq"),
     "huggingface": Profile(hosts=("huggingface.co",)),
-    "llama.cpp": Profile(top_k=True),
+    "llama.cpp": Profile(top_k=True, media=frozenset({IMAGE, AUDIO})),
     "mistral": Profile(
         hosts=("api.mistral.ai",),
         telemetry_name="mistral_ai",
@@ -65,19 +86,28 @@ PROFILES = {
         required="any",
         stream_options=False,
         tool_call_id=re.compile(r"[A-Za-z0-9]{9}"),
+        reasoning=THINKING,
     ),
     "ollama": Profile(hosts=("ollama.com",)),
     "openai": Profile(
         hosts=("api.openai.com",),
         telemetry_name="openai",
         max_tokens="max_completion_tokens",
+        media=frozenset({IMAGE, PDF, AUDIO}),
+        cache_key=True,
     ),
-    "openrouter": Profile(hosts=("openrouter.ai",), top_k=True),
+    "openrouter": Profile(
+        hosts=("openrouter.ai",),
+        top_k=True,
+        reasoning=DETAILS,
+        media=frozenset({IMAGE, PDF, AUDIO}),
+    ),
     "perplexity": Profile(hosts=("api.perplexity.ai",), telemetry_name="perplexity"),
+    "snowflake": Profile(hosts=("snowflakecomputing.com",), reasoning=DETAILS),
     "together": Profile(hosts=("api.together.xyz", "api.together.ai"), top_k=True),
-    "vllm": Profile(top_k=True),
+    "vllm": Profile(top_k=True, media=frozenset({IMAGE, AUDIO})),
     "xai": Profile(hosts=("api.x.ai",), telemetry_name="x_ai"),
-    "zai": Profile(hosts=("api.z.ai", "bigmodel.cn")),
+    "zai": Profile(hosts=("api.z.ai", "bigmodel.cn"), thinking_switch=True),
 }
 
 COMMON = Profile()

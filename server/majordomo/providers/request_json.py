@@ -4,6 +4,7 @@ It is sent as it was written, its keys in their order, and only after it was rea
 is no JSON is never spliced into a body.
 """
 
+import hashlib
 from collections.abc import Set
 from typing import Any
 
@@ -88,6 +89,20 @@ def _is_strict(schema: Any) -> bool:
     if "items" in schema:
         inner.append(schema["items"])
     return all(map(_is_strict, inner))
+
+
+def cache_key(prompt: Prompt) -> str:
+    """OpenAI's prompt_cache_key, if caching is asked for.
+
+    Caching is automatic there; a key sends prompts that begin alike to one cache.
+    """
+    policy = prompt.cache_policy
+    if not (policy.cache_instructions or policy.cache_conversation):
+        return ""
+    digest = hashlib.sha256(prompt.system_instruction.encode())
+    for tool in prompt.tools:
+        digest.update(tool.SerializeToString(deterministic=True))
+    return digest.hexdigest()[:32]
 
 
 def merge_options(
