@@ -6,6 +6,7 @@ passes on what a server invented, the comparison says what it means.
 """
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,11 @@ from majordomo.chain.failure import Failure
 from majordomo.deltas import message as message_of
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.profiles import COMMON, PROFILES
-from majordomo.v1.attempt_pb2 import FailureReason, Usage
+from majordomo.v1.attempt_pb2 import (
+    FAILURE_REASON_MALFORMED_RESPONSE,
+    FailureReason,
+    Usage,
+)
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
@@ -82,19 +87,20 @@ def _codec(name: str) -> OpenAICompatible:
     return OpenAICompatible(name, profile=PROFILES.get(name, COMMON))
 
 
-def by_majordomo(recording: Recording, piece: int) -> Read:
+def by_majordomo(recording: Recording, piece: int, body: bytes | None = None) -> Read:
     """What majordomo reads; a stream comes in pieces of `piece` bytes."""
+    body = recording.body if body is None else body
     prompt = Prompt()
     prompt.config.reasoning.include_text = True
     codec = _codec(recording.provider.rpartition(":")[2])
     if recording.kind == "unary":
-        answer = codec.decode(prompt, recording.body)
+        answer = codec.decode(prompt, body)
         assert answer.message is not None
         return _read(answer.message, answer.completion)
     decoder = codec.decoder(prompt)
     deltas = []
-    for at in range(0, len(recording.body), piece):
-        deltas += decoder.feed(recording.body[at : at + piece])
+    for at in range(0, len(body), piece):
+        deltas += decoder.feed(body[at : at + piece])
     if not decoder.complete:
         deltas += decoder.close()
     return _read(message_of(deltas), decoder.finish().completion)
@@ -263,6 +269,66 @@ def test_answers_read_alike(recording: Recording) -> None:
 
     assert expected == by_majordomo(recording, piece=len(recording.body))
     assert expected == by_majordomo(recording, piece=61)
+
+
+STREAMS = [
+    recording
+    for recording in RECORDINGS
+    if recording.kind == "stream" and recording.id not in REASONS
+]
+
+
+@pytest.mark.parametrize("recording", STREAMS, ids=lambda recording: recording.id)
+def test_streams_in_other_forms(recording: Recording) -> None:
+    """Byte by byte, with each kind of line end, and with comments between events."""
+    expected = by_majordomo(recording, piece=len(recording.body))
+    body = recording.body.replace(b"\r\n", b"\n")
+
+    for form in (
+        body,
+        body.replace(b"\n", b"\r\n"),
+        body.replace(b"\n\n", b"\n\n: keep-alive\n\n"),
+    ):
+        assert expected == by_majordomo(recording, len(form), form)
+    assert expected == by_majordomo(recording, piece=1)
+
+
+def _events(body: bytes) -> list[bytes]:
+    return re.split(rb"(?<=\n\n)", body.replace(b"\r\n", b"\n"))
+
+
+_FINISHED = rb'"finish_reason": ?"[a-z]'
+
+
+def _terminal(events: list[bytes]) -> int:
+    """Which event is the first that may be an answer's last: it says why it stopped.
+
+    Snowflake's never say it; the count is their last, and then [DONE] is needed.
+    """
+    for words in (_FINISHED, rb'"usage": ?\{'):
+        for index, event in enumerate(events):
+            if re.search(words, event):
+                return index
+    raise AssertionError("no terminal event")
+
+
+@pytest.mark.rule("3.4")
+@pytest.mark.parametrize("recording", STREAMS, ids=lambda recording: recording.id)
+def test_a_stream_that_is_cut(recording: Recording) -> None:
+    """Before the reason why it stopped it is no answer; without [DONE] it is."""
+    events = _events(recording.body)
+    terminal = _terminal(events)
+    for count in range(0, terminal + 1, max(1, terminal // 10)):
+        for cut in (events[:count], [*events[:count], events[count][:-9]]):
+            with pytest.raises(Failure) as caught:
+                by_majordomo(recording, 997, b"".join(cut))
+            assert FAILURE_REASON_MALFORMED_RESPONSE == caught.value.reason
+
+    said_why = re.search(_FINISHED, events[terminal])
+    whole = [event for event in events if b"[DONE]" not in event or not said_why]
+    assert by_majordomo(recording, len(recording.body)) == by_majordomo(
+        recording, 997, b"".join(whole)
+    )
 
 
 @pytest.mark.rule("8.1", "8.2")
