@@ -146,8 +146,8 @@ def by_openai(recording: Recording) -> Read:
             with client.chat.completions.create(
                 model="recorded", messages=[], stream=True
             ) as stream:
-                return _streamed([chunk.model_dump(warnings=False) for chunk in stream])
-        return _whole(
+                return streamed([chunk.model_dump(warnings=False) for chunk in stream])
+        return whole(
             client.chat.completions.create(model="recorded", messages=[]).model_dump(
                 warnings=False
             )
@@ -157,7 +157,7 @@ def by_openai(recording: Recording) -> Read:
 _CONTENT_TYPES = {"unary": "application/json", "stream": "text/event-stream"}
 
 
-def _whole(answer: dict[str, Any]) -> Read:
+def whole(answer: dict[str, Any]) -> Read:
     choice = answer["choices"][0]
     read = Read(
         finish=choice["finish_reason"] or "",
@@ -177,7 +177,7 @@ def _whole(answer: dict[str, Any]) -> Read:
     return read
 
 
-def _streamed(chunks: list[dict[str, Any]]) -> Read:
+def streamed(chunks: list[dict[str, Any]]) -> Read:
     read = Read()
     calls: dict[object, list[str]] = {}
     for chunk in chunks:
