@@ -35,7 +35,9 @@ def problems(value: object, shape: Any, path: str = "body") -> list[str]:
     if isinstance(value, float | int) and not isinstance(value, bool):
         fits = shape is float or (shape is int and isinstance(value, int))
         return [] if fits else [f"{path}: a number"] * _FAR
-    fits = value is None if shape is types.NoneType else isinstance(value, shape)
+    fits = (
+        value is None if shape is types.NoneType else isinstance(value, origin or shape)
+    )
     return [] if fits else [f"{path}: {type(value).__name__}, not {shape}"] * _FAR
 
 

@@ -129,7 +129,71 @@ _DEEPSEEK = [
 ]
 """They think unless told not to, and then refuse to be made to call a tool."""
 
-_TABLE: list[tuple[str, Capabilities]] = [*_OPENAI, *_DEEPSEEK]
+_CLAUDE_MEDIA = frozenset({IMAGE, PDF})
+
+
+def _adaptive_claude(*, forced_tools: bool = True) -> Capabilities:
+    """A Claude that thinks as much as it sees fit, and refuses sampling."""
+    return Capabilities(
+        media=_CLAUDE_MEDIA,
+        forced_tools=forced_tools,
+        sampling=False,
+        prefill=False,
+        reasons=True,
+        efforts=(_LOW, _MEDIUM, _HIGH, _MAX),
+        budgets=False,
+        max_output_tokens=128_000,
+    )
+
+
+def _budgeted_claude(tokens: int, *, schema: bool) -> Capabilities:
+    """A Claude that thinks within a budget."""
+    return Capabilities(
+        media=_CLAUDE_MEDIA,
+        schema=schema,
+        reasons=False,
+        effort_by_budget=True,
+        max_output_tokens=tokens,
+    )
+
+
+def _plain_claude(tokens: int) -> Capabilities:
+    """A Claude that does not think."""
+    return Capabilities(
+        media=_CLAUDE_MEDIA,
+        schema=False,
+        reasons=False,
+        efforts=(),
+        budgets=False,
+        max_output_tokens=tokens,
+    )
+
+
+_CLAUDE = [
+    (r"claude-(?:fable|mythos)", _adaptive_claude(forced_tools=False)),
+    (r"claude-[a-z]+-(?:[5-9]|[1-9]\d)(?!\d)", _adaptive_claude()),
+    (r"claude-opus-4[-.][789]", _adaptive_claude()),
+    (
+        r"claude-(?:opus|sonnet)-4[-.]6",
+        Capabilities(
+            media=_CLAUDE_MEDIA,
+            prefill=False,
+            reasons=False,
+            efforts=(_LOW, _MEDIUM, _HIGH, _MAX),
+            max_output_tokens=64_000,
+        ),
+    ),
+    (r"claude-(?:opus|sonnet|haiku)-4[-.]5", _budgeted_claude(64_000, schema=True)),
+    (r"claude-opus-4[-.]1", _budgeted_claude(32_000, schema=True)),
+    (r"claude-opus-4", _budgeted_claude(32_000, schema=False)),
+    (r"claude-sonnet-4", _budgeted_claude(64_000, schema=False)),
+    (r"claude-3[-.]7", _budgeted_claude(64_000, schema=False)),
+    (r"claude-3[-.]5", _plain_claude(8192)),
+    (r"claude-3", _plain_claude(4096)),
+]
+"""Anthropic's, as of August 2026."""
+
+_TABLE: list[tuple[str, Capabilities]] = [*_OPENAI, *_DEEPSEEK, *_CLAUDE]
 """Patterns of model ids, the more special first."""
 
 
