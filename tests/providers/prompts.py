@@ -13,6 +13,7 @@ from majordomo.v1.content_pb2 import (
     Message,
     Part,
     Reasoning,
+    Role,
     Tool,
     ToolCall,
     ToolChoice,
@@ -168,3 +169,30 @@ def _configs(draw: st.DrawFn) -> GenerationConfig:
         reasoning.budget_tokens = 2000
     config.reasoning.CopyFrom(reasoning)
     return config
+
+
+def turn(role: Role, *parts: Part | str, origin: str = "") -> Message:
+    """A turn of texts and other parts."""
+    said = [Part(text=p) if isinstance(p, str) else p for p in parts]
+    return Message(role=role, parts=said, origin=origin)
+
+
+def user(*parts: Part | str) -> Message:
+    return turn(ROLE_USER, *parts)
+
+
+def call(id_: str, arguments: str = "{}", state: bytes = b"") -> Part:
+    """A call of the tool "f"."""
+    tool_call = ToolCall(id=id_, name="f", arguments_json=arguments)
+    return Part(tool_call=tool_call, provider_state=state)
+
+
+def result(id_: str, *parts: Part | str, is_error: bool = False) -> Part:
+    """The answer to a call."""
+    said = [Part(text=p) if isinstance(p, str) else p for p in parts]
+    return Part(tool_result=ToolResult(tool_call_id=id_, parts=said, is_error=is_error))
+
+
+def reasoning(text: str, state: bytes = b"") -> Part:
+    """What the model thought."""
+    return Part(reasoning=Reasoning(text=text), provider_state=state)
