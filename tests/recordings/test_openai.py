@@ -344,6 +344,7 @@ def test_errors_have_their_reason(recording: Recording) -> None:
         failure = caught.value
 
     assert REASONS[recording.id] == _name(failure)
+    assert failure.retry_delay is None  # none of them says when
 
 
 def _name(failure: Failure) -> str:

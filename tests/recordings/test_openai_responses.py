@@ -280,6 +280,7 @@ def test_errors_have_their_reason(recording: Recording) -> None:
     reason = FailureReason.Name(failure.reason).removeprefix("FAILURE_REASON_")
 
     assert REASONS[recording.id] == reason
+    assert failure.retry_delay is None  # none of them says when
 
 
 def test_every_error_is_listed() -> None:
