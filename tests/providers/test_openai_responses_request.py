@@ -552,6 +552,17 @@ def test_response_schema(schema: str, strict: bool) -> None:
     assert strict == (request.adaptations == [])
 
 
+def test_a_model_without_schemas() -> None:
+    """It is asked for JSON, and told the schema with the instructions."""
+    body, adaptations = encoded(Prompt(response_schema_json=CLOSED), "gpt-3.5-turbo")
+
+    assert {"format": {"type": "json_object"}} == body["text"]
+    assert body["instructions"].startswith("Answer in JSON")
+    assert body["instructions"].endswith(CLOSED)
+    path = "prompt.response_schema_json"
+    assert [(path, "not enforced: asked for in the instructions")] == adaptations
+
+
 def test_cache_key() -> None:
     """Prompts that begin alike go to the same cache, others need not."""
     policy = CachePolicy(cache_instructions=True)

@@ -69,10 +69,12 @@ def _openai(
     reasons: bool = True,
     media: frozenset[str] = frozenset({IMAGE, PDF}),
     max_effort: str = "xhigh",
+    schema: bool = True,
 ) -> Capabilities:
     """A model of OpenAI's that reasons with `efforts`, or never."""
     return Capabilities(
         media=media,
+        schema=schema,
         sampling=not efforts,
         stop=not efforts,
         reasons=reasons and bool(efforts),
@@ -110,8 +112,8 @@ _OPENAI = [
     (r"o[1-9](?:-|$)", _openai(_LOW, _MEDIUM, _HIGH)),
     (r"gpt-4o[a-z-]*-audio|gpt-audio", _openai(media=frozenset({AUDIO}))),
     (r"gpt-4o|gpt-4\.|chatgpt-4o", _openai()),
-    (r"gpt-4-(?:turbo|vision)", _openai(media=frozenset({IMAGE}))),
-    (r"gpt-4|gpt-3\.5", _openai(media=_TEXT_ONLY)),
+    (r"gpt-4-(?:turbo|vision)", _openai(media=frozenset({IMAGE}), schema=False)),
+    (r"gpt-4|gpt-3\.5", _openai(media=_TEXT_ONLY, schema=False)),
 ]
 """OpenAI's own, and what it gave away; efforts and sampling as of July 2026."""
 

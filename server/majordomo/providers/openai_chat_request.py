@@ -26,6 +26,7 @@ from majordomo.providers.request_json import (
     merge_options,
     raw,
     unsupported,
+    with_schema,
 )
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
@@ -55,14 +56,16 @@ class _Request:
         self._prompt = prompt
         self._profile = profile
         self._known = capabilities(model)
+        self._takes_schema = profile.schema and self._known.schema
         self._target = f"{provider_name}/{model}"
         self._reasoning_left_out = False
 
     def messages(self) -> None:
         messages: list[Body] = []
         instruction = self._prompt.system_instruction
-        if self._prompt.response_schema_json and not self._profile.schema:
-            instruction = f"{instruction}\n\n{self._asked_schema()}".strip()
+        schema = self._prompt.response_schema_json
+        if schema and not self._takes_schema:
+            instruction = with_schema(instruction, schema)
         if instruction:
             messages.append({"role": "system", "content": instruction})
         attachments: list[Body] = []
@@ -145,7 +148,7 @@ class _Request:
             return
         path = "prompt.response_schema_json"
         schema = raw(text, path)
-        if not self._profile.schema:
+        if not self._takes_schema:
             self._adapted(path, "not enforced: asked for in the instructions")
             self.body["response_format"] = {"type": "json_object"}
             return
@@ -176,10 +179,6 @@ class _Request:
             self._adapted(path, "left out: the model refuses it")
         else:
             self.body[key] = value
-
-    def _asked_schema(self) -> str:
-        schema = self._prompt.response_schema_json
-        return f"Answer in JSON that follows this JSON Schema:\n{schema}"
 
     def _user(self, message: Message, path: str) -> Body:
         parts = [

@@ -30,6 +30,7 @@ from majordomo.providers.request_json import (
     merge_options,
     raw,
     unsupported,
+    with_schema,
 )
 from majordomo.providers.state import unpack
 from majordomo.v1.content_pb2 import (
@@ -81,8 +82,12 @@ class _Request:
         self._reasoning_left_out = False
 
     def input(self) -> None:
-        if self._prompt.system_instruction:
-            self.body["instructions"] = self._prompt.system_instruction
+        instruction = self._prompt.system_instruction
+        schema = self._prompt.response_schema_json
+        if schema and not self._known.schema:
+            instruction = with_schema(instruction, schema)
+        if instruction:
+            self.body["instructions"] = instruction
         items: list[Item] = []
         for i, message in enumerate(self._prompt.messages):
             path = f"prompt.messages[{i}]"
@@ -158,6 +163,10 @@ class _Request:
             return
         path = "prompt.response_schema_json"
         schema = raw(text, path)
+        if not self._known.schema:
+            self._adapted(path, "not enforced: asked for in the instructions")
+            self.body["text"] = {"format": {"type": "json_object"}}
+            return
         strict = is_strict(text, path)
         if not strict:
             self._adapted(path, "not enforced: strict mode does not take it")

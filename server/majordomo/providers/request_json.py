@@ -91,6 +91,15 @@ def _is_strict(schema: Any) -> bool:
     return all(map(_is_strict, inner))
 
 
+def with_schema(instruction: str, schema: str) -> str:
+    """`instruction`, and that the answer shall follow `schema`.
+
+    For targets that can be made to write JSON, but no JSON of a given schema.
+    """
+    asked = f"Answer in JSON that follows this JSON Schema:\n{schema}"
+    return f"{instruction}\n\n{asked}" if instruction else asked
+
+
 def cache_key(prompt: Prompt) -> str:
     """OpenAI's prompt_cache_key, if caching is asked for.
 
