@@ -285,11 +285,12 @@ class _Request:
         if self._answers_by_tool:
             path = "prompt.response_schema_json"
             self._adapted(path, "asked for as the input of a tool")
-            schema = raw(self._prompt.response_schema_json, path)
-            about = "Give the answer, and nothing else, by calling this once."
-            tools.append(
-                {"name": ANSWER_TOOL, "description": about, "input_schema": schema}
-            )
+            answer: Body = {
+                "name": ANSWER_TOOL,
+                "description": "Give the answer, and nothing else, by calling this once.",
+                "input_schema": raw(self._prompt.response_schema_json, path),
+            }
+            tools.append(answer)
         return tools
 
     def _required(self, choice: ToolChoice) -> Body:
@@ -384,8 +385,8 @@ class _Request:
                         {"type": "text", "media_type": type_, "data": text}
                     )
                 data = b64encode(part.blob.data).decode()
-                source = {"type": "base64", "media_type": type_, "data": data}
-                return self._media(type_, source, path)
+                coded: Body = {"type": "base64", "media_type": type_, "data": data}
+                return self._media(type_, coded, path)
             case "media_reference":
                 url = part.media_reference.uri
                 type_ = part.media_reference.media_type

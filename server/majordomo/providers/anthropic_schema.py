@@ -45,7 +45,7 @@ def closed(text: str, path: str, adapted: Callable[[str, str], None]) -> object:
 def _closed(schema: Any, changed: set[str]) -> Any:
     if isinstance(schema, bool):
         return schema
-    made = {}
+    made: dict[str, Any] = {}
     for key, value in schema.items():
         if key in _LEFT_OUT or (key == "minItems" and value > 1):
             changed.add(key)

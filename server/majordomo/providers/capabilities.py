@@ -195,7 +195,33 @@ _CLAUDE = [
 ]
 """Anthropic's, as of August 2026."""
 
-_TABLE: list[tuple[str, Capabilities]] = [*_OPENAI, *_DEEPSEEK, *_CLAUDE]
+_EVERYTHING = frozenset({IMAGE, PDF, AUDIO, VIDEO})
+
+
+def _gemini(*efforts: Effort) -> Capabilities:
+    """A Gemini that thinks, and takes an effort."""
+    return Capabilities(media=_EVERYTHING, reasons=True, efforts=efforts, budgets=False)
+
+
+_GEMINI = [
+    (r"gemini-3[-.]7-flash", _gemini(_LOW, _MEDIUM, _HIGH)),
+    (
+        r"gemini-(?:[3-9]|[1-9]\d)[a-z0-9.-]*flash",
+        _gemini(_MINIMAL, _LOW, _MEDIUM, _HIGH),
+    ),
+    (r"gemini-(?:[3-9]|[1-9]\d)", _gemini(_LOW, _MEDIUM, _HIGH)),
+    (
+        r"gemini-2[-.]5",
+        Capabilities(media=_EVERYTHING, reasons=True, effort_by_budget=True),
+    ),
+    (
+        r"gemini-[12]",
+        Capabilities(media=_EVERYTHING, reasons=False, efforts=(), budgets=False),
+    ),
+]
+"""Google's, as of August 2026."""
+
+_TABLE: list[tuple[str, Capabilities]] = [*_OPENAI, *_DEEPSEEK, *_CLAUDE, *_GEMINI]
 """Patterns of model ids, the more special first."""
 
 

@@ -82,7 +82,7 @@ _WORDS: list[tuple[FailureReason, list[str]]] = [
             r"credits? are depleted",
             r"requires more credits",
             r"insufficient (?:balance|credits?|funds|quota)",
-            r"exceeded your current quota(?![^\n]*please retry in)",
+            r"exceeded your current quota(?![^\n]*(?:please retry in|ai\.google\.dev))",
         ],
     ),
     (

@@ -96,6 +96,30 @@ def anthropic_usage(said: object) -> Usage | None:
     return usage if usage.ByteSize() else None
 
 
+def gemini_usage(said: object) -> Usage | None:
+    """The usageMetadata of a generateContent answer; None if it counts nothing.
+
+    Thoughts are counted beside the answer, and what tools brought beside the prompt.
+    """
+    if not isinstance(said, dict):
+        return None
+    prompt = _sum(said.get("promptTokenCount"), said.get("toolUsePromptTokenCount"))
+    thoughts = _count(said.get("thoughtsTokenCount"))
+    output = _sum(said.get("candidatesTokenCount"), thoughts)
+    usage = Usage(
+        input_tokens=prompt,
+        output_tokens=output,
+        cache_read_tokens=_part(_count(said.get("cachedContentTokenCount")), prompt),
+        reasoning_tokens=thoughts,
+    )
+    return usage if usage.ByteSize() else None
+
+
+def _sum(*values: object) -> int | None:
+    counted = [n for n in map(_count, values) if n is not None]
+    return min(sum(counted), _MOST) if counted else None
+
+
 def _count(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

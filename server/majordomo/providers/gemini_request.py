@@ -1,0 +1,381 @@
+"""Requests of generateContent."""
+
+import re
+from base64 import b64encode
+from pathlib import PurePosixPath
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from majordomo.providers.capabilities import (
+    AUDIO,
+    IMAGE,
+    PDF,
+    VIDEO,
+    capabilities,
+)
+from majordomo.providers.codec import Encoded
+from majordomo.providers.gemini_answer import WIRE
+from majordomo.providers.request_json import Body, merge_options, raw, unsupported
+from majordomo.providers.state import unpack
+from majordomo.v1.content_pb2 import (
+    ROLE_ASSISTANT,
+    ROLE_TOOL,
+    Message,
+    Part,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+from majordomo.v1.generation_service_pb2 import Adaptation, Prompt, ReasoningConfig
+
+_RESERVED = frozenset(
+    {
+        "contents",
+        "generationConfig",
+        "model",
+        "systemInstruction",
+        "toolConfig",
+        "tools",
+        # The same in the wire's other spelling.
+        "generation_config",
+        "system_instruction",
+        "tool_config",
+    }
+)
+"""Keys that provider options may never set, whatever the configuration lists."""
+
+UNSIGNED = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="
+"""Stands for the signature of a call that another model made; documented by Google."""
+
+_THIRD_OR_LATER = re.compile(r"gemini-(?:[3-9]|[1-9]\d)")
+"""Models that want calls signed, and take media in results, and tools with a schema."""
+
+_LEVELS = {
+    ReasoningConfig.EFFORT_MINIMAL: "minimal",
+    ReasoningConfig.EFFORT_LOW: "low",
+    ReasoningConfig.EFFORT_MEDIUM: "medium",
+    ReasoningConfig.EFFORT_HIGH: "high",
+}
+_BUDGETS = {
+    ReasoningConfig.EFFORT_NONE: 0,
+    ReasoningConfig.EFFORT_MINIMAL: 512,
+    ReasoningConfig.EFFORT_LOW: 2048,
+    ReasoningConfig.EFFORT_MEDIUM: 8192,
+    ReasoningConfig.EFFORT_HIGH: 16384,
+    ReasoningConfig.EFFORT_MAX: 24576,
+}
+"""Efforts as tokens, for models that take nothing else."""
+
+_LEAST_BUDGET_OF_PRO = 128
+"""Tokens; the 2.5 Pro models cannot be told not to think."""
+
+_KINDS = {
+    ".gif": "image/gif",
+    ".heic": "image/heic",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".mp3": "audio/mpeg",
+    ".mp4": "video/mp4",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".wav": "audio/wav",
+    ".webp": "image/webp",
+}
+
+
+_MEDIA = frozenset({IMAGE, PDF, AUDIO, VIDEO})
+
+
+class _Request:
+    """One request while it is put together."""
+
+    def __init__(self, model: str, prompt: Prompt, provider_name: str) -> None:
+        self.body: Body = {}
+        self.adaptations: list[Adaptation] = []
+        self._config: Body = {}
+        self._prompt = prompt
+        self._known = capabilities(model)
+        self._model = model
+        self._newer = bool(_THIRD_OR_LATER.search(model))
+        self._target = f"{provider_name}/{model}"
+        self._reasoning_left_out = False
+        self._names = {
+            part.tool_call.id: part.tool_call.name
+            for message in prompt.messages
+            for part in message.parts
+            if part.HasField("tool_call")
+        }
+        self._ids: dict[str, str] = {}
+        """The provider's own ids of calls, by the ids that the caller knows."""
+
+    def contents(self) -> None:
+        turns: list[tuple[str, list[Body]]] = []
+        for i, message in enumerate(self._prompt.messages):
+            path = f"prompt.messages[{i}]"
+            role = "model" if message.role == ROLE_ASSISTANT else "user"
+            if message.role == ROLE_ASSISTANT:
+                parts = self._own_turn(message, path)
+            elif message.role == ROLE_TOOL:
+                parts = self._results(message, path)
+            else:
+                parts = [
+                    self._part(part, f"{path}.parts[{j}]")
+                    for j, part in enumerate(message.parts)
+                    if not (part.HasField("text") and not part.text)
+                ]
+            if turns and turns[-1][0] == role:
+                turns[-1][1].extend(parts)
+            elif parts:
+                turns.append((role, parts))
+        if self._prompt.system_instruction:
+            system = {"parts": [{"text": self._prompt.system_instruction}]}
+            self.body["systemInstruction"] = system
+        self.body["contents"] = [
+            {"role": role, "parts": parts} for role, parts in turns
+        ]
+
+    def tools(self) -> None:
+        if not self._prompt.tools:
+            return
+        if not self._known.tools:
+            raise unsupported("prompt.tools", "the model cannot call tools")
+        declared: list[Body] = []
+        for i, tool in enumerate(self._prompt.tools):
+            said: Body = {"name": tool.name}
+            if tool.description:
+                said["description"] = tool.description
+            if tool.parameters_schema_json:
+                path = f"prompt.tools[{i}].parameters_schema_json"
+                said["parametersJsonSchema"] = raw(tool.parameters_schema_json, path)
+            declared.append(said)
+        self.body["tools"] = [{"functionDeclarations": declared}]
+        choice = self._prompt.tool_choice
+        mode: Body = {}
+        match choice.mode:
+            case ToolChoice.MODE_AUTO:
+                mode["mode"] = "AUTO"
+            case ToolChoice.MODE_NONE:
+                mode["mode"] = "NONE"
+            case ToolChoice.MODE_REQUIRED:
+                mode["mode"] = "ANY"
+                if choice.allowed_names:
+                    mode["allowedFunctionNames"] = list(choice.allowed_names)
+        if mode:
+            self.body["toolConfig"] = {"functionCallingConfig": mode}
+        if choice.HasField("parallel_calls") and not choice.parallel_calls:
+            path = "prompt.tool_choice.parallel_calls"
+            self._adapted(path, "left out: not in this wire")
+
+    def config(self) -> None:
+        config = self._prompt.config
+        for field, name in (
+            ("max_output_tokens", "maxOutputTokens"),
+            ("temperature", "temperature"),
+            ("top_p", "topP"),
+            ("top_k", "topK"),
+            ("seed", "seed"),
+        ):
+            if config.HasField(field):
+                self._config[name] = getattr(config, field)
+        if config.stop_sequences:
+            self._config["stopSequences"] = list(config.stop_sequences)
+        self._response_schema()
+        thinking = self._thinking()
+        if thinking:
+            self._config["thinkingConfig"] = thinking
+        if self._config:
+            self.body["generationConfig"] = self._config
+
+    def _response_schema(self) -> None:
+        text = self._prompt.response_schema_json
+        if not text:
+            return
+        path = "prompt.response_schema_json"
+        if self._prompt.tools and not self._newer and "gemini" in self._model:
+            raise unsupported(path, "the model takes no schema beside tools")
+        self._config["responseMimeType"] = "application/json"
+        self._config["responseJsonSchema"] = raw(text, path)
+
+    # Reasoning.
+
+    def _thinking(self) -> Body:
+        reasoning = self._prompt.config.reasoning
+        path = "prompt.config.reasoning"
+        if self._known.efforts == ():
+            asked = reasoning.effort > ReasoningConfig.EFFORT_NONE
+            if asked or reasoning.budget_tokens:
+                self._adapted(path, "left out: the model does not reason")
+            return {}
+        thinking: Body = {}
+        match reasoning.WhichOneof("amount"):
+            case "effort" if reasoning.effort:
+                if self._known.effort_by_budget:
+                    budget = _BUDGETS[reasoning.effort]
+                    thinking["thinkingBudget"] = self._budget(budget, f"{path}.effort")
+                else:
+                    thinking["thinkingLevel"] = self._level(reasoning.effort)
+            case "budget_tokens":
+                if self._known.budgets:
+                    budget = self._budget(
+                        reasoning.budget_tokens, f"{path}.budget_tokens"
+                    )
+                    thinking["thinkingBudget"] = budget
+                else:
+                    self._adapted(
+                        f"{path}.budget_tokens", "left to the model: it takes none"
+                    )
+        if reasoning.include_text:
+            thinking["includeThoughts"] = True
+        return thinking
+
+    def _budget(self, budget: int, path: str) -> int:
+        if budget < _LEAST_BUDGET_OF_PRO and "pro" in self._model:
+            self._adapted(path, f"raised to {_LEAST_BUDGET_OF_PRO}: it always thinks")
+            return _LEAST_BUDGET_OF_PRO
+        return budget
+
+    def _level(self, effort: ReasoningConfig.Effort) -> str:
+        efforts = tuple(_LEVELS) if self._known.efforts is None else self._known.efforts
+        nearest = min(efforts, key=lambda known: (abs(known - effort), -known))
+        if nearest != effort:
+            path = "prompt.config.reasoning.effort"
+            self._adapted(path, f"sent as {_LEVELS[nearest]}")
+        return _LEVELS[nearest]
+
+    # Turns.
+
+    def _own_turn(self, message: Message, path: str) -> list[Body]:
+        own = message.origin == self._target
+        parts: list[Body] = []
+        for i, part in enumerate(message.parts):
+            at = f"{path}.parts[{i}]"
+            state = unpack(WIRE, part.provider_state) if own else {}
+            match part.WhichOneof("kind"):
+                case "text":
+                    if part.text or "signature" in state:
+                        parts.append({"text": part.text, **_signature(state)})
+                case "tool_call":
+                    parts.append(self._call(part.tool_call, state, at))
+                case "reasoning":
+                    if "signature" in state:
+                        text = state.get("thought", part.reasoning.text)
+                        thought = {"text": text, "thought": True}
+                        parts.append({**thought, **_signature(state)})
+                    elif not own:
+                        self._leave_out_reasoning(at)
+                case _:
+                    parts.append(self._part(part, at))
+        calls = [part for part in parts if "functionCall" in part]
+        if calls and self._newer and not any("thoughtSignature" in c for c in calls):
+            calls[0]["thoughtSignature"] = UNSIGNED
+        return parts
+
+    def _call(self, call: ToolCall, state: dict[str, str], path: str) -> Body:
+        text = call.arguments_json.strip() or "{}"
+        arguments: object = raw(text, f"{path}.tool_call.arguments_json")
+        if text == "null":
+            arguments = {}
+        elif not text.startswith("{"):
+            self._adapted(path, "arguments put into an object")
+            arguments = {"arguments": arguments}
+        said: Body = {"name": call.name, "args": arguments}
+        if "id" in state:
+            said["id"] = self._ids[call.id] = state["id"]
+        return {"functionCall": said, **_signature(state)}
+
+    def _leave_out_reasoning(self, path: str) -> None:
+        if not self._reasoning_left_out:
+            self._adapted(path, "left out: reasoning that this target cannot use")
+        self._reasoning_left_out = True
+
+    def _results(self, message: Message, path: str) -> list[Body]:
+        """All results of a turn; without ids they are known by their order alone."""
+        places = {id_: place for place, id_ in enumerate(self._names)}
+        results = [
+            (part.tool_result, f"{path}.parts[{i}].tool_result")
+            for i, part in enumerate(message.parts)
+        ]
+        results.sort(key=lambda result: places.get(result[0].tool_call_id, 0))
+        parts: list[Body] = []
+        beside: list[Body] = []
+        for result, at in results:
+            parts.append(self._result(result, at, beside))
+        return parts + beside
+
+    def _result(self, result: ToolResult, path: str, beside: list[Body]) -> Body:
+        texts = [part.text for part in result.parts if part.HasField("text")]
+        media = [
+            self._part(part, f"{path}.parts[{i}]")
+            for i, part in enumerate(result.parts)
+            if not part.HasField("text")
+        ]
+        key = "error" if result.is_error else "output"
+        said: Body = {
+            "name": self._names.get(result.tool_call_id, result.tool_call_id),
+            "response": {key: "\n".join(texts)},
+        }
+        if result.tool_call_id in self._ids:
+            said["id"] = self._ids[result.tool_call_id]
+        if media and self._newer:
+            said["parts"] = media
+        elif media:
+            beside += media
+            self._adapted(path, "media moved beside the result")
+        return {"functionResponse": said}
+
+    def _part(self, part: Part, path: str) -> Body:
+        match part.WhichOneof("kind"):
+            case "text":
+                return {"text": part.text}
+            case "blob":
+                type_ = part.blob.media_type
+                self._require(type_, path)
+                data = b64encode(part.blob.data).decode()
+                return {"inlineData": {"mimeType": type_, "data": data}}
+            case "media_reference":
+                uri = part.media_reference.uri
+                suffix = PurePosixPath(urlsplit(uri).path).suffix.lower()
+                type_ = part.media_reference.media_type or _KINDS.get(suffix, "")
+                if type_:
+                    self._require(type_, path)
+                    return {"fileData": {"mimeType": type_, "fileUri": uri}}
+                return {"fileData": {"fileUri": uri}}
+            case _:
+                raise unsupported(path, "not a part of such a turn")
+
+    def _require(self, media_type: str, path: str) -> None:
+        """Failure (UNSUPPORTED) for media that the model is known not to take."""
+        kind = PDF if media_type == "application/pdf" else media_type.partition("/")[0]
+        known = self._known.media
+        if known is not None and kind in _MEDIA - known:
+            raise unsupported(path, f"the model does not take {media_type}")
+
+    def _adapted(self, field: str, description: str) -> None:
+        self.adaptations.append(Adaptation(field=field, description=description))
+
+
+def encode_gemini(
+    model: str,
+    prompt: Prompt,
+    *,
+    stream: bool,
+    provider_name: str,
+    allowed_options: frozenset[str],
+) -> Encoded:
+    """The request for `prompt`; see codec.Codec.encode()."""
+    request = _Request(model, prompt, provider_name)
+    request.contents()
+    request.tools()
+    request.config()
+    merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)
+    method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    return Encoded(
+        path=f"/models/{quote(model.removeprefix('models/'), safe='')}:{method}",
+        body=msgspec.json.encode(request.body),
+        adaptations=request.adaptations,
+    )
+
+
+def _signature(state: dict[str, str]) -> Body:
+    return {"thoughtSignature": state["signature"]} if "signature" in state else {}
