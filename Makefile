@@ -50,7 +50,7 @@ wheel: $(VENV)/dev ## Build the wheel, install it alone, and use it
 
 lock: $(VENV)/dev ## Write requirements.lock: what the image installs, newest that fits
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-		--extra local --extra otlp --generate-hashes \
+		--extra local --extra otlp --extra vertex --generate-hashes \
 		--no-emit-index-url --no-emit-find-links \
 		--custom-compile-command 'make lock' \
 		--output-file requirements.lock pyproject.toml

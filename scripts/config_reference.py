@@ -14,11 +14,14 @@ from typing import Any
 
 from majordomo.config import Config
 from majordomo.config.schema import (
+    AnthropicConfig,
     ChainConfig,
+    GeminiConfig,
     HealthConfig,
     LocalConfig,
     ModelConfig,
     OpenAICompatibleConfig,
+    OpenAIConfig,
     ResolverConfig,
     ScriptedConfig,
     ScriptedModelConfig,
@@ -36,6 +39,9 @@ SECTIONS: list[tuple[str, type[Any]]] = [
     ("[tokens.NAME]", TokenConfig),
     ("[chain]", ChainConfig),
     ("[health]", HealthConfig),
+    ('[providers.NAME], kind = "openai"', OpenAIConfig),
+    ('[providers.NAME], kind = "anthropic"', AnthropicConfig),
+    ('[providers.NAME], kind = "gemini"', GeminiConfig),
     ('[providers.NAME], kind = "openai-compatible"', OpenAICompatibleConfig),
     ('[providers.NAME], kind = "local"', LocalConfig),
     ('[providers.NAME], kind = "scripted"', ScriptedConfig),
@@ -68,12 +74,12 @@ file.
 
 ## Without a file
 
-Providers appear whose usual key is in the environment, by the name and with the base
-URL of this table. Where the extra `majordomo[local]` is installed, so does `local`, and
-the default chain is `{embedded}`.
+Providers appear whose usual key is in the environment, by the name, the kind and the
+base URL of this table. Where the extra `majordomo[local]` is installed, `local` does too,
+and the default chain is `{embedded}`.
 
-| variable | provider | base URL |
-| --- | --- | --- |
+| variable | provider | kind | base URL |
+| --- | --- | --- | --- |
 {known}
 
 ## Reloading
@@ -115,8 +121,8 @@ def page() -> str:
         HEAD.format(
             embedded=EMBEDDED,
             known="\n".join(
-                f"| `{variable}` | `{name}` | {url} |"
-                for variable, (name, url) in KNOWN_PROVIDERS.items()
+                f"| `{variable}` | `{name}` | `{kind}` | {url or 'its own'} |"
+                for variable, (name, kind, url) in KNOWN_PROVIDERS.items()
             ),
         )
     ]

@@ -7,7 +7,13 @@ import pytest
 
 from majordomo.chain.call import Policy
 from majordomo.chain.health import HealthSettings
-from majordomo.config import ConfigError, OpenAICompatibleConfig, load, parse
+from majordomo.config import (
+    ConfigError,
+    OpenAICompatibleConfig,
+    OpenAIConfig,
+    load,
+    parse,
+)
 from majordomo.config.lines import line_numbers
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
 
@@ -257,10 +263,13 @@ def test_without_a_file_providers_appear_by_their_usual_keys() -> None:
 
     assert {"openai", "huggingface", "local"} == set(config.providers)
     openai = config.providers["openai"]
-    assert isinstance(openai, OpenAICompatibleConfig)
+    assert isinstance(openai, OpenAIConfig)
     assert "https://api.openai.com/v1" == openai.base_url
     assert openai.api_key is not None
     assert "sk-1" == openai.api_key.get_secret_value()
+    huggingface = config.providers["huggingface"]
+    assert isinstance(huggingface, OpenAICompatibleConfig)
+    assert "https://router.huggingface.co/v1" == huggingface.base_url
     assert "local/smollm2" == config.server.default_chain
 
 

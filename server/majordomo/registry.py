@@ -3,18 +3,15 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from majordomo.chain.target import Peer, Provider, Room, Target, Timeouts
+from majordomo.chain.target import Provider, Room, Target, Timeouts
 from majordomo.config import (
     AttemptConfig,
     Config,
-    LocalConfig,
     ModelConfig,
-    OpenAICompatibleConfig,
     ProviderConfig,
-    ScriptedConfig,
 )
+from majordomo.connecting import connect, peer
 from majordomo.names import (
     MalformedChain,
     UnknownProvider,
@@ -23,11 +20,6 @@ from majordomo.names import (
     expand,
     split_target,
 )
-from majordomo.providers.http import HttpProvider
-from majordomo.providers.local import Local
-from majordomo.providers.openai_compatible import OpenAICompatible
-from majordomo.providers.profiles import PROFILES, Profile, guess
-from majordomo.providers.scripted import Scripted
 from majordomo.resolvers import Resolver, Resolvers, load_plugin
 
 _MOST_RESOLVED = 1024
@@ -174,9 +166,9 @@ class Catalog:
             provider,
             model,
             self.providers[provider].provider,
-            _peer(provider, settings),
+            peer(provider, settings),
             _timeouts(*narrowest_first),
-            of_model.reasoning,
+            settings.known(model).reasons is True,
             tuple(rooms),
             _first("generate_via", *narrowest_first) == "stream",
         )
@@ -225,7 +217,7 @@ class Registry:
             made_of = settings.made_of()
             kept = before.get(name)
             if kept is None or kept.made_of != made_of:
-                kept = Kept(_provider(name, settings), made_of)
+                kept = Kept(connect(name, settings), made_of)
             providers[name] = kept
         catalog = Catalog(config, providers, self._rooms)
         for name, limit in _limits(config):
@@ -244,37 +236,6 @@ def _limits(config: Config) -> Iterator[tuple[str, int | None]]:
             yield f"{name}/{model}", settings.max_concurrency
 
 
-def _provider(name: str, settings: ProviderConfig) -> Provider:
-    match settings:
-        case OpenAICompatibleConfig():
-            profile = _profile(settings)
-            headers = {}
-            if settings.api_key is not None:
-                key = settings.api_key.get_secret_value()
-                bearer = profile.key_header == "authorization"
-                headers[profile.key_header] = f"Bearer {key}" if bearer else key
-            options = frozenset(settings.provider_options)
-            return HttpProvider(
-                OpenAICompatible(name, options, profile),
-                settings.base_url,
-                headers,
-                connect_timeout=settings.connect_timeout,
-            )
-        case LocalConfig():
-            local = Local(
-                settings.model_path,
-                threads=settings.threads,
-                context=settings.context,
-            )
-            if settings.start == "at_start":
-                local.start()
-            return local
-        case ScriptedConfig():
-            return Scripted(
-                {name: model.script for name, model in settings.models.items()}
-            )
-
-
 def _timeouts(*narrowest_first: AttemptConfig) -> Timeouts:
     stall = _first("stall_timeout", *narrowest_first)
     return Timeouts(
@@ -288,16 +249,3 @@ def _first(key: str, *narrowest_first: AttemptConfig) -> Any:
     """The first of the settings of `key` that is there."""
     values = (getattr(settings, key) for settings in narrowest_first)
     return next((value for value in values if value is not None), None)
-
-
-def _peer(name: str, settings: ProviderConfig) -> Peer:
-    if not isinstance(settings, OpenAICompatibleConfig):
-        return Peer(name)
-    url = urlsplit(settings.base_url)
-    host = url.hostname or ""
-    port = url.port or (443 if url.scheme == "https" else 80)
-    return Peer(_profile(settings).telemetry_name or name, host, port)
-
-
-def _profile(settings: OpenAICompatibleConfig) -> Profile:
-    return PROFILES[settings.profile] if settings.profile else guess(settings.base_url)

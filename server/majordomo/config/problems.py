@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from majordomo.config.schema import (
+    AnthropicConfig,
     ChainConfig,
     Config,
+    GeminiConfig,
     HealthConfig,
     LocalConfig,
     OpenAICompatibleConfig,
+    OpenAIConfig,
     ScriptedModelConfig,
     ServerConfig,
 )
@@ -18,7 +21,7 @@ from majordomo.names import NAME
 KeyPath = tuple[str, ...]
 """The steps to a key: ("server", "listen")."""
 
-_KINDS = ("openai-compatible", "local", "scripted")
+_KINDS = ("openai", "anthropic", "gemini", "openai-compatible", "local", "scripted")
 _KEYS = {
     key
     for section in (
@@ -26,6 +29,9 @@ _KEYS = {
         ServerConfig,
         ChainConfig,
         HealthConfig,
+        OpenAIConfig,
+        AnthropicConfig,
+        GeminiConfig,
         OpenAICompatibleConfig,
         LocalConfig,
         ScriptedModelConfig,

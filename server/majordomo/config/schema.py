@@ -6,8 +6,9 @@ The texts below the keys are the reference page and what editors show.
 import re
 import ssl
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import httpx
 from pydantic import (
@@ -25,6 +26,7 @@ from pydantic import (
 from majordomo.chain.call import Policy
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import HealthSettings
+from majordomo.providers.capabilities import Capabilities, capabilities
 from majordomo.providers.profiles import PROFILES
 from majordomo.providers.scripted import Script
 from majordomo.v1.attempt_pb2 import FailureReason
@@ -155,6 +157,7 @@ PermanentReason = Annotated[
 ProfileName = Annotated[
     str, AfterValidator(_profile), WithJsonSchema({"enum": sorted(PROFILES)})
 ]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Concurrency = Annotated[int, Field(ge=1)]
 
 
@@ -307,11 +310,41 @@ class HealthConfig(_Section):
 class ModelConfig(AttemptConfig):
     """What is known of one model."""
 
-    reasoning: bool = False
-    """It reasons before it answers: its first content may take longer."""
+    reasoning: bool | None = None
+    """It reasons before it answers: its first content may take longer. Without it as
+    is known of the model."""
+
+    media: list[Literal["image", "pdf", "audio", "video"]] | None = None
+    """What media it takes. This and the next four are for models that are not known,
+    or otherwise than is known."""
+
+    tools: bool | None = None
+    """It can call tools."""
+
+    json_schema: bool | None = None
+    """It answers by JSON Schema."""
+
+    sampling: bool | None = None
+    """It takes temperature, top_p and top_k."""
+
+    max_output_tokens: int | None = Field(default=None, ge=1)
+    """The longest answer that it can write."""
 
     max_concurrency: Concurrency | None = None
     """How many attempts may run at it at once; beyond it the next target is tried."""
+
+    def known(self, known: Capabilities) -> Capabilities:
+        """What it takes: this over what is `known`."""
+        said = {
+            "media": None if self.media is None else frozenset(self.media),
+            "tools": self.tools,
+            "schema": self.json_schema,
+            "sampling": self.sampling,
+            "max_output_tokens": self.max_output_tokens,
+            "reasons": self.reasoning,
+        }
+        over: dict[str, Any] = {key: v for key, v in said.items() if v is not None}
+        return replace(known, **over) if over else known
 
 
 class _ProviderConfig(AttemptConfig):
@@ -330,18 +363,15 @@ class _ProviderConfig(AttemptConfig):
         own = type(self).model_fields.keys() - _ProviderConfig.model_fields.keys()
         return {name: getattr(self, name) for name in own}
 
+    def known(self, model: str) -> Capabilities:
+        """What a model of it takes."""
+        known = capabilities(model)
+        settings = self.models.get(model)
+        return known if settings is None else settings.known(known)
 
-class OpenAICompatibleConfig(_ProviderConfig):
-    """A server that speaks OpenAI's Chat Completions."""
 
-    kind: Literal["openai-compatible"]
-    """This kind."""
-
-    base_url: Annotated[str, AfterValidator(_base_url)]
-    """What comes before /chat/completions."""
-
-    profile: ProfileName | None = None
-    """How the server differs from OpenAI's. Without it told from the base URL."""
+class HttpConfig(_ProviderConfig):
+    """What all providers over HTTP have."""
 
     api_key: Secret | None = None
     """The key, by name: "env:NAME" or "file:/path"."""
@@ -351,6 +381,67 @@ class OpenAICompatibleConfig(_ProviderConfig):
 
     provider_options: list[str] = []
     """The keys of the request body that callers may set."""
+
+    def made_of(self) -> dict[str, object]:
+        known = {model: self.known(model) for model in self.models}
+        return {**super().made_of(), "known": known}
+
+
+class OpenAIConfig(HttpConfig):
+    """OpenAI, or who speaks its Responses API too."""
+
+    kind: Literal["openai"]
+    """This kind."""
+
+    base_url: BaseUrl = "https://api.openai.com/v1"
+    """What comes before /responses and /chat/completions."""
+
+    api: Literal["responses", "chat"] = "responses"
+    """Which of its APIs: Responses, or Chat Completions."""
+
+
+class AnthropicConfig(HttpConfig):
+    """Anthropic, or who speaks its Messages API."""
+
+    kind: Literal["anthropic"]
+    """This kind."""
+
+    base_url: BaseUrl = "https://api.anthropic.com/v1"
+    """What comes before /messages."""
+
+    betas: list[str] = []
+    """Beta features to turn on, as the header anthropic-beta names them."""
+
+
+class GeminiConfig(HttpConfig):
+    """Google's Gemini, by an API key, or at Vertex AI by the account of the machine."""
+
+    kind: Literal["gemini"]
+    """This kind."""
+
+    base_url: BaseUrl | None = None
+    """What comes before /models. Without it Google's, of the Gemini API, or of Vertex
+    AI where a project is set."""
+
+    project: str | None = Field(default=None, pattern=r"^[a-z0-9:.-]+$")
+    """Vertex AI: the Google Cloud project. It needs the extra majordomo[vertex] and
+    Google's application default credentials."""
+
+    location: str = Field(default="global", pattern=r"^[a-z0-9-]+$")
+    """Vertex AI: the region."""
+
+
+class OpenAICompatibleConfig(HttpConfig):
+    """A server that speaks OpenAI's Chat Completions."""
+
+    kind: Literal["openai-compatible"]
+    """This kind."""
+
+    base_url: BaseUrl
+    """What comes before /chat/completions."""
+
+    profile: ProfileName | None = None
+    """How the server differs from OpenAI's. Without it told from the base URL."""
 
 
 class LocalConfig(_ProviderConfig):
@@ -392,7 +483,14 @@ class ScriptedConfig(_ProviderConfig):
         return {name: model.script for name, model in self.models.items()}
 
 
-ProviderConfig = OpenAICompatibleConfig | LocalConfig | ScriptedConfig
+ProviderConfig = (
+    OpenAIConfig
+    | AnthropicConfig
+    | GeminiConfig
+    | OpenAICompatibleConfig
+    | LocalConfig
+    | ScriptedConfig
+)
 
 
 class ResolverConfig(_Section):

@@ -19,21 +19,25 @@ PREFIX = "MAJORDOMO_"
 _STEP = "__"
 
 KNOWN_PROVIDERS = {
-    "OPENAI_API_KEY": ("openai", "https://api.openai.com/v1"),
-    "GROQ_API_KEY": ("groq", "https://api.groq.com/openai/v1"),
-    "DEEPSEEK_API_KEY": ("deepseek", "https://api.deepseek.com"),
-    "MISTRAL_API_KEY": ("mistral", "https://api.mistral.ai/v1"),
-    "XAI_API_KEY": ("xai", "https://api.x.ai/v1"),
-    "OPENROUTER_API_KEY": ("openrouter", "https://openrouter.ai/api/v1"),
-    "GEMINI_API_KEY": (
-        "gemini",
-        "https://generativelanguage.googleapis.com/v1beta/openai",
-    ),
-    "TOGETHER_API_KEY": ("together", "https://api.together.xyz/v1"),
-    "PERPLEXITY_API_KEY": ("perplexity", "https://api.perplexity.ai"),
-    "HF_TOKEN": ("huggingface", "https://router.huggingface.co/v1"),
+    "OPENAI_API_KEY": ("openai", "openai", None),
+    "ANTHROPIC_API_KEY": ("anthropic", "anthropic", None),
+    "GEMINI_API_KEY": ("gemini", "gemini", None),
+    **{
+        variable: (name, "openai-compatible", base_url)
+        for variable, name, base_url in (
+            ("GROQ_API_KEY", "groq", "https://api.groq.com/openai/v1"),
+            ("DEEPSEEK_API_KEY", "deepseek", "https://api.deepseek.com"),
+            ("MISTRAL_API_KEY", "mistral", "https://api.mistral.ai/v1"),
+            ("XAI_API_KEY", "xai", "https://api.x.ai/v1"),
+            ("OPENROUTER_API_KEY", "openrouter", "https://openrouter.ai/api/v1"),
+            ("TOGETHER_API_KEY", "together", "https://api.together.xyz/v1"),
+            ("PERPLEXITY_API_KEY", "perplexity", "https://api.perplexity.ai"),
+            ("HF_TOKEN", "huggingface", "https://router.huggingface.co/v1"),
+        )
+    },
 }
-"""The variable that a provider's own tools read its key from: name and base URL."""
+"""The variable that a provider's own tools read its key from: name, kind, base URL
+where the kind does not say it."""
 
 EMBEDDED = "local/smollm2"
 
@@ -139,13 +143,11 @@ def _appear(settings: Settings, environ: Mapping[str, str]) -> None:
 
 
 def _appearing(environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, object, str]]:
-    for variable, (name, base_url) in KNOWN_PROVIDERS.items():
+    for variable, (name, kind, base_url) in KNOWN_PROVIDERS.items():
         if environ.get(variable):
-            provider = {
-                "kind": "openai-compatible",
-                "base_url": base_url,
-                "api_key": f"env:{variable}",
-            }
+            provider = {"kind": kind, "api_key": f"env:{variable}"}
+            if base_url is not None:
+                provider["base_url"] = base_url
             yield ("providers", name), provider, variable
     if find_spec("xllamacpp"):
         extra = "majordomo[local]"

@@ -9,7 +9,7 @@ import msgspec
 
 from majordomo.providers.anthropic_answer import ANSWER_TOOL, WIRE
 from majordomo.providers.anthropic_schema import closed
-from majordomo.providers.capabilities import IMAGE, PDF, capabilities
+from majordomo.providers.capabilities import IMAGE, PDF, Capabilities
 from majordomo.providers.codec import Encoded
 from majordomo.providers.request_json import (
     EMPTY_PARAMETERS,
@@ -66,10 +66,12 @@ _CACHED_TURNS = 2
 class _Request:
     """One request while it is put together."""
 
-    def __init__(self, model: str, prompt: Prompt, provider_name: str) -> None:
+    def __init__(
+        self, model: str, prompt: Prompt, provider_name: str, known: Capabilities
+    ) -> None:
         self.adaptations: list[Adaptation] = []
         self._prompt = prompt
-        self._known = capabilities(model)
+        self._known = known
         self._target = f"{provider_name}/{model}"
         self._thinks = False
         self._reasoning_left_out = False
@@ -287,7 +289,7 @@ class _Request:
             self._adapted(path, "asked for as the input of a tool")
             answer: Body = {
                 "name": ANSWER_TOOL,
-                "description": "Give the answer, and nothing else, by calling this once.",
+                "description": "Give the answer, and nothing else, by this.",
                 "input_schema": raw(self._prompt.response_schema_json, path),
             }
             tools.append(answer)
@@ -433,9 +435,10 @@ def encode_messages(
     stream: bool,
     provider_name: str,
     allowed_options: frozenset[str],
+    known: Capabilities,
 ) -> Encoded:
     """The request for `prompt`; see codec.Codec.encode()."""
-    request = _Request(model, prompt, provider_name)
+    request = _Request(model, prompt, provider_name, known)
     request.reasoning()
     request.instructions()
     request.tool_choice()

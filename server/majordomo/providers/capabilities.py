@@ -6,6 +6,7 @@ is clearer than a guess. Gateways name models with their maker in front
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -223,6 +224,10 @@ _GEMINI = [
 
 _TABLE: list[tuple[str, Capabilities]] = [*_OPENAI, *_DEEPSEEK, *_CLAUDE, *_GEMINI]
 """Patterns of model ids, the more special first."""
+
+
+Lookup = Callable[[str], Capabilities]
+"""Who knows what models take."""
 
 
 @lru_cache(maxsize=1024)

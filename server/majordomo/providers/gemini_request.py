@@ -12,7 +12,7 @@ from majordomo.providers.capabilities import (
     IMAGE,
     PDF,
     VIDEO,
-    capabilities,
+    Capabilities,
 )
 from majordomo.providers.codec import Encoded
 from majordomo.providers.gemini_answer import WIRE
@@ -90,12 +90,14 @@ _MEDIA = frozenset({IMAGE, PDF, AUDIO, VIDEO})
 class _Request:
     """One request while it is put together."""
 
-    def __init__(self, model: str, prompt: Prompt, provider_name: str) -> None:
+    def __init__(
+        self, model: str, prompt: Prompt, provider_name: str, known: Capabilities
+    ) -> None:
         self.body: Body = {}
         self.adaptations: list[Adaptation] = []
         self._config: Body = {}
         self._prompt = prompt
-        self._known = capabilities(model)
+        self._known = known
         self._model = model
         self._newer = bool(_THIRD_OR_LATER.search(model))
         self._target = f"{provider_name}/{model}"
@@ -362,9 +364,10 @@ def encode_gemini(
     stream: bool,
     provider_name: str,
     allowed_options: frozenset[str],
+    known: Capabilities,
 ) -> Encoded:
     """The request for `prompt`; see codec.Codec.encode()."""
-    request = _Request(model, prompt, provider_name)
+    request = _Request(model, prompt, provider_name, known)
     request.contents()
     request.tools()
     request.config()

@@ -5,7 +5,13 @@ seam is httpx's `AsyncBaseTransport`, called directly.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+)
 from contextlib import aclosing
 
 import httpx
@@ -45,7 +51,8 @@ class HttpProvider:
 
     `headers` carry the authorization. `connect_timeout`, in seconds, bounds the time
     until a connection stands: name, TCP and TLS. Other limits are the walk's.
-    `transport` replaces the pool, for a provider with another way to connect.
+    `transport` replaces the pool, for a provider with another way to connect. `token`
+    gives the bearer token of the moment, where it is none that lasts.
     """
 
     def __init__(
@@ -56,6 +63,7 @@ class HttpProvider:
         *,
         connect_timeout: float = 5.0,
         transport: httpx.AsyncBaseTransport | None = None,
+        token: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self.codec = codec
         self._base_url = base_url.rstrip("/")
@@ -68,6 +76,7 @@ class HttpProvider:
         )
         self._timeout = {"connect": connect_timeout, "pool": connect_timeout}
         self._transport = transport or PooledTransport()
+        self._token = token
         self._urls: dict[str, httpx.URL] = {}
 
     async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
@@ -83,7 +92,10 @@ class HttpProvider:
 
     async def send(self, encoded: Encoded) -> httpx.Response:
         """Post it; the response's body is still to be read, and to be closed."""
-        return await self._transport.handle_async_request(self._request(encoded))
+        request = self._request(encoded)
+        if self._token is not None:
+            request.headers["authorization"] = f"Bearer {await self._token()}"
+        return await self._transport.handle_async_request(request)
 
     def _request(self, encoded: Encoded) -> httpx.Request:
         url = self._urls.get(encoded.path)
@@ -92,7 +104,7 @@ class HttpProvider:
             if len(self._urls) < 1024:
                 self._urls[encoded.path] = url
         headers = self.headers
-        if encoded.headers:
+        if encoded.headers or self._token is not None:
             headers = httpx.Headers(headers)
             headers.update(encoded.headers)
         return httpx.Request(

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from majordomo.providers.capabilities import AUDIO, IMAGE, PDF, capabilities
+from majordomo.providers.capabilities import AUDIO, IMAGE, PDF, Capabilities
 from majordomo.providers.codec import Encoded
 from majordomo.providers.openai_chat_reasoning import (
     CONTENT,
@@ -49,13 +49,18 @@ class _Request:
     """One request while it is put together."""
 
     def __init__(
-        self, model: str, prompt: Prompt, provider_name: str, profile: Profile
+        self,
+        model: str,
+        prompt: Prompt,
+        provider_name: str,
+        profile: Profile,
+        known: Capabilities,
     ) -> None:
         self.body: Body = {"model": model}
         self.adaptations: list[Adaptation] = []
         self._prompt = prompt
         self._profile = profile
-        self._known = capabilities(model)
+        self._known = known
         self._takes_schema = profile.schema and self._known.schema
         self._target = f"{provider_name}/{model}"
         self._reasoning_left_out = False
@@ -349,9 +354,10 @@ def encode_chat(
     provider_name: str,
     allowed_options: frozenset[str],
     profile: Profile,
+    known: Capabilities,
 ) -> Encoded:
     """The request for `prompt`; see codec.Codec.encode()."""
-    request = _Request(model, prompt, provider_name, profile)
+    request = _Request(model, prompt, provider_name, profile, known)
     request.messages()
     request.tools()
     request.config()

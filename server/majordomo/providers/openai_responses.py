@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.media.images import ImageLimits
+from majordomo.providers.capabilities import Lookup, capabilities
 from majordomo.providers.classify import classify
 from majordomo.providers.codec import Encoded, StreamDecoder
 from majordomo.providers.event_stream import EventStreamDecoder
@@ -19,16 +20,21 @@ from majordomo.v1.generation_service_pb2 import Prompt
 class OpenAIResponses:
     """The codec of one configured provider; implements codec.Codec.
 
-    `allowed_options` are the keys that callers may set by provider_options_json.
+    `allowed_options` are the keys that callers may set by provider_options_json,
+    `known` tells what models take.
     """
 
     images = ImageLimits()
 
     def __init__(
-        self, provider_name: str, allowed_options: frozenset[str] = frozenset()
+        self,
+        provider_name: str,
+        allowed_options: frozenset[str] = frozenset(),
+        known: Lookup = capabilities,
     ) -> None:
         self._provider_name = provider_name
         self._allowed_options = allowed_options
+        self._known = known
 
     def encode(self, model: str, prompt: Prompt, *, stream: bool) -> Encoded:
         """`prompt` as a request; Failure (UNSUPPORTED) if it cannot be one."""
@@ -38,6 +44,7 @@ class OpenAIResponses:
             stream=stream,
             provider_name=self._provider_name,
             allowed_options=self._allowed_options,
+            known=self._known(model),
         )
 
     def decode(self, prompt: Prompt, body: bytes) -> Answer:

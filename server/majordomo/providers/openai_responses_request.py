@@ -17,7 +17,7 @@ from majordomo.providers.capabilities import (
     IMAGE,
     PDF,
     VIDEO,
-    capabilities,
+    Capabilities,
 )
 from majordomo.providers.codec import Encoded
 from majordomo.providers.openai_effort import effort_word, takes_sampling
@@ -73,11 +73,13 @@ _decode_reasoning = msgspec.json.Decoder(ReasoningItem).decode
 class _Request:
     """One request while it is put together."""
 
-    def __init__(self, model: str, prompt: Prompt, provider_name: str) -> None:
+    def __init__(
+        self, model: str, prompt: Prompt, provider_name: str, known: Capabilities
+    ) -> None:
         self.body: Body = {"model": model, "store": False}
         self.adaptations: list[Adaptation] = []
         self._prompt = prompt
-        self._known = capabilities(model)
+        self._known = known
         self._target = f"{provider_name}/{model}"
         self._reasoning_left_out = False
 
@@ -336,9 +338,10 @@ def encode_responses(
     stream: bool,
     provider_name: str,
     allowed_options: frozenset[str],
+    known: Capabilities,
 ) -> Encoded:
     """The request for `prompt`; see codec.Codec.encode()."""
-    request = _Request(model, prompt, provider_name)
+    request = _Request(model, prompt, provider_name, known)
     request.input()
     request.tools()
     request.config()

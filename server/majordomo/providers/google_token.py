@@ -1,0 +1,45 @@
+"""Tokens of Google's OAuth, from the machine's application default credentials.
+
+Needs google-auth, the extra majordomo[vertex].
+"""
+
+import asyncio
+from typing import Any
+
+from majordomo.chain.failure import Failure
+from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
+
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+class GoogleToken:
+    """The token in force, got anew some minutes before it runs out."""
+
+    def __init__(self, credentials: Any = None) -> None:
+        self._credentials = credentials
+        self._refreshing = asyncio.Lock()
+
+    async def __call__(self) -> str:
+        """A token; Failure (CREDENTIALS) where there is none to be had."""
+        credentials = self._credentials
+        if credentials is not None and credentials.valid:
+            return str(credentials.token)
+        async with self._refreshing:
+            try:
+                return await asyncio.to_thread(self._refreshed)
+            except Exception as error:
+                # google-auth's errors may quote what the token server said.
+                raise Failure(
+                    FAILURE_REASON_CREDENTIALS,
+                    f"no token from Google: {type(error).__name__}",
+                ) from None
+
+    def _refreshed(self) -> str:
+        import google.auth  # noqa: PLC0415 - an extra
+        from google.auth.transport.requests import Request  # noqa: PLC0415
+
+        if self._credentials is None:
+            self._credentials, _ = google.auth.default(scopes=[_SCOPE])
+        if not self._credentials.valid:
+            self._credentials.refresh(Request())
+        return str(self._credentials.token)
