@@ -75,8 +75,8 @@ file.
 ## Without a file
 
 Providers appear whose usual key is in the environment, by the name, the kind and the
-base URL of this table. Where the extra `majordomo[local]` is installed, `local` does too,
-and the default chain is `{embedded}`.
+base URL of this table. So does `local`, where the extra `majordomo[local]` is
+installed; then `{embedded}` is the default chain.
 
 | variable | provider | kind | base URL |
 | --- | --- | --- | --- |

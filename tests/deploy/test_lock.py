@@ -14,6 +14,7 @@ PYPROJECT: dict[str, Any] = {
         "optional-dependencies": {
             "local": ["xllamacpp>=2026.10"],
             "otlp": [],
+            "vertex": [],
             "dev": ["pytest>=9"],
         },
     }
