@@ -203,7 +203,7 @@ class MessagesReader:
 
     def _broken(self, data: bytes, shape: type[Any]) -> Any:
         try:
-            value = read_broken(data, shape)
+            value = read_broken(data, shape, raw="input")
         except ValueError:
             raise _unreadable(data) from None
         self.pieces.broken = True

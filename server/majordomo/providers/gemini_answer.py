@@ -161,10 +161,13 @@ class GeminiReader:
         elif data:
             self._read(data)
 
-    def end(self) -> None:
-        """The body has ended: so has the answer, if the model had stopped."""
+    def end(self, *, whole: bool = False) -> None:
+        """The body has ended: so has the answer, if the model had stopped.
+
+        `whole`: it was no stream, which may be cut; what was read is all.
+        """
         self._end_call()
-        if self._blocked:
+        if self._blocked and not self._finish_reason:
             raise Failure(
                 FAILURE_REASON_CONTENT_REFUSED,
                 "the prompt was blocked",
@@ -175,7 +178,7 @@ class GeminiReader:
             raise Failure(
                 wrong, "the model's answer went wrong", code=self._finish_reason
             )
-        if self._finish_reason:
+        if self._finish_reason or (whole and not self.pieces.empty):
             self.pieces.end()
             self.complete = True
 
@@ -213,7 +216,7 @@ class GeminiReader:
 
     def _broken(self, data: bytes) -> Whole:
         try:
-            whole = read_broken(data, Whole)
+            whole = read_broken(data, Whole, raw="args")
         except ValueError:
             raise _unreadable(data) from None
         self.pieces.broken = True
@@ -291,7 +294,7 @@ def decode_gemini(prompt: Prompt, body: bytes) -> Answer:
     """The answer in a whole body; see codec.Codec.decode()."""
     reader = GeminiReader(prompt)
     reader.read_event(b"", body.strip(WHITESPACE))
-    reader.end()
+    reader.end(whole=True)
     if not reader.complete:
         raise _unreadable(body)
     return Answer(reader.completion(), message(reader.pieces.take()))

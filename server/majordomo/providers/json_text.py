@@ -16,16 +16,17 @@ WHITESPACE = b"\xef\xbb\xbf \t\r\n"
 """What may stand before a body: a byte order mark, blank lines of a queue."""
 
 
-def read_broken(data: bytes, shape: type[T]) -> T:
+def read_broken(data: bytes, shape: type[T], raw: str = "") -> T:
     """Read `data`, which msgspec refused, as forgivingly as can be.
 
-    Lone surrogates stay in the strings as they are; see mend(). Raises ValueError.
+    Lone surrogates stay in the strings as they are; see mend(). What is at the key
+    `raw`, anywhere, becomes msgspec.Raw, mended. Raises ValueError.
     """
     try:
         value = json.loads(
             data.strip(WHITESPACE).decode(errors="replace"), strict=False
         )
-        return msgspec.convert(value, shape)
+        return msgspec.convert(_with_raw(value, raw) if raw else value, shape)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -35,3 +36,28 @@ def mend(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _with_raw(value: object, raw: str) -> object:
+    if isinstance(value, list):
+        return [_with_raw(entry, raw) for entry in value]
+    if isinstance(value, dict):
+        return {
+            key: _raw(entry) if key == raw else _with_raw(entry, raw)
+            for key, entry in value.items()
+        }
+    return value
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(_mended(value)))
+
+
+def _mended(value: object) -> object:
+    if isinstance(value, str):
+        return mend(value)
+    if isinstance(value, list):
+        return [_mended(entry) for entry in value]
+    if isinstance(value, dict):
+        return {mend(key): _mended(entry) for key, entry in value.items()}
+    return value
