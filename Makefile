@@ -8,7 +8,7 @@ ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(shell command -v 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test sim lint types protos reference contract wheel lock locked check image image-check bench clean
+.PHONY: help demo serve test sim fuzz lint types protos reference contract wheel lock locked check image image-check bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: $(VENV)/dev ## Run the tests
 
 sim: $(VENV)/dev ## Run the engine and the tracker through 10 000 random days
 	MAJORDOMO_SEEDS=10000 python -m pytest tests/chain/test_simulation.py
+
+fuzz: $(VENV)/dev ## Try every decoder and check with bent inputs, a minute each
+	MAJORDOMO_FUZZ_SECONDS=60 python -m pytest tests/fuzz
 
 lint: $(VENV)/dev ## Check style: ruff, buf lint and format
 	ruff check .

@@ -239,9 +239,9 @@ class ResponsesReader:
         self._reasoning(item, event.delta)
 
     def _read_item(self, event: Event) -> None:
-        if not isinstance(event.item, dict) or event.item.get("type") not in _ITEMS:
+        item = _item(event.item)
+        if item is None:
             return
-        item = _converted(event.item, Item)
         writing = self._writing(event.output_index, item.id)
         if event.type == "response.output_item.done":
             self._done(writing, item)
@@ -256,8 +256,8 @@ class ResponsesReader:
         output = response.output if isinstance(response.output, list) else []
         anew = not self._items
         for index, value in enumerate(output):
-            if isinstance(value, dict) and value.get("type") in _ITEMS:
-                item = _converted(value, Item)
+            item = _item(value)
+            if item is not None:
                 known = self._items.get(index) or self._items.get(item.id)
                 if known or anew:
                     self._done(known or _Writing(), item)
@@ -368,6 +368,16 @@ def unreadable(data: bytes) -> Failure:
     return malformed("the provider's answer cannot be read")
 
 
+def _item(value: object) -> Item | None:
+    """An item of a type that is read; None for any other."""
+    if not isinstance(value, dict):
+        return None
+    kind = value.get("type")
+    if not isinstance(kind, str) or kind not in _ITEMS:
+        return None
+    return _converted(value, Item)
+
+
 def _converted(value: dict[str, Any], shape: type[T]) -> T:
     try:
         return msgspec.convert(value, shape)
@@ -378,12 +388,13 @@ def _converted(value: dict[str, Any], shape: type[T]) -> T:
 def _kept(item: Item) -> str:
     """A reasoning item as it is kept, verbatim."""
     for part in (*(item.summary or ()), *(item.content or ())):
+        part.type = mend(part.type)
         part.text = mend(part.text or "")
     kept = ReasoningItem(
         summary=item.summary or [],
-        id=item.id,
+        id=item.id and mend(item.id),
         content=item.content or None,
-        encrypted_content=item.encrypted_content,
+        encrypted_content=item.encrypted_content and mend(item.encrypted_content),
     )
     return msgspec.json.encode(kept).decode()
 
