@@ -381,7 +381,7 @@ def _item(value: object) -> Item | None:
 def _converted(value: dict[str, Any], shape: type[T]) -> T:
     try:
         return msgspec.convert(value, shape)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
         raise malformed("a part of the answer cannot be read") from None
 
 
