@@ -34,7 +34,7 @@ def full_backlog() -> Iterator[str]:
         address = server.getsockname()
         fillers = [socket.socket() for _ in range(4)]
         for filler in fillers:
-            filler.setblocking(False)
+            filler.settimeout(0)
             filler.connect_ex(address)
         yield f"http://127.0.0.1:{address[1]}"
         for filler in fillers:

@@ -33,7 +33,7 @@ class StreamDecoder(Protocol):
     """Reads one streamed answer, fed with bytes as they arrive."""
 
     complete: bool
-    """The terminal marker was seen: nothing more needs to be read."""
+    """The terminal marker or an error was seen: nothing more needs to be read."""
 
     usage: Usage | None
     """As far as the provider has said."""
@@ -43,7 +43,7 @@ class StreamDecoder(Protocol):
 
         Raises Failure for an error within the stream, and for bytes that cannot
         be read. Content before the error in the same `data` is not lost: it is
-        returned, and the failure raised by the next feed() or finish().
+        returned, `complete` is set, and finish() raises the failure.
         """
 
     def close(self) -> list[PartDelta]:

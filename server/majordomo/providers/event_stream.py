@@ -80,7 +80,7 @@ class EventStreamDecoder:
             return deltas
         finally:
             self.usage = reader.usage
-            self.complete = reader.complete
+            self.complete = reader.complete or self._failure is not None
         return reader.pieces.take()
 
 
