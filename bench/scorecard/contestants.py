@@ -187,7 +187,11 @@ async def proxy(provider: Provider, folder: Path, python: Path) -> AsyncIterator
         *("--port", str(port), "--num_workers", "1"),
         stdout=(folder / "proxy.log").open("w"),
         stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        env={
+            **os.environ,
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+        },
     )
     url = f"http://127.0.0.1:{port}"
     limits = httpx.Limits(max_connections=None)
