@@ -13,13 +13,20 @@ from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from grpc.aio import AbortError, InternalError, ServicerContext
 
 from majordomo.rpc.status import ReaderStalled, is_bug, refusal
+from majordomo.rpc.validation import InvalidRequest, Violation
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
 
 READER_PATIENCE = 60.0
 """Seconds that a caller may leave a message unread (rule 5.5)."""
+
+_NOTICE = 1.0
+"""Seconds in which grpc.aio has noticed that a caller is gone."""
+
+_UNREADABLE = Violation("request", "must be the method's message, its texts in UTF-8")
 
 generation_id: ContextVar[str] = ContextVar("generation_id", default="")
 """The id of the call in hand, once it has one."""
@@ -59,13 +66,31 @@ class ErrorBoundary(WrappingInterceptor):
     def wrap(self, behaviour: Any, method: str) -> Behaviour:  # noqa: ARG002
         async def bounded(request: Any, context: ServicerContext[Any, Any]) -> Any:
             try:
+                if request is None:
+                    raise InvalidRequest([_UNREADABLE])
                 return await behaviour(request, context)
-            except (AbortError, InternalError):
-                raise  # the call has ended, or its caller is gone
+            except AbortError:
+                raise  # the call has ended
+            except InternalError:
+                # The caller is gone. grpc.aio calls that an error in its log unless
+                # it has seen so itself; then it cancels us.
+                await asyncio.sleep(_NOTICE)
+                raise
             except Exception as error:
                 await _abort(error, context)
 
         return bounded
+
+    def reading(self, deserialize: Any) -> Any:
+        """None for bytes that are no message: grpc.aio would call it UNKNOWN."""
+
+        def read(data: bytes) -> Any:
+            try:
+                return deserialize(data)
+            except DecodeError:
+                return None
+
+        return read
 
 
 async def _abort(error: Exception, context: ServicerContext[Any, Any]) -> None:

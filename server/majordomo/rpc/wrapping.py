@@ -38,20 +38,23 @@ class WrappingInterceptor(ServerInterceptor):
         if handler is not None and method.startswith(_OURS):
             behaviour: Any = handler.unary_unary or handler.unary_stream
             wrapped = self.wrap(behaviour, method.removeprefix("/"))
-            handler = self._wrapped[method] = _like(handler, wrapped)
+            read = self.reading(handler.request_deserializer)
+            handler = self._wrapped[method] = _like(handler, wrapped, read)
         return handler
 
     def wrap(self, behaviour: Any, method: str) -> Behaviour:
         """What runs in the place of `behaviour`; `method` is "service/Method"."""
         raise NotImplementedError
 
+    def reading(self, deserialize: Any) -> Any:
+        """What makes a request of its bytes in the place of `deserialize`."""
+        return deserialize
 
-def _like(handler: Handler, behaviour: Behaviour) -> Handler:
-    """A handler of the same shape that runs `behaviour`."""
+
+def _like(handler: Handler, behaviour: Behaviour, read: Any) -> Handler:
+    """A handler of the same shape that runs `behaviour` on what `read` makes."""
     make: Any = grpc.unary_unary_rpc_method_handler
     if handler.unary_unary is None:
         make = grpc.unary_stream_rpc_method_handler
-    made: Handler = make(
-        behaviour, handler.request_deserializer, handler.response_serializer
-    )
+    made: Handler = make(behaviour, read, handler.response_serializer)
     return made
