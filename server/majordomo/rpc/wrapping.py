@@ -38,7 +38,9 @@ class WrappingInterceptor(ServerInterceptor):
         if handler is not None and method.startswith(_OURS):
             behaviour: Any = handler.unary_unary or handler.unary_stream
             wrapped = self.wrap(behaviour, method.removeprefix("/"))
-            read = self.reading(handler.request_deserializer)
+            read = handler.request_deserializer
+            if read is not None:
+                read = self.reading(read)
             handler = self._wrapped[method] = _like(handler, wrapped, read)
         return handler
 
