@@ -75,8 +75,13 @@ class Provider:
             if line.lower().startswith("content-length:")
         ]
         body = await reader.readexactly(lengths[0] if lengths else 0)
-        row, contestant, role = lines[0].split(" ")[1].split("/")[1:4]
+        path = lines[0].split(" ")[1]
+        row, contestant, role = path.split("/")[1:4]
         asked = json.loads(body or b"{}")
+        if not path.endswith("/chat/completions"):
+            # Some look around first; that is no call.
+            answer = _Answer(writer, role, stream=False)
+            return await answer.refuse(404, "not_found", "no such path")
         seen = self.seen[row, contestant, role]
         seen.calls.append(asyncio.get_running_loop().time())
         answer = _Answer(writer, role, stream=bool(asked.get("stream")))

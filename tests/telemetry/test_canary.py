@@ -1,0 +1,198 @@
+"""Keys and prompts stay where they belong, whoever is asked and however it fails.
+
+Canaries: a key, and words in every corner of a request. None may be in a URL, a log, a
+span, the health of targets, or what other callers are told; the key not in what their
+own caller is told either.
+"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from majordomo.providers.state import pack
+from majordomo.v1.content_pb2 import (
+    ROLE_ASSISTANT,
+    ROLE_TOOL,
+    ROLE_USER,
+    Blob,
+    MediaReference,
+    Message,
+    Part,
+    Reasoning,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+from majordomo.v1.generation_service_pb2 import GenerateRequest, Prompt, StreamRequest
+from majordomo.v1.operator_service_pb2 import (
+    HealthSnapshotRequest,
+    WatchHealthRequest,
+)
+from tests.servers import failed, generate, running
+from tests.telemetry.collector import Collector
+from tests.upstream import CHUNKED, Connection, Upstream, answer, chunk
+
+KEY = "sk-canarykey0123456789abcdefghij"
+WORD = "canaryword"
+KINDS = {
+    "openai": 'kind = "openai"',
+    "openai chat": 'kind = "openai"\napi = "chat"',
+    "anthropic": 'kind = "anthropic"',
+    "gemini": 'kind = "gemini"',
+    "compatible": 'kind = "openai-compatible"',
+}
+ECHO = json.dumps(
+    {"error": {"message": f"{KEY} may not ask {WORD}", "type": "x", "code": KEY}}
+).encode()
+BEGUN = {
+    "openai": b'data: {"type":"response.output_text.delta","output_index":0,'
+    b'"item_id":"m","delta":"x"}\n\n',
+    "anthropic": b'data: {"type":"content_block_start","index":0,"content_block":'
+    b'{"type":"text","text":"x"}}\n\n',
+    "gemini": b'data: {"candidates":[{"content":{"parts":[{"text":"x"}]}}]}\n\n',
+}
+BEGUN |= dict.fromkeys(
+    ["openai chat", "compatible"], b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
+)
+
+
+def prompt() -> Prompt:
+    """With canaries in every corner."""
+    state = pack("anthropic", signature=WORD)
+    call = ToolCall(id="c1", name="f", arguments_json=f'{{"a":"{WORD}"}}')
+    thought = Part(reasoning=Reasoning(text=WORD), provider_state=state)
+    url = MediaReference(uri=f"https://x.y/{WORD}.png", media_type="image/png")
+    return Prompt(
+        system_instruction=WORD,
+        messages=[
+            Message(
+                role=ROLE_USER,
+                parts=[
+                    Part(text=WORD),
+                    Part(blob=Blob(media_type="image/png", data=WORD.encode())),
+                    Part(media_reference=url),
+                ],
+            ),
+            Message(role=ROLE_ASSISTANT, parts=[thought, Part(tool_call=call)]),
+            Message(
+                role=ROLE_TOOL,
+                parts=[
+                    Part(
+                        tool_result=ToolResult(
+                            tool_call_id="c1", parts=[Part(text=WORD)]
+                        )
+                    )
+                ],
+            ),
+            Message(role=ROLE_USER, parts=[Part(text=WORD)]),
+        ],
+        tools=[Tool(name="f", description=WORD)],
+        response_schema_json=f'{{"type":"object","description":"{WORD}"}}',
+    )
+
+
+Fault = Callable[[Connection, str], Awaitable[None]]
+
+
+def responds(status: int, body: bytes) -> Fault:
+    async def respond(connection: Connection, kind: str) -> None:
+        await connection.send(answer(status, body))
+
+    return respond
+
+
+async def resets(connection: Connection, kind: str) -> None:
+    connection.reset()
+
+
+async def is_silent(connection: Connection, kind: str) -> None:
+    await connection.closed()
+
+
+async def breaks(connection: Connection, kind: str) -> None:
+    error = b"event: error\ndata: " + ECHO + b"\n\n"
+    await connection.send(CHUNKED + chunk(BEGUN[kind]) + chunk(error))
+
+
+FAULTS: dict[str, Fault] = {
+    "refused key": responds(401, ECHO),
+    "refused request": responds(400, ECHO),
+    "limited": responds(429, ECHO),
+    "failed": responds(500, ECHO),
+    "error in a 200": responds(200, ECHO),
+    "malformed": responds(200, f'{{"{WORD}": "{KEY}'.encode()),
+    "proxy's page": responds(502, f"<html>{WORD} {KEY}</html>".encode()),
+    "reset": resets,
+    "silent": is_silent,
+    "broken stream": breaks,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_canary_gets_out(
+    kind: str,
+    fault: str,
+    collector: Collector,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Neither in a whole answer nor in a stream."""
+    monkeypatch.setenv("CANARY", KEY)
+
+    async def script(connection: Connection) -> None:
+        while await connection.request():
+            await FAULTS[fault](connection, kind)
+
+    caplog.set_level(logging.DEBUG)
+    others: list[object] = []
+    async with Upstream(script) as upstream:
+        config = f"""
+            [chain]
+            first_content_timeout = "200ms"
+            attempt_timeout = "200ms"
+            [providers.p]
+            {KINDS[kind]}
+            base_url = "{upstream.url}/v1"
+            api_key = "env:CANARY"
+        """
+        async with running(config) as it:
+            told = [
+                await failed(
+                    it.generation.Generate(
+                        GenerateRequest(chain="p/m", prompt=prompt())
+                    )
+                ),
+                await failed(
+                    it.generation.Stream(StreamRequest(chain="p/m", prompt=prompt()))
+                ),
+            ]
+            others.append(
+                await failed(it.generation.Generate(generate("p/m", "another's")))
+                if fault != "broken stream"
+                else None
+            )
+            others.append(await it.operator.HealthSnapshot(HealthSnapshotRequest()))
+            watch = it.operator.WatchHealth(WatchHealthRequest())
+            others.append(await watch.read())
+            watch.cancel()
+
+    assert upstream.requests  # they were asked, with the key and the words
+    assert all(KEY in str(request.headers) for request in upstream.requests)
+    assert any(WORD in request.body.decode() for request in upstream.requests)
+    paths = " ".join(request.path for request in upstream.requests)
+    logs = " ".join(
+        record.getMessage()
+        for record in caplog.records
+        if not record.name.startswith(("hpack", "asyncio"))
+    )
+    spans = b"".join(r.SerializeToString() for r in collector.requests)
+    for canary in (KEY, WORD):
+        assert canary not in paths
+        assert canary not in logs
+        assert canary.encode() not in spans
+    # Of another call this provider speaks in the same words, so only the key is told.
+    assert KEY not in f"{told} {others}"
+    assert WORD not in str(others[1:])
