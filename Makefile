@@ -45,8 +45,9 @@ types: $(VENV)/dev ## Check types: mypy, strict
 protos: $(VENV)/dev ## Generate the Python code of the contract
 	buf generate
 
-reference: $(VENV)/dev ## Write docs/configuration.md and its JSON Schema
+reference: $(VENV)/dev ## Write docs/configuration.md, its JSON Schema, docs/providers.md
 	python scripts/config_reference.py
+	python scripts/providers_page.py
 
 contract: $(VENV)/dev ## Check that generated code is fresh and the contract compatible
 	scripts/check_contract.sh

@@ -1,0 +1,208 @@
+"""Write docs/providers.md: what each provider's form of a request can say.
+
+Nothing in its tables is written by hand: every cell is what a codec does with a prompt
+that has that one feature.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from majordomo.chain.failure import Failure
+from majordomo.providers.anthropic import Anthropic
+from majordomo.providers.codec import Codec
+from majordomo.providers.gemini import Gemini
+from majordomo.providers.openai_compatible import OpenAICompatible
+from majordomo.providers.openai_responses import OpenAIResponses
+from majordomo.providers.profiles import COMMON, PROFILES
+from majordomo.v1.content_pb2 import (
+    ROLE_ASSISTANT,
+    ROLE_TOOL,
+    ROLE_USER,
+    Blob,
+    MediaReference,
+    Message,
+    Part,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+from majordomo.v1.generation_service_pb2 import (
+    CachePolicy,
+    GenerationConfig,
+    Prompt,
+    ReasoningConfig,
+)
+
+PAGE = Path(__file__).parent.parent / "docs" / "providers.md"
+
+KINDS: dict[str, Codec] = {
+    "openai": OpenAIResponses("p"),
+    'openai, api = "chat"': OpenAICompatible("p", profile=PROFILES["openai"]),
+    "anthropic": Anthropic("p"),
+    "gemini": Gemini("p"),
+    "openai-compatible": OpenAICompatible("p", profile=COMMON),
+}
+
+HEAD = """\
+# Providers
+
+| kind | what it is | key, where it is in the environment |
+| --- | --- | --- |
+| `openai` | OpenAI's Responses API, or with `api = "chat"` Chat Completions | `OPENAI_API_KEY` |
+| `anthropic` | Anthropic's Messages API | `ANTHROPIC_API_KEY` |
+| `gemini` | Google's Gemini API by a key, or Vertex AI (`project`, `location`) by the machine's account: `pip install 'majordomo[vertex]'` | `GEMINI_API_KEY` |
+| `openai-compatible` | any server that speaks Chat Completions; `profile` says how it differs, or the base URL tells | by name, see [configuration](configuration.md#without-a-file) |
+| `local` | a real model on this machine, in a supervised llama.cpp server | none |
+| `scripted` | answers and fails as told, for demos and tests | none |
+
+Every key of each is in [`configuration.md`](configuration.md). This page is written by
+`make reference`: each cell below is what majordomo does with a request that has that
+feature, for a model of which nothing is known.
+
+- **yes**: it is sent in the wire's own form.
+- **no**: the target is passed over as `UNSUPPORTED`, and the next one is tried.
+- **automatic**: the provider does it by itself; nothing is sent.
+- Anything else: what is changed or left out, told in `Completion.adaptations`.
+
+Of known models more is known ([`capabilities.py`](../server/majordomo/providers/capabilities.py)):
+what a model refuses (sampling while it reasons, efforts that it has not, media) is
+changed or left out and told, never a failover. The configuration has the last word, by
+`[providers.NAME.models."ID"]`. Images larger than a provider takes are scaled and written
+anew. URLs of media go to providers that fetch them; majordomo fetches nothing.
+
+What a model needs to go on from its own turn (signatures of thinking, encrypted reasoning,
+ids) comes back in `Part.provider_state`, goes to the same target again, verbatim, and to no
+other. Reasoning text is shown where `ReasoningConfig.include_text` asks for it.
+"""  # noqa: E501 - tables
+
+_PNG = b"\x89PNG"
+
+
+def _part(part: Part) -> Callable[[Prompt], object]:
+    return lambda prompt: prompt.messages[0].parts.append(part)
+
+
+def _blob(media_type: str) -> Callable[[Prompt], object]:
+    return _part(Part(blob=Blob(media_type=media_type, data=_PNG)))
+
+
+def _link(media_type: str) -> Callable[[Prompt], object]:
+    link = MediaReference(media_type=media_type, uri="https://example.org/x")
+    return _part(Part(media_reference=link))
+
+
+def _choice(**choice: object) -> Callable[[Prompt], object]:
+    def choose(prompt: Prompt) -> None:
+        prompt.tools.add(name="f", description="Does it.")
+        prompt.tool_choice.CopyFrom(ToolChoice(**choice))  # type: ignore[arg-type]
+
+    return choose
+
+
+def _result(*parts: Part, is_error: bool = False) -> Callable[[Prompt], object]:
+    def call(prompt: Prompt) -> None:
+        prompt.tools.append(Tool(name="f"))
+        asked = Part(tool_call=ToolCall(id="c1", name="f", arguments_json="{}"))
+        prompt.messages.add(role=ROLE_ASSISTANT, parts=[asked])
+        told = ToolResult(tool_call_id="c1", parts=parts, is_error=is_error)
+        prompt.messages.add(role=ROLE_TOOL, parts=[Part(tool_result=told)])
+
+    return call
+
+
+def _config(**config: object) -> Callable[[Prompt], object]:
+    made = GenerationConfig(**config)  # type: ignore[arg-type]
+    return lambda prompt: prompt.config.MergeFrom(made)
+
+
+def _schema(prompt: Prompt) -> None:
+    prompt.response_schema_json = (
+        '{"type":"object","properties":{},"additionalProperties":false,"required":[]}'
+    )
+
+
+FEATURES: dict[str, Callable[[Prompt], object]] = {
+    "system instruction": lambda p: setattr(p, "system_instruction", "Be brief."),
+    "image, bytes": _blob("image/png"),
+    "image, URL": _link("image/png"),
+    "PDF, bytes": _blob("application/pdf"),
+    "PDF, URL": _link("application/pdf"),
+    "audio, bytes": _blob("audio/wav"),
+    "tools": _choice(),
+    "tool required": _choice(mode=ToolChoice.MODE_REQUIRED),
+    "tool named": _choice(mode=ToolChoice.MODE_REQUIRED, allowed_names=["f"]),
+    "one call at a time": _choice(parallel_calls=False),
+    "failed tool result": _result(Part(text="no"), is_error=True),
+    "image in a tool result": _result(
+        Part(blob=Blob(media_type="image/png", data=_PNG))
+    ),
+    "JSON Schema": _schema,
+    "longest answer": _config(max_output_tokens=100),
+    "temperature": _config(temperature=0.5),
+    "top_p": _config(top_p=0.9),
+    "top_k": _config(top_k=5),
+    "stop sequences": _config(stop_sequences=["."]),
+    "seed": _config(seed=7),
+    "reasoning, effort": _config(
+        reasoning=ReasoningConfig(effort=ReasoningConfig.EFFORT_HIGH)
+    ),
+    "reasoning, budget": _config(reasoning=ReasoningConfig(budget_tokens=2000)),
+    "prompt caching": lambda p: p.cache_policy.CopyFrom(
+        CachePolicy(cache_instructions=True, cache_conversation=True)
+    ),
+}
+"""A prompt is given the feature."""
+
+
+def cell(codec: Codec, add: Callable[[Prompt], object]) -> str:
+    """What `codec` makes of the feature."""
+    plain, with_it = _prompt(), _prompt()
+    add(with_it)
+    before = codec.encode("some-model", plain, stream=False)
+    try:
+        after = codec.encode("some-model", with_it, stream=False)
+    except Failure:
+        return "no"
+    known = {adaptation.field for adaptation in before.adaptations}
+    told = [a.description for a in after.adaptations if a.field not in known]
+    if told:
+        return "; ".join(dict.fromkeys(told))
+    return "automatic" if after.body == before.body else "yes"
+
+
+def _prompt() -> Prompt:
+    return Prompt(messages=[Message(role=ROLE_USER, parts=[Part(text="hi")])])
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [HEAD, "## By kind", "", _row("feature", *(f"`{kind}`" for kind in KINDS))]
+    lines.append(_row(*["---"] * (len(KINDS) + 1)))
+    for feature, add in FEATURES.items():
+        lines.append(_row(feature, *(cell(codec, add) for codec in KINDS.values())))
+    lines += ["", "## By profile of `openai-compatible`", ""]
+    lines.append("Where they differ from a server without one:")
+    lines.append("")
+    lines.append(_row("profile", "hosts", "otherwise"))
+    lines.append(_row(*["---"] * 3))
+    common = {name: cell(KINDS["openai-compatible"], add) for name, add in _items()}
+    for name, profile in sorted(PROFILES.items()):
+        codec = OpenAICompatible("p", profile=profile)
+        told = {feature: cell(codec, add) for feature, add in _items()}
+        other = [f"{key}: {told[key]}" for key in told if told[key] != common[key]]
+        hosts = ", ".join(f"`{host}`" for host in profile.hosts)
+        lines.append(_row(f"`{name}`", hosts or "-", "; ".join(other) or "-"))
+    return "\n".join([*lines, ""])
+
+
+def _items() -> list[tuple[str, Callable[[Prompt], object]]]:
+    return list(FEATURES.items())
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
