@@ -1,7 +1,8 @@
 """Arguments of a call that Vertex AI streams: values by their paths, in pieces."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -37,14 +38,14 @@ class PartialArguments:
         return msgspec.json.encode(self._root).decode()
 
 
-def _put(container: Any, steps: Iterable[int | str], value: object) -> None:
+def _put(container: Any, steps: Sequence[int | str], value: object) -> None:
     """Set the value at a path; to a text that is there already it is added."""
-    *way, last = steps
-    for step, following in zip(way, [*way[1:], last], strict=True):
+    for step, following in pairwise(steps):
         inner: Any = [] if isinstance(following, int) else {}
         container = _entry(container, step, inner)
         if container is None:
             return
+    last = steps[-1]
     before = _entry(container, last, "" if isinstance(value, str) else None)
     if isinstance(before, str) and isinstance(value, str):
         value = before + value
