@@ -1,7 +1,7 @@
-"""What a codec costs: `python -m bench.codecs`.
+"""What a codec costs: `python -m bench.codec_cost`.
 
 Microseconds of CPU for a chunk of a streamed answer, each fed by itself, and for a
-request of ten messages and two tools; the best of some rounds, for the machine is noisy.
+request of ten messages and two tools; the best of some rounds: the machine is noisy.
 """
 
 import json
@@ -93,8 +93,7 @@ def prompt() -> Prompt:
     schema = '{"type":"object","properties":{"at":{"type":"string"}}}'
     return Prompt(
         system_instruction="Be brief.",
-        messages=[asked, called, told, said, asked, said, asked, said, asked, said][:9]
-        + [asked],
+        messages=[asked, called, told, said, asked, said, asked, said, asked, said],
         tools=[Tool(name=n, parameters_schema_json=schema) for n in ("look", "ask")],
         config=GenerationConfig(max_output_tokens=100, temperature=0.5),
     )
