@@ -317,17 +317,20 @@ class _Request:
         own = message.origin == self._target
         blocks: list[Body] = []
         for i, part in enumerate(message.parts):
+            kind = part.WhichOneof("kind")
+            if kind == "text":
+                if part.text:  # the wire refuses empty ones
+                    blocks.append({"type": "text", "text": part.text})
+                continue
             at = f"{path}.parts[{i}]"
-            state = unpack(WIRE, part.provider_state) if own else {}
-            match part.WhichOneof("kind"):
+            match kind:
                 case "reasoning":
+                    state = unpack(WIRE, part.provider_state) if own else {}
                     blocks += self._thinking(part, state, at)
                 case "tool_call":
                     blocks.append(self._tool_use(part.tool_call, at))
                 case "tool_result":
                     blocks.append(self._tool_result(part.tool_result, at))
-                case "text" if not part.text:
-                    pass  # the wire refuses empty ones
                 case _:
                     blocks.append(self._block(part, at))
         return blocks
@@ -457,7 +460,7 @@ def encode_messages(
 
 def _content(blocks: list[Body]) -> object:
     """The blocks, or the text where there is nothing else."""
-    if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
+    if len(blocks) == 1 and blocks[0]["type"] == "text" and len(blocks[0]) == 2:
         return blocks[0]["text"]
     return blocks
 
