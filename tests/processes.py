@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,23 +31,28 @@ async def serving(
     config: Path,
     environ: Mapping[str, str] = os.environ,
     listen: str = "127.0.0.1:0",
+    *,
+    under: Sequence[str] = (),
+    stderr: int = PIPE,
 ) -> AsyncIterator[Serving]:
-    """Serve `config`, on a free port of the loopback; killed at the end."""
+    """Serve `config`, on a free port of the loopback; killed at the end.
+
+    `under` is a command that runs what follows it; `stderr` takes the log.
+    """
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
+        *(*under, sys.executable),
         *("-m", "majordomo.cli", "serve", "--config", config),
         *("--listen", listen),
         stdout=PIPE,
-        stderr=PIPE,
+        stderr=stderr,
         env=environ,
     )
     try:
         assert process.stdout is not None
-        assert process.stderr is not None
         line = await process.stdout.readline()
-        assert line.startswith(b"majordomo is listening on "), (
-            await process.stderr.read()
-        )
+        if not line.startswith(b"majordomo is listening on "):
+            _, words = await process.communicate()
+            raise AssertionError(words)
         yield Serving(process, line.decode().split()[-1])
     finally:
         if process.returncode is None:

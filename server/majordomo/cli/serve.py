@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from majordomo.cli.detached import DetachedStream
 from majordomo.cli.options import config_option
 from majordomo.config import ConfigError
 from majordomo.rpc.reload import Source
@@ -33,16 +34,19 @@ def serve(path: Path | None, listen: str | None) -> None:
     SIGHUP, and a change of the file, load the configuration again; calls that run are
     not touched. A second SIGTERM ends at once.
     """
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
     environ = dict(os.environ)
     if listen is not None:
         environ["MAJORDOMO_SERVER__LISTEN"] = listen
-    try:
-        asyncio.run(run(Source(path, environ), _listening))
-    except (ConfigError, TelemetryError, OSError) as error:
-        raise click.ClickException(str(error)) from None
+    with DetachedStream(sys.stderr.fileno()) as log:
+        logging.basicConfig(
+            stream=log,
+            level=logging.INFO,
+            format="%(asctime)s %(levelname)s %(message)s",
+        )
+        try:
+            asyncio.run(run(Source(path, environ), _listening))
+        except (ConfigError, TelemetryError, OSError) as error:
+            raise click.ClickException(str(error)) from None
 
 
 def _listening(address: str) -> None:

@@ -23,6 +23,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from majordomo.chain.failure import Failure
 from majordomo.v1.attempt_pb2 import (
+    FAILURE_REASON_CONCURRENCY_LIMIT,
     FAILURE_REASON_CONNECTION,
     FAILURE_REASON_MALFORMED_RESPONSE,
     FAILURE_REASON_TIMEOUT,
@@ -183,6 +184,9 @@ _MEANINGS: dict[type[BaseException], tuple[FailureReason, str]] = {
 }
 """Reasons are told by type and never by text; the words are ours."""
 
+_OUR_OWN_WANT = {"EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"}
+"""No provider is to be blamed for these (rule 4.3)."""
+
 
 def failure(error: BaseException) -> Failure:
     """What a transport's exception means. Total; tells nothing that it quotes.
@@ -191,6 +195,9 @@ def failure(error: BaseException) -> Failure:
     """
     causes = _causes(error)
     code = _errno(causes)
+    if code in _OUR_OWN_WANT:
+        short = "this server is out of descriptors or memory"
+        return Failure(FAILURE_REASON_CONCURRENCY_LIMIT, short, code=code)
     for cause in reversed(causes):
         for kind in type(cause).__mro__:
             if meaning := _MEANINGS.get(kind):

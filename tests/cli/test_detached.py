@@ -1,0 +1,27 @@
+"""A log in a pipe that nobody reads for a while."""
+
+import os
+from itertools import islice
+
+from majordomo.cli.detached import DetachedStream
+
+WIDTH = 100
+
+
+def test_what_is_lost_is_counted() -> None:
+    """Writing goes on; what gets through is whole, and tells how many did not."""
+    entries = 10_000
+    reading, writing = os.pipe()
+    with open(reading) as pipe, DetachedStream(writing) as log:
+        for number in range(entries):
+            log.write(f"{number:0{WIDTH}}\n")
+        lines = list(islice(pipe, 4096))
+    os.close(writing)
+
+    told = [line for line in lines if "lost" in line]
+    numbers = [int(line) for line in lines if "lost" not in line]
+    lost = sum(
+        int(line.removesuffix(" entries of this log are lost\n")) for line in told
+    )
+    assert sorted(set(numbers)) == numbers
+    assert 0 < lost <= entries - len(numbers)
