@@ -210,7 +210,7 @@ _GEMINI = [
         r"gemini-(?:[3-9]|[1-9]\d)[a-z0-9.-]*flash",
         _gemini(_MINIMAL, _LOW, _MEDIUM, _HIGH),
     ),
-    (r"gemini-(?:[3-9]|[1-9]\d)", _gemini(_LOW, _MEDIUM, _HIGH)),
+    (r"gemini-(?:[3-9]|[1-9]\d|[a-z-]+-latest)", _gemini(_LOW, _MEDIUM, _HIGH)),
     (
         r"gemini-2[-.]5",
         Capabilities(media=_EVERYTHING, reasons=True, effort_by_budget=True),

@@ -88,6 +88,9 @@ class FunctionCall(msgspec.Struct, rename="camel"):
     will_continue: Any = None
 
 
+_END_OF_CALL = FunctionCall()
+
+
 class Part(msgspec.Struct, rename="camel"):
     """A part of those kinds that are read."""
 
@@ -120,6 +123,10 @@ class Whole(msgspec.Struct, rename="camel"):
     model_version: Any = None
     response_id: Any = None
     error: Any = None
+
+
+_NOT_READ = Whole()
+"""A piece of which nothing is read: perhaps an error of another shape."""
 
 
 class _Writing:
@@ -167,7 +174,7 @@ class GeminiReader:
         `whole`: it was no stream, which may be cut; what was read is all.
         """
         self._end_call()
-        if self._blocked and not self._finish_reason:
+        if self._blocked and self.pieces.empty:
             raise Failure(
                 FAILURE_REASON_CONTENT_REFUSED,
                 "the prompt was blocked",
@@ -178,19 +185,21 @@ class GeminiReader:
             raise Failure(
                 wrong, "the model's answer went wrong", code=self._finish_reason
             )
-        if self._finish_reason or (whole and not self.pieces.empty):
+        if self._finish_reason or self._blocked or (whole and not self.pieces.empty):
             self.pieces.end()
             self.complete = True
 
     def completion(self) -> Completion:
         """How the answer ended."""
         reason = _FINISH_REASONS.get(self._finish_reason, FINISH_REASON_OTHER)
+        if self._blocked:
+            reason = FINISH_REASON_CONTENT_FILTER
         if reason == FINISH_REASON_STOP and self.pieces.tool_calls:
             reason = FINISH_REASON_TOOL_CALLS
         return Completion(
             provider_model=self._model,
             finish_reason=reason,
-            provider_finish_reason=self._finish_reason,
+            provider_finish_reason=self._finish_reason or self._blocked,
             usage=self.usage,
             provider_response_id=self._id,
         )
@@ -202,8 +211,8 @@ class GeminiReader:
             whole = self._broken(data)
         if whole.error:
             raise classify(200, {}, data)
-        if whole == Whole():
-            raise _unreadable(data)
+        if whole == _NOT_READ and parse(data) is not None:
+            raise classify(200, {}, data)
         self._id = self._id or mend(str(whole.response_id or ""))
         self._model = self._model or mend(str(whole.model_version or ""))
         self.usage = gemini_usage(whole.usage_metadata) or self.usage
@@ -251,13 +260,15 @@ class GeminiReader:
         if call.name:
             self._end_call()
             index = self.pieces.tool_call(_text(call.id), _text(call.name))
-            state = {"id": _text(call.id), "signature": signature}
-            self._call = _Writing(
-                index, {key: value for key, value in state.items() if value}
-            )
+            id_ = _text(call.id)
+            self._call = _Writing(index, {"id": id_} if id_ else {})
         elif self._call is None:
+            if call == _END_OF_CALL:
+                return
             raise malformed("a tool call has no name")
         writing = self._call
+        if signature:
+            writing.state["signature"] = signature
         writing.arguments.add(call.partial_args)
         arguments = bytes(call.args).decode(errors="replace")
         if arguments not in ("", "null", "{}"):
@@ -273,16 +284,19 @@ class GeminiReader:
     def _end_call(self) -> None:
         """What comes next is no piece of the call: it is whole, though not said so."""
         if self._call is not None:
-            self._read_call(FunctionCall(), "")
+            self._read_call(_END_OF_CALL, "")
 
     def _read_thought(self, text: str, signature: str) -> None:
-        if self._with_reasoning and text:
-            self.pieces.reasoning(text)
-            if signature:
-                self._state(signature=signature)
-        elif signature:
+        if signature:
+            # Of its own, as signed text is.
             self.pieces.hidden_reasoning()
-            self._state(signature=signature, thought=text)
+            if self._with_reasoning and text:
+                self.pieces.reasoning(text)
+                self._state(signature=signature)
+            else:
+                self._state(signature=signature, thought=text)
+        elif self._with_reasoning and text:
+            self.pieces.reasoning(text)
 
     def _state(self, index: int | None = None, **strings: str) -> None:
         if strings:

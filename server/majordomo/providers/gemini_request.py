@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64encode
+from operator import itemgetter
 from pathlib import PurePosixPath
 from urllib.parse import quote, urlsplit
 
@@ -16,7 +17,15 @@ from majordomo.providers.capabilities import (
 )
 from majordomo.providers.codec import Encoded
 from majordomo.providers.gemini_answer import WIRE
-from majordomo.providers.request_json import Body, merge_options, raw, unsupported
+from majordomo.providers.gemini_schema import understood
+from majordomo.providers.gemini_thinking import thinking_config
+from majordomo.providers.request_json import (
+    Body,
+    merge_options,
+    raw,
+    unsupported,
+    with_schema,
+)
 from majordomo.providers.state import unpack
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
@@ -27,7 +36,7 @@ from majordomo.v1.content_pb2 import (
     ToolChoice,
     ToolResult,
 )
-from majordomo.v1.generation_service_pb2 import Adaptation, Prompt, ReasoningConfig
+from majordomo.v1.generation_service_pb2 import Adaptation, Prompt
 
 _RESERVED = frozenset(
     {
@@ -48,27 +57,17 @@ _RESERVED = frozenset(
 UNSIGNED = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="
 """Stands for the signature of a call that another model made; documented by Google."""
 
-_THIRD_OR_LATER = re.compile(r"gemini-(?:[3-9]|[1-9]\d)")
+_THIRD_OR_LATER = re.compile(r"gemini-(?:[3-9]|[1-9]\d|[a-z-]+-latest)")
 """Models that want calls signed, and take media in results, and tools with a schema."""
 
-_LEVELS = {
-    ReasoningConfig.EFFORT_MINIMAL: "minimal",
-    ReasoningConfig.EFFORT_LOW: "low",
-    ReasoningConfig.EFFORT_MEDIUM: "medium",
-    ReasoningConfig.EFFORT_HIGH: "high",
-}
-_BUDGETS = {
-    ReasoningConfig.EFFORT_NONE: 0,
-    ReasoningConfig.EFFORT_MINIMAL: 512,
-    ReasoningConfig.EFFORT_LOW: 2048,
-    ReasoningConfig.EFFORT_MEDIUM: 8192,
-    ReasoningConfig.EFFORT_HIGH: 16384,
-    ReasoningConfig.EFFORT_MAX: 24576,
-}
-"""Efforts as tokens, for models that take nothing else."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+_MEDIA_OF_RESULTS = frozenset(
+    {"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"}
+)
+"""What may be within a result, if it is no link."""
 
-_LEAST_BUDGET_OF_PRO = 128
-"""Tokens; the 2.5 Pro models cannot be told not to think."""
+_TOOL_NAME = re.compile(r"[A-Za-z_]")
+"""How the name of a tool has to begin."""
 
 _KINDS = {
     ".gif": "image/gif",
@@ -82,9 +81,14 @@ _KINDS = {
     ".wav": "audio/wav",
     ".webp": "image/webp",
 }
+"""For links without a media type."""
 
-
+_SAMPLING = {"temperature": "temperature", "top_p": "topP", "top_k": "topK"}
 _MEDIA = frozenset({IMAGE, PDF, AUDIO, VIDEO})
+
+
+_NO_CALL: tuple[int, Body] = (-1, {})
+"""What a result answers that answers none."""
 
 
 class _Request:
@@ -102,14 +106,8 @@ class _Request:
         self._newer = bool(_THIRD_OR_LATER.search(model))
         self._target = f"{provider_name}/{model}"
         self._reasoning_left_out = False
-        self._names = {
-            part.tool_call.id: part.tool_call.name
-            for message in prompt.messages
-            for part in message.parts
-            if part.HasField("tool_call")
-        }
-        self._ids: dict[str, str] = {}
-        """The provider's own ids of calls, by the ids that the caller knows."""
+        self._calls: dict[str, tuple[int, Body]] = {}
+        """The calls so far and their places, by the ids that the caller knows."""
 
     def contents(self) -> None:
         turns: list[tuple[str, list[Body]]] = []
@@ -130,12 +128,16 @@ class _Request:
                 turns[-1][1].extend(parts)
             elif parts:
                 turns.append((role, parts))
-        if self._prompt.system_instruction:
-            system = {"parts": [{"text": self._prompt.system_instruction}]}
-            self.body["systemInstruction"] = system
         self.body["contents"] = [
             {"role": role, "parts": parts} for role, parts in turns
         ]
+
+    def instruction(self) -> None:
+        instruction = self._prompt.system_instruction
+        if self._schema_is_told:
+            instruction = with_schema(instruction, self._prompt.response_schema_json)
+        if instruction:
+            self.body["systemInstruction"] = {"parts": [{"text": instruction}]}
 
     def tools(self) -> None:
         if not self._prompt.tools:
@@ -144,6 +146,9 @@ class _Request:
             raise unsupported("prompt.tools", "the model cannot call tools")
         declared: list[Body] = []
         for i, tool in enumerate(self._prompt.tools):
+            if not _TOOL_NAME.match(tool.name):
+                problem = "must begin with a letter or an underscore in this wire"
+                raise unsupported(f"prompt.tools[{i}].name", problem)
             said: Body = {"name": tool.name}
             if tool.description:
                 said["description"] = tool.description
@@ -171,19 +176,25 @@ class _Request:
 
     def config(self) -> None:
         config = self._prompt.config
-        for field, name in (
-            ("max_output_tokens", "maxOutputTokens"),
-            ("temperature", "temperature"),
-            ("top_p", "topP"),
-            ("top_k", "topK"),
-            ("seed", "seed"),
-        ):
-            if config.HasField(field):
+        for field, name in _SAMPLING.items():
+            if not config.HasField(field):
+                continue
+            if self._known.sampling:
                 self._config[name] = getattr(config, field)
+            else:
+                self._adapted(
+                    f"prompt.config.{field}", "left out: the model refuses it"
+                )
+        if config.HasField("max_output_tokens"):
+            self._config["maxOutputTokens"] = self._most_tokens()
+        if config.HasField("seed"):
+            self._config["seed"] = config.seed
         if config.stop_sequences:
             self._config["stopSequences"] = list(config.stop_sequences)
         self._response_schema()
-        thinking = self._thinking()
+        thinking = thinking_config(
+            self._model, config.reasoning, self._known, self._adapted
+        )
         if thinking:
             self._config["thinkingConfig"] = thinking
         if self._config:
@@ -194,56 +205,27 @@ class _Request:
         if not text:
             return
         path = "prompt.response_schema_json"
-        if self._prompt.tools and not self._newer and "gemini" in self._model:
-            raise unsupported(path, "the model takes no schema beside tools")
+        if self._schema_is_told:
+            self._adapted(path, "not enforced: asked for in the instructions")
+            return
         self._config["responseMimeType"] = "application/json"
-        self._config["responseJsonSchema"] = raw(text, path)
+        self._config["responseJsonSchema"] = understood(text, path, self._adapted)
 
-    # Reasoning.
+    @property
+    def _schema_is_told(self) -> bool:
+        """Whether the model takes the schema of the answer in its instructions only."""
+        older = "gemini" in self._model and not self._newer
+        takes = self._known.schema and not (older and self._prompt.tools)
+        return bool(self._prompt.response_schema_json) and not takes
 
-    def _thinking(self) -> Body:
-        reasoning = self._prompt.config.reasoning
-        path = "prompt.config.reasoning"
-        if self._known.efforts == ():
-            asked = reasoning.effort > ReasoningConfig.EFFORT_NONE
-            if asked or reasoning.budget_tokens:
-                self._adapted(path, "left out: the model does not reason")
-            return {}
-        thinking: Body = {}
-        match reasoning.WhichOneof("amount"):
-            case "effort" if reasoning.effort:
-                if self._known.effort_by_budget:
-                    budget = _BUDGETS[reasoning.effort]
-                    thinking["thinkingBudget"] = self._budget(budget, f"{path}.effort")
-                else:
-                    thinking["thinkingLevel"] = self._level(reasoning.effort)
-            case "budget_tokens":
-                if self._known.budgets:
-                    budget = self._budget(
-                        reasoning.budget_tokens, f"{path}.budget_tokens"
-                    )
-                    thinking["thinkingBudget"] = budget
-                else:
-                    self._adapted(
-                        f"{path}.budget_tokens", "left to the model: it takes none"
-                    )
-        if reasoning.include_text:
-            thinking["includeThoughts"] = True
-        return thinking
-
-    def _budget(self, budget: int, path: str) -> int:
-        if budget < _LEAST_BUDGET_OF_PRO and "pro" in self._model:
-            self._adapted(path, f"raised to {_LEAST_BUDGET_OF_PRO}: it always thinks")
-            return _LEAST_BUDGET_OF_PRO
-        return budget
-
-    def _level(self, effort: ReasoningConfig.Effort) -> str:
-        efforts = tuple(_LEVELS) if self._known.efforts is None else self._known.efforts
-        nearest = min(efforts, key=lambda known: (abs(known - effort), -known))
-        if nearest != effort:
-            path = "prompt.config.reasoning.effort"
-            self._adapted(path, f"sent as {_LEVELS[nearest]}")
-        return _LEVELS[nearest]
+    def _most_tokens(self) -> int:
+        asked = self._prompt.config.max_output_tokens
+        most = self._known.max_output_tokens
+        if most is None or asked <= most:
+            return asked
+        path = "prompt.config.max_output_tokens"
+        self._adapted(path, f"lowered to {most}, the most of the model")
+        return most
 
     # Turns.
 
@@ -252,7 +234,7 @@ class _Request:
         parts: list[Body] = []
         for i, part in enumerate(message.parts):
             at = f"{path}.parts[{i}]"
-            state = unpack(WIRE, part.provider_state) if own else {}
+            state = _own_state(part) if own else {}
             match part.WhichOneof("kind"):
                 case "text":
                     if part.text or "signature" in state:
@@ -283,7 +265,8 @@ class _Request:
             arguments = {"arguments": arguments}
         said: Body = {"name": call.name, "args": arguments}
         if "id" in state:
-            said["id"] = self._ids[call.id] = state["id"]
+            said["id"] = state["id"]
+        self._calls[call.id] = len(self._calls), said
         return {"functionCall": said, **_signature(state)}
 
     def _leave_out_reasoning(self, path: str) -> None:
@@ -293,37 +276,43 @@ class _Request:
 
     def _results(self, message: Message, path: str) -> list[Body]:
         """All results of a turn; without ids they are known by their order alone."""
-        places = {id_: place for place, id_ in enumerate(self._names)}
         results = [
-            (part.tool_result, f"{path}.parts[{i}].tool_result")
+            (*self._calls.get(part.tool_result.tool_call_id, _NO_CALL), part, i)
             for i, part in enumerate(message.parts)
         ]
-        results.sort(key=lambda result: places.get(result[0].tool_call_id, 0))
-        parts: list[Body] = []
+        results.sort(key=itemgetter(0))
         beside: list[Body] = []
-        for result, at in results:
-            parts.append(self._result(result, at, beside))
+        parts = [
+            self._result(
+                part.tool_result, call, f"{path}.parts[{i}].tool_result", beside
+            )
+            for _, call, part, i in results
+        ]
         return parts + beside
 
-    def _result(self, result: ToolResult, path: str, beside: list[Body]) -> Body:
-        texts = [part.text for part in result.parts if part.HasField("text")]
-        media = [
-            self._part(part, f"{path}.parts[{i}]")
-            for i, part in enumerate(result.parts)
-            if not part.HasField("text")
-        ]
+    def _result(
+        self, result: ToolResult, call: Body, path: str, beside: list[Body]
+    ) -> Body:
+        texts: list[str] = []
+        within: list[Body] = []
+        for i, part in enumerate(result.parts):
+            at = f"{path}.parts[{i}]"
+            if part.HasField("text"):
+                texts.append(part.text)
+            elif self._newer and part.blob.media_type in _MEDIA_OF_RESULTS:
+                within.append(self._part(part, at))
+            else:
+                beside.append(self._part(part, at))
+                self._adapted(at, "moved beside the result")
         key = "error" if result.is_error else "output"
         said: Body = {
-            "name": self._names.get(result.tool_call_id, result.tool_call_id),
+            "name": call.get("name", result.tool_call_id),
             "response": {key: "\n".join(texts)},
         }
-        if result.tool_call_id in self._ids:
-            said["id"] = self._ids[result.tool_call_id]
-        if media and self._newer:
-            said["parts"] = media
-        elif media:
-            beside += media
-            self._adapted(path, "media moved beside the result")
+        if "id" in call:
+            said["id"] = call["id"]
+        if within:
+            said["parts"] = within
         return {"functionResponse": said}
 
     def _part(self, part: Part, path: str) -> Body:
@@ -369,6 +358,7 @@ def encode_gemini(
     """The request for `prompt`; see codec.Codec.encode()."""
     request = _Request(model, prompt, provider_name, known)
     request.contents()
+    request.instruction()
     request.tools()
     request.config()
     merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)
@@ -378,6 +368,14 @@ def encode_gemini(
         body=msgspec.json.encode(request.body),
         adaptations=request.adaptations,
     )
+
+
+def _own_state(part: Part) -> dict[str, str]:
+    """What the target itself has said beside the part."""
+    state = unpack(WIRE, part.provider_state)
+    if "signature" in state and not _BASE64.fullmatch(state["signature"]):
+        return {}
+    return state
 
 
 def _signature(state: dict[str, str]) -> Body:
