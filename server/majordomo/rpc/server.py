@@ -75,6 +75,7 @@ class Server:
 
     async def __aenter__(self) -> "Server":
         config = self._config
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_no_metadata)
         self._tracers = tracer_provider()
         self._registry = Registry(config)
         self._released = False
@@ -199,6 +200,11 @@ class Server:
         finally:
             await asyncio.to_thread(shutdown, self._tracers)
         self._released = True
+
+
+def _tells_no_metadata(record: logging.LogRecord) -> bool:
+    """grpc.aio logs metadata that is no UTF-8; it may be a token, nearly right."""
+    return not str(record.msg).startswith("Invalid encoding on")
 
 
 def _warn(config: Config) -> None:
