@@ -205,6 +205,8 @@ class _Request:
         if not text:
             return
         path = "prompt.response_schema_json"
+        if self._prompt.tools and not self._newer and "gemini" in self._model:
+            raise unsupported(path, "the model takes no schema beside tools")
         if self._schema_is_told:
             self._adapted(path, "not enforced: asked for in the instructions")
             return
@@ -214,9 +216,7 @@ class _Request:
     @property
     def _schema_is_told(self) -> bool:
         """Whether the model takes the schema of the answer in its instructions only."""
-        older = "gemini" in self._model and not self._newer
-        takes = self._known.schema and not (older and self._prompt.tools)
-        return bool(self._prompt.response_schema_json) and not takes
+        return bool(self._prompt.response_schema_json) and not self._known.schema
 
     def _most_tokens(self) -> int:
         asked = self._prompt.config.max_output_tokens
@@ -295,6 +295,7 @@ class _Request:
     ) -> Body:
         texts: list[str] = []
         within: list[Body] = []
+        moved: list[Body] = []
         for i, part in enumerate(result.parts):
             at = f"{path}.parts[{i}]"
             if part.HasField("text"):
@@ -302,8 +303,7 @@ class _Request:
             elif self._newer and part.blob.media_type in _MEDIA_OF_RESULTS:
                 within.append(self._part(part, at))
             else:
-                beside.append(self._part(part, at))
-                self._adapted(at, "moved beside the result")
+                moved.append(self._part(part, at))
         key = "error" if result.is_error else "output"
         said: Body = {
             "name": call.get("name", result.tool_call_id),
@@ -313,6 +313,9 @@ class _Request:
             said["id"] = call["id"]
         if within:
             said["parts"] = within
+        if moved:
+            beside += moved
+            self._adapted(path, "media moved beside the result")
         return {"functionResponse": said}
 
     def _part(self, part: Part, path: str) -> Body:
