@@ -22,7 +22,7 @@ from majordomo.providers.gemini_partial import PartialArguments
 from majordomo.providers.json_text import WHITESPACE, mend, read_broken
 from majordomo.providers.pieces import Pieces
 from majordomo.providers.state import pack
-from majordomo.providers.usage import gemini_usage
+from majordomo.providers.usage import GeminiCounts, gemini_usage
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONTENT_REFUSED,
     FAILURE_REASON_MALFORMED_RESPONSE,
@@ -119,7 +119,7 @@ class Whole(msgspec.Struct, rename="camel"):
 
     candidates: list[Candidate] | None = None
     prompt_feedback: Any = None
-    usage_metadata: Any = None
+    usage_metadata: GeminiCounts | None = None
     model_version: Any = None
     response_id: Any = None
     error: Any = None
@@ -213,9 +213,12 @@ class GeminiReader:
             raise classify(200, {}, data)
         if whole == _NOT_READ and parse(data) is not None:
             raise classify(200, {}, data)
-        self._id = self._id or mend(str(whole.response_id or ""))
-        self._model = self._model or mend(str(whole.model_version or ""))
-        self.usage = gemini_usage(whole.usage_metadata) or self.usage
+        if not self._id and whole.response_id:
+            self._id = mend(str(whole.response_id))
+        if not self._model and whole.model_version:
+            self._model = mend(str(whole.model_version))
+        if whole.usage_metadata is not None:
+            self.usage = gemini_usage(whole.usage_metadata) or self.usage
         feedback = whole.prompt_feedback
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self._blocked = mend(str(feedback["blockReason"]))
@@ -244,7 +247,8 @@ class GeminiReader:
         if part.function_call is not None:
             self._read_call(part.function_call, signature)
             return
-        self._end_call()
+        if self._call is not None:
+            self._end_call()
         if part.thought:
             self._read_thought(_text(part.text), signature)
         elif signature:

@@ -110,27 +110,25 @@ class _Request:
         """The calls so far and their places, by the ids that the caller knows."""
 
     def contents(self) -> None:
-        turns: list[tuple[str, list[Body]]] = []
+        turns: list[Body] = []
+        last = ""
+        before: list[Body] = []
         for i, message in enumerate(self._prompt.messages):
             path = f"prompt.messages[{i}]"
-            role = "model" if message.role == ROLE_ASSISTANT else "user"
+            role = "user"
             if message.role == ROLE_ASSISTANT:
+                role = "model"
                 parts = self._own_turn(message, path)
             elif message.role == ROLE_TOOL:
                 parts = self._results(message, path)
             else:
-                parts = [
-                    self._part(part, f"{path}.parts[{j}]")
-                    for j, part in enumerate(message.parts)
-                    if not (part.HasField("text") and not part.text)
-                ]
-            if turns and turns[-1][0] == role:
-                turns[-1][1].extend(parts)
+                parts = self._user(message, path)
+            if role == last:
+                before += parts
             elif parts:
-                turns.append((role, parts))
-        self.body["contents"] = [
-            {"role": role, "parts": parts} for role, parts in turns
-        ]
+                turns.append({"role": role, "parts": parts})
+                last, before = role, parts
+        self.body["contents"] = turns
 
     def instruction(self) -> None:
         instruction = self._prompt.system_instruction
@@ -229,18 +227,31 @@ class _Request:
 
     # Turns.
 
+    def _user(self, message: Message, path: str) -> list[Body]:
+        parts: list[Body] = []
+        for i, part in enumerate(message.parts):
+            if text := part.text:
+                parts.append({"text": text})
+            elif not part.HasField("text"):
+                parts.append(self._part(part, f"{path}.parts[{i}]"))
+        return parts
+
     def _own_turn(self, message: Message, path: str) -> list[Body]:
         own = message.origin == self._target
         parts: list[Body] = []
+        calls: list[Body] = []
         for i, part in enumerate(message.parts):
-            at = f"{path}.parts[{i}]"
             state = _own_state(part) if own else {}
-            match part.WhichOneof("kind"):
-                case "text":
-                    if part.text or "signature" in state:
-                        parts.append({"text": part.text, **_signature(state)})
+            kind = part.WhichOneof("kind")
+            if kind == "text":
+                if part.text or "signature" in state:
+                    parts.append({"text": part.text, **_signature(state)})
+                continue
+            at = f"{path}.parts[{i}]"
+            match kind:
                 case "tool_call":
-                    parts.append(self._call(part.tool_call, state, at))
+                    calls.append(self._call(part.tool_call, state, at))
+                    parts.append(calls[-1])
                 case "reasoning":
                     if "signature" in state:
                         text = state.get("thought", part.reasoning.text)
@@ -250,7 +261,6 @@ class _Request:
                         self._leave_out_reasoning(at)
                 case _:
                     parts.append(self._part(part, at))
-        calls = [part for part in parts if "functionCall" in part]
         if calls and self._newer and not any("thoughtSignature" in c for c in calls):
             calls[0]["thoughtSignature"] = UNSIGNED
         return parts
@@ -320,8 +330,6 @@ class _Request:
 
     def _part(self, part: Part, path: str) -> Body:
         match part.WhichOneof("kind"):
-            case "text":
-                return {"text": part.text}
             case "blob":
                 type_ = part.blob.media_type
                 self._require(type_, path)

@@ -4,6 +4,10 @@ Input includes what was cached, output includes reasoning, a part is never large
 than its whole, and what the provider did not say is unset.
 """
 
+from typing import Any
+
+import msgspec
+
 from majordomo.v1.attempt_pb2 import Usage
 
 _MOST = 2**31 - 1
@@ -96,31 +100,45 @@ def anthropic_usage(said: object) -> Usage | None:
     return usage if usage.ByteSize() else None
 
 
-def gemini_usage(said: object) -> Usage | None:
-    """The usageMetadata of a generateContent answer; None if it counts nothing.
+class GeminiCounts(msgspec.Struct, rename="camel"):
+    """The usageMetadata of a generateContent answer, as far as it is read."""
+
+    prompt_token_count: Any = None
+    tool_use_prompt_token_count: Any = None
+    cached_content_token_count: Any = None
+    candidates_token_count: Any = None
+    thoughts_token_count: Any = None
+
+
+def gemini_usage(said: GeminiCounts) -> Usage | None:
+    """What a generateContent answer counts; None if that is nothing.
 
     Thoughts are counted beside the answer, and what tools brought beside the prompt.
     """
-    if not isinstance(said, dict):
-        return None
-    prompt = _sum(said.get("promptTokenCount"), said.get("toolUsePromptTokenCount"))
-    thoughts = _count(said.get("thoughtsTokenCount"))
-    output = _sum(said.get("candidatesTokenCount"), thoughts)
+    prompt = _sum(
+        _count(said.prompt_token_count), _count(said.tool_use_prompt_token_count)
+    )
+    thoughts = _count(said.thoughts_token_count)
     usage = Usage(
         input_tokens=prompt,
-        output_tokens=output,
-        cache_read_tokens=_part(_count(said.get("cachedContentTokenCount")), prompt),
+        output_tokens=_sum(_count(said.candidates_token_count), thoughts),
+        cache_read_tokens=_part(_count(said.cached_content_token_count), prompt),
         reasoning_tokens=thoughts,
     )
     return usage if usage.ByteSize() else None
 
 
-def _sum(*values: object) -> int | None:
-    counted = [n for n in map(_count, values) if n is not None]
-    return min(sum(counted), _MOST) if counted else None
+def _sum(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one + other, _MOST)
 
 
 def _count(value: object) -> int | None:
+    if value is None:
+        return None
+    if type(value) is int:  # the usual, and the fast, way
+        return value if 0 <= value <= _MOST else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 0 <= value <= _MOST else None
