@@ -49,7 +49,12 @@ class Exchange(ABC):
         self.adaptations = adaptations
         self.http_status_code = 0
         self.provider_request_id = ""
-        self.usage: Usage | None = None
+        self._usage: Usage | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, as far as the provider has said."""
+        return self._usage
 
     @abstractmethod
     def run(self) -> AsyncGenerator[Piece]:

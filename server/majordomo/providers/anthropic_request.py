@@ -14,6 +14,7 @@ from majordomo.providers.codec import Encoded
 from majordomo.providers.request_json import (
     EMPTY_PARAMETERS,
     Body,
+    lone_text,
     merge_options,
     raw,
     unsupported,
@@ -81,7 +82,12 @@ class _Request:
         turns: list[tuple[str, list[Body]]] = []
         for i, message in enumerate(self._prompt.messages):
             role = "assistant" if message.role == ROLE_ASSISTANT else "user"
-            blocks = self._blocks(message, f"prompt.messages[{i}]")
+            text = lone_text(message)
+            blocks: list[Body]
+            if text:
+                blocks = [{"type": "text", "text": text}]
+            else:
+                blocks = self._blocks(message, f"prompt.messages[{i}]")
             if turns and turns[-1][0] == role:
                 turns[-1][1].extend(blocks)
             elif blocks:

@@ -35,8 +35,9 @@ class StreamDecoder(Protocol):
     complete: bool
     """The terminal marker or an error was seen: nothing more needs to be read."""
 
-    usage: Usage | None
-    """As far as the provider has said."""
+    @property
+    def usage(self) -> Usage | None:
+        """As far as the provider has said."""
 
     def feed(self, data: bytes) -> list[PartDelta]:
         """The content that `data` completes, adjacent text of one part joined.

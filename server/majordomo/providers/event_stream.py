@@ -19,9 +19,12 @@ class EventReader(Protocol):
     """Reads the events of one answer, one by one."""
 
     pieces: Pieces
-    usage: Usage | None
     complete: bool
     """The terminal marker was read."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """As far as the provider has said."""
 
     def read_event(self, name: bytes, data: bytes) -> None:
         """Read one event; Failure for an error and for what cannot be read."""
@@ -38,10 +41,14 @@ class EventStreamDecoder:
 
     def __init__(self, reader: EventReader) -> None:
         self.complete = False
-        self.usage: Usage | None = None
         self._events = EventParser()
         self._reader = reader
         self._failure: Failure | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """As far as the provider has said."""
+        return self._reader.usage
 
     def feed(self, data: bytes) -> list[PartDelta]:
         """The content that `data` completes."""
@@ -79,7 +86,6 @@ class EventStreamDecoder:
             self._failure = failure
             return deltas
         finally:
-            self.usage = reader.usage
             self.complete = reader.complete or self._failure is not None
         return reader.pieces.take()
 

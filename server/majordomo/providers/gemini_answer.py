@@ -125,6 +125,7 @@ class Whole(msgspec.Struct, rename="camel"):
     error: Any = None
 
 
+_NOTHING_COUNTED = GeminiCounts()
 _NOT_READ = Whole()
 """A piece of which nothing is read: perhaps an error of another shape."""
 
@@ -147,7 +148,7 @@ class GeminiReader:
 
     def __init__(self, prompt: Prompt) -> None:
         self.pieces = Pieces()
-        self.usage: Usage | None = None
+        self._counts: GeminiCounts | None = None
         self.complete = False
         self._with_reasoning = prompt.config.reasoning.include_text
         self._id = ""
@@ -155,6 +156,11 @@ class GeminiReader:
         self._finish_reason = ""
         self._blocked = ""
         self._call: _Writing | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """Of the last piece that counts anything: each counts all so far."""
+        return None if self._counts is None else gemini_usage(self._counts)
 
     def read_event(self, name: bytes, data: bytes) -> None:  # noqa: ARG002
         """Read one piece of the answer, or an array of them."""
@@ -217,8 +223,9 @@ class GeminiReader:
             self._id = mend(str(whole.response_id))
         if not self._model and whole.model_version:
             self._model = mend(str(whole.model_version))
-        if whole.usage_metadata is not None:
-            self.usage = gemini_usage(whole.usage_metadata) or self.usage
+        counts = whole.usage_metadata
+        if counts is not None and counts != _NOTHING_COUNTED:
+            self._counts = counts
         feedback = whole.prompt_feedback
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self._blocked = mend(str(feedback["blockReason"]))

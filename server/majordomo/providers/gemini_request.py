@@ -21,6 +21,7 @@ from majordomo.providers.gemini_schema import understood
 from majordomo.providers.gemini_thinking import thinking_config
 from majordomo.providers.request_json import (
     Body,
+    lone_text,
     merge_options,
     raw,
     unsupported,
@@ -116,8 +117,12 @@ class _Request:
         for i, message in enumerate(self._prompt.messages):
             path = f"prompt.messages[{i}]"
             role = "user"
+            parts: list[Body]
             if message.role == ROLE_ASSISTANT:
                 role = "model"
+            if text := lone_text(message):
+                parts = [{"text": text}]
+            elif role == "model":
                 parts = self._own_turn(message, path)
             elif message.role == ROLE_TOOL:
                 parts = self._results(message, path)

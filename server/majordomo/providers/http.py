@@ -19,9 +19,9 @@ import httpx
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Exchange, Piece
 from majordomo.media.images import fit_images
-from majordomo.providers.codec import Codec, Encoded
+from majordomo.providers.codec import Codec, Encoded, StreamDecoder
 from majordomo.providers.transport import ERRORS, PooledTransport, failure
-from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE
+from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE, Usage
 from majordomo.v1.generation_service_pb2 import Adaptation, Prompt
 
 LONGEST_BODY = 64 << 20
@@ -131,6 +131,12 @@ class _HttpExchange(Exchange):
         self._prompt = prompt
         self._encoded = encoded
         self._stream = stream
+        self._decoder: StreamDecoder | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """Of a stream what its decoder has read by now, counted when asked for."""
+        return None if self._decoder is None else self._decoder.usage
 
     async def run(self) -> AsyncGenerator[Piece]:
         try:
@@ -162,16 +168,13 @@ class _HttpExchange(Exchange):
             raise failure(error) from None
 
     async def _streamed(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[Piece]:
-        decoder = self._provider.codec.decoder(self._prompt)
+        decoder = self._decoder = self._provider.codec.decoder(self._prompt)
         received = 0
         async for data in chunks:
             received += len(data)
             if received > LONGEST_BODY:
                 raise _malformed(f"longer than {LONGEST_BODY} bytes")
-            try:
-                deltas = decoder.feed(data)
-            finally:
-                self.usage = decoder.usage
+            deltas = decoder.feed(data)
             if deltas:
                 yield deltas
             if decoder.complete:
@@ -179,10 +182,7 @@ class _HttpExchange(Exchange):
                 await _to_the_end(chunks)
                 break
         else:
-            try:
-                deltas = decoder.close()
-            finally:
-                self.usage = decoder.usage
+            deltas = decoder.close()
             if deltas:
                 yield deltas
             answer = decoder.finish()

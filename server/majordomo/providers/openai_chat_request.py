@@ -23,6 +23,7 @@ from majordomo.providers.request_json import (
     Body,
     cache_key,
     is_strict,
+    lone_text,
     merge_options,
     raw,
     unsupported,
@@ -84,7 +85,11 @@ class _Request:
             if attachments:
                 messages.append({"role": "user", "content": attachments})
                 attachments = []
-            if message.role == ROLE_ASSISTANT:
+            own = message.role == ROLE_ASSISTANT
+            if text := lone_text(message):
+                role = "assistant" if own else "user"
+                messages.append({"role": role, "content": text})
+            elif own:
                 messages.append(self._assistant(message, path))
             else:
                 messages.append(self._user(message, path))

@@ -27,6 +27,7 @@ from majordomo.providers.request_json import (
     Body,
     cache_key,
     is_strict,
+    lone_text,
     merge_options,
     raw,
     unsupported,
@@ -98,6 +99,13 @@ class _Request:
                 for j, part in enumerate(message.parts):
                     result_path = f"{path}.parts[{j}].tool_result"
                     items.append(self._tool_result(part.tool_result, result_path))
+            elif text := lone_text(message):
+                if role == ROLE_ASSISTANT:
+                    item: Body = {"type": "message", "role": "assistant"}
+                else:
+                    item = {"role": "user"}
+                item["content"] = text
+                items.append(item)
             elif role == ROLE_ASSISTANT:
                 items += self._assistant(message, path)
             else:

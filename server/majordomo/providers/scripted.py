@@ -162,14 +162,14 @@ class _Exchange(Exchange):
                     await asyncio.sleep(script.pace)
                 yield [PartDelta(text=word)]
         await _break(script, len(words))
-        self.usage = Usage(
+        self._usage = Usage(
             input_tokens=len(_last_text(self._prompt).split()), output_tokens=len(words)
         )
         completion = Completion(
             provider_model=self._model,
             finish_reason=FINISH_REASON_STOP,
             provider_finish_reason="stop",
-            usage=self.usage,
+            usage=self._usage,
         )
         if self._stream:
             yield Answer(completion)
