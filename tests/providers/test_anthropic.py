@@ -1,4 +1,4 @@
-"""Answers of Anthropic and Gemini: what is read beyond what the recordings show."""
+"""Messages answers: what is read beyond what the recordings show."""
 
 import json
 from typing import Any
@@ -8,26 +8,18 @@ import pytest
 from majordomo.chain.failure import Failure
 from majordomo.deltas import message
 from majordomo.providers.anthropic import Anthropic
-from majordomo.providers.codec import Codec
-from majordomo.providers.gemini import Gemini
 from majordomo.providers.state import unpack
-from majordomo.v1.attempt_pb2 import (
-    FAILURE_REASON_CONTENT_REFUSED,
-    FAILURE_REASON_MALFORMED_RESPONSE,
-    FAILURE_REASON_OVERLOADED,
-)
+from majordomo.v1.attempt_pb2 import FAILURE_REASON_OVERLOADED
 from majordomo.v1.content_pb2 import Message
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_CONTENT_FILTER,
     FINISH_REASON_OTHER,
-    FINISH_REASON_STOP,
     FINISH_REASON_TOOL_CALLS,
     Completion,
-    PartDelta,
     Prompt,
 )
 
-ANTHROPIC, GEMINI = Anthropic("anthropic"), Gemini("gemini")
+CODEC = Anthropic("anthropic")
 OVERLOADED = {
     "type": "error",
     "error": {"type": "overloaded_error", "message": "Overloaded"},
@@ -38,13 +30,11 @@ def events(*values: dict[str, Any]) -> bytes:
     return b"".join(b"data: " + json.dumps(v).encode() + b"\r\n\r\n" for v in values)
 
 
-def read(
-    codec: Codec, data: bytes, *, shown: bool = False
-) -> tuple[Message, Completion]:
+def read(data: bytes, *, shown: bool = False) -> tuple[Message, Completion]:
     """A streamed answer; `shown`: the caller asked to see reasoning."""
     prompt = Prompt()
     prompt.config.reasoning.include_text = shown
-    decoder = codec.decoder(prompt)
+    decoder = CODEC.decoder(prompt)
     deltas = decoder.feed(data)
     if not decoder.complete:
         deltas += decoder.close()
@@ -89,7 +79,7 @@ TEXT = {
 def test_thinking_is_shown_or_kept(shown: bool) -> None:
     """Unseen it is in the state, with its signature; seen the signature alone is."""
     redacted = {"type": "redacted_thinking", "data": "cmVk"}
-    turn, _ = read(ANTHROPIC, blocks(THINKING, redacted, TEXT), shown=shown)
+    turn, _ = read(blocks(THINKING, redacted, TEXT), shown=shown)
     states = [unpack("anthropic", part.provider_state) for part in turn.parts]
     kept = {"signature": "c2ln"} if shown else {"signature": "c2ln", "thinking": "hm"}
 
@@ -100,7 +90,7 @@ def test_thinking_is_shown_or_kept(shown: bool) -> None:
 
 def test_unseen_thinking_is_no_content() -> None:
     """Nothing is handed on before text comes (rule 3.1)."""
-    decoder = ANTHROPIC.decoder(Prompt())
+    decoder = CODEC.decoder(Prompt())
     whole = blocks(THINKING, TEXT)
     before = whole.index(b'"text_delta"') - 60
 
@@ -127,7 +117,7 @@ def test_tool_inputs(use: dict[str, Any]) -> None:
     """None, whole at once, or in pieces; the provider's own tools are passed over."""
     server = {"type": "server_tool_use", "id": "s", "name": "search", "input": {"q": 1}}
     tool = {"type": "tool_use", "id": "t", "name": "f", **use}
-    turn, completion = read(ANTHROPIC, blocks(server, tool, stop="tool_use"))
+    turn, completion = read(blocks(server, tool, stop="tool_use"))
     [part] = turn.parts
 
     expected = {} if use["input"] == {} and len(use["deltas"]) < 2 else {"a": 1}
@@ -140,7 +130,7 @@ def test_what_is_new_is_passed_over() -> None:
     """Blocks, deltas, events and reasons that nobody knew."""
     new = {"type": "hologram", "deltas": [{"type": "light_delta", "light": 3}]}
     body = events({"type": "weather"}) + blocks(new, TEXT, stop="paused_for_tea")
-    turn, completion = read(ANTHROPIC, body)
+    turn, completion = read(body)
 
     assert ["hi"] == [part.text for part in turn.parts]
     assert FINISH_REASON_OTHER == completion.finish_reason
@@ -149,7 +139,7 @@ def test_what_is_new_is_passed_over() -> None:
 
 def test_an_error_after_content_does_not_swallow_it() -> None:
     """What came in the same bytes is handed on; then the failure is raised."""
-    decoder = ANTHROPIC.decoder(Prompt())
+    decoder = CODEC.decoder(Prompt())
     body = blocks(TEXT).partition(b'data: {"type": "message_delta"')[0]
     deltas = decoder.feed(body + events(OVERLOADED))
 
@@ -159,112 +149,9 @@ def test_an_error_after_content_does_not_swallow_it() -> None:
     assert FAILURE_REASON_OVERLOADED == caught.value.reason
 
 
-def candidate(*parts: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"candidates": [{"content": {"role": "model", "parts": parts}, **more}]}
-
-
-@pytest.mark.parametrize("shown", [False, True])
-def test_signed_parts_are_never_joined(shown: bool) -> None:
-    """Thoughts are shown or kept; signed text, empty or not, is a part of its own."""
-    turn, completion = read(
-        GEMINI,
-        events(
-            candidate({"text": "hm", "thought": True, "thoughtSignature": "dGhv"}),
-            candidate({"text": "a"}),
-            candidate({"text": "b"}),
-            candidate({"text": "c", "thoughtSignature": "c2ln"}),
-            candidate({"text": "", "thoughtSignature": "ZW5k"}, finishReason="STOP"),
-        ),
-        shown=shown,
-    )
-    states = [unpack("gemini", part.provider_state) for part in turn.parts]
-
-    thought = {"signature": "dGhv"} | ({} if shown else {"thought": "hm"})
-    assert [thought, {}, {"signature": "c2ln"}, {"signature": "ZW5k"}] == states
-    assert ["ab", "c", ""] == [part.text for part in turn.parts[1:]]
-    assert ("hm" if shown else "") == turn.parts[0].reasoning.text
-    assert FINISH_REASON_STOP == completion.finish_reason
-
-
-def test_calls_without_ids_get_some() -> None:
-    """Made up, and different; the provider's own goes back to it."""
-    body = events(
-        candidate(
-            {"functionCall": {"name": "f"}},
-            {"functionCall": {"name": "f", "args": {"a": 1}, "id": "own"}},
-            finishReason="STOP",
-        )
-    )
-    turn, completion = read(GEMINI, body)
-    first, second = (part.tool_call for part in turn.parts)
-
-    assert first.id
-    assert ("{}", '{"a":1}') == (
-        first.arguments_json,
-        second.arguments_json.replace(" ", ""),
-    )
-    assert "own" == second.id
-    assert {"id": "own"} == unpack("gemini", turn.parts[1].provider_state)
-    assert FINISH_REASON_TOOL_CALLS == completion.finish_reason
-
-
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        ({"promptFeedback": {"blockReason": "SAFETY"}}, FAILURE_REASON_CONTENT_REFUSED),
-        (
-            candidate(finishReason="MALFORMED_FUNCTION_CALL"),
-            FAILURE_REASON_MALFORMED_RESPONSE,
-        ),
-        (candidate({"text": "half"}), FAILURE_REASON_MALFORMED_RESPONSE),
-        ({"error": {"code": 503, "status": "UNAVAILABLE"}}, FAILURE_REASON_OVERLOADED),
-    ],
-)
-def test_streams_that_are_no_answers(body: dict[str, Any], reason: int) -> None:
-    """Blocked, gone wrong, cut, or an error."""
-    with pytest.raises(Failure) as caught:
-        read(GEMINI, events(body))
-    assert reason == caught.value.reason
-
-
-def test_an_answer_that_a_filter_cut_is_an_answer() -> None:
+def test_a_refusal_is_an_answer() -> None:
     """With what it holds, and the reason."""
-    turn, completion = read(
-        GEMINI, events(candidate({"text": "so"}), candidate(finishReason="SAFETY"))
-    )
+    refusal, ended = read(blocks(TEXT, stop="refusal"))
 
-    assert ["so"] == [part.text for part in turn.parts]
-    assert FINISH_REASON_CONTENT_FILTER == completion.finish_reason
-    refusal, ended = read(ANTHROPIC, blocks(TEXT, stop="refusal"))
     assert ["hi"] == [part.text for part in refusal.parts]
     assert FINISH_REASON_CONTENT_FILTER == ended.finish_reason
-
-
-def test_pieces_of_arguments_by_their_paths() -> None:
-    """As Vertex AI streams them; the end may be said, or just come."""
-    pieces = [
-        {"jsonPath": "$.a[0].b", "stringValue": "x"},
-        {"jsonPath": "$.a[0].b", "stringValue": "y"},
-        {"jsonPath": "$.n", "numberValue": 2},
-        {"jsonPath": "$.z", "nullValue": "NULL_VALUE"},
-    ]
-    said = [{"functionCall": {"name": "f", "willContinue": True}}]
-    said += [
-        {"functionCall": {"partialArgs": [piece], "willContinue": True}}
-        for piece in pieces
-    ]
-    ends: list[list[dict[str, Any]]] = [[{"functionCall": {}}], [{"text": "done"}], []]
-    for end in ends:
-        body = [candidate(part) for part in said + end]
-        turn, _ = read(GEMINI, events(*body, candidate(finishReason="STOP")))
-
-        arguments = json.loads(turn.parts[0].tool_call.arguments_json)
-        assert {"a": [{"b": "xy"}], "n": 2, "z": None} == arguments
-
-
-def test_deltas_are_plain() -> None:
-    """Adjacent pieces of one part that came together are one."""
-    decoder = GEMINI.decoder(Prompt())
-    deltas = decoder.feed(events(candidate({"text": "a"}), candidate({"text": "b"})))
-
-    assert [PartDelta(text="ab")] == deltas
