@@ -8,7 +8,7 @@ ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(shell command -v 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test sim fuzz soak lint types protos reference contract wheel lock locked check image image-check scorecard bench clean
+.PHONY: help demo serve test sim fuzz soak mutation lint types protos reference contract wheel lock locked check image image-check scorecard bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ fuzz: $(VENV)/dev ## Try every decoder and check with bent inputs, a minute each
 
 soak: $(VENV)/dev ## 200 streams for ten minutes, and nothing left behind
 	MAJORDOMO_SOAK_SECONDS=600 python -m pytest tests/test_soak.py
+
+mutation: $(VENV)/dev ## Which changes of health, budget and classification go unnoticed
+	scripts/mutation.sh
 
 lint: $(VENV)/dev ## Check style: ruff, buf lint and format
 	ruff check .
