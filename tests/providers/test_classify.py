@@ -337,3 +337,39 @@ def test_a_deep_body_is_no_trouble() -> None:
     deep = b'{"error":' * 50_000
 
     assert reason(400, deep) == "INVALID_REQUEST"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (500, b'{"error":{"message":"it broke"}}', "it broke"),
+        (500, b'{"error":{"code":"x"}}', "HTTP 500 with no API error in its body"),
+        (502, b"<html>", "HTTP 502 with no API error in its body"),
+        (400, b"<html>", "HTTP 400 with no API error in its body"),
+        (502, b"", "HTTP 502 with an empty body"),
+        (200, b"<html>", "an error within the answer"),
+        (399, b"", "an error within the answer"),
+    ],
+)
+def test_what_is_said(status: int, body: bytes, message: str) -> None:
+    """The provider's words, or what there was in their place."""
+    assert message == classify(status, {}, body).message
+
+
+PER_DAY = {"quotaId": "GenerateRequestsPerDayPerProject"}
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ([5, {"violations": 3}, {"violations": [7, PER_DAY]}], "QUOTA_EXHAUSTED"),
+        ([{"violations": [{}, PER_DAY]}], "QUOTA_EXHAUSTED"),
+        ([{}, {"violations": [{"quotaId": "PerMinute"}]}], "RATE_LIMITED"),
+        ([{"violations": {"quotaId": "PerDay"}}], "RATE_LIMITED"),
+        ([{"other": [PER_DAY]}], "RATE_LIMITED"),
+        ([{"violations": [{"other": "PerDay"}]}], "RATE_LIMITED"),
+    ],
+)
+def test_quotas_of_a_day(details: list[object], expected: str) -> None:
+    """Only a violation of a quota of a day is for long; nonsense is passed over."""
+    assert expected == reason(429, google(429, "m", "RESOURCE_EXHAUSTED", *details))
