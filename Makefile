@@ -8,7 +8,7 @@ ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(shell command -v 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test sim fuzz soak mutation lint types protos reference contract wheel lock locked check image image-check scorecard bench clean
+.PHONY: help demo serve test languages sim fuzz soak mutation lint types protos reference contract wheel lock locked check image image-check scorecard bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ serve: $(VENV)/run ## Serve with config.toml, or without one the embedded model
 
 test: $(VENV)/dev ## Run the tests
 	python -m pytest
+
+languages: $(VENV)/dev ## Generate, build, lint and test the clients of all languages
+	majordomo model fetch
+	python -m pytest -m languages tests/clients
 
 sim: $(VENV)/dev ## Run the engine and the tracker through 10 000 random days
 	MAJORDOMO_SEEDS=10000 python -m pytest tests/chain/test_simulation.py

@@ -1,0 +1,114 @@
+"""Each language's client: generated afresh, built, linted, and tested.
+
+The servers are real, and what the client's tests cannot see is seen here: that a call
+ran its chain once, and that providers are left when the client leaves.
+"""
+
+import asyncio
+import filecmp
+import os
+import shlex
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from majordomo.telemetry import semconv
+from tests.clients import results
+from tests.clients.harness import Harness, harness
+from tests.clients.languages import CASES, CLIENTS, LANGUAGES, Language
+from tests.telemetry.collector import attributes
+from tests.upstream import PATIENCE
+
+pytestmark = [pytest.mark.languages, pytest.mark.timeout(1800)]
+
+_ATTEMPTS_OF_A_WALK = 2
+"""At one target that fails each time: one, and a retry."""
+
+
+@pytest.fixture(params=LANGUAGES, ids=lambda language: language.name)
+def language(request: pytest.FixtureRequest) -> Language:
+    """A language whose tools are there; in CI they have to be."""
+    it: Language = request.param
+    missing = [tool for tool in it.tools if shutil.which(tool) is None]
+    if missing:
+        told = f"{it.title} needs {', '.join(missing)}"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
+    return it
+
+
+async def run(
+    language: Language, command: str, environ: Mapping[str, str] = {}
+) -> tuple[int | None, str]:
+    """The exit code and the stdout of a command in the language's folder.
+
+    Stderr goes where the test's own goes.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *shlex.split(command),
+        cwd=CLIENTS / language.name,
+        env={**os.environ, **environ},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    return process.returncode, out.decode()
+
+
+async def done(language: Language, command: str) -> None:
+    """Run a command that must succeed."""
+    code, out = await run(language, command)
+    assert code == 0, f"{command}\n{out}"
+
+
+async def test_a_client(language: Language, tmp_path: Path) -> None:
+    """It is made by its commands, and its tests pass; the table says so."""
+    for command in language.install:
+        await done(language, command)
+    if language.generate:
+        await generated_afresh(language, tmp_path / "fresh")
+    for command in (*language.build, *language.lint):
+        await done(language, command)
+
+    async with harness(tmp_path) as it:
+        code, out = await run(language, language.test, it.environ)
+        found = language.results(out, CLIENTS / language.name)
+        results.keep(language, found)
+        assert (0, dict.fromkeys(CASES, True)) == (code, found), out
+        await seen_from_the_server(language, it)
+
+    assert results.told(language) == found, "run python -m scripts.clients_table"
+
+
+async def generated_afresh(language: Language, fresh: Path) -> None:
+    """The stubs are what the contract says."""
+    if not language.generated:
+        await done(language, language.generate)
+        return
+    await done(language, f"{language.generate} --output {fresh}")
+    committed = CLIENTS / language.name / language.generated
+    assert [] == differing(filecmp.dircmp(fresh / language.generated, committed)), (
+        f"stale: run '{language.generate}' in {committed.parent}"
+    )
+
+
+def differing(pair: "filecmp.dircmp[str]") -> list[str]:
+    """The files that are not the same, or not there, on both sides."""
+    here = [*pair.left_only, *pair.right_only, *pair.diff_files, *pair.funny_files]
+    return here + [name for inner in pair.subdirs.values() for name in differing(inner)]
+
+
+async def seen_from_the_server(language: Language, it: Harness) -> None:
+    """Retries of the client ran no chain twice; the providers it left were left."""
+    assert _ATTEMPTS_OF_A_WALK == it.provider.calls[f"counted-{language.name}"]
+    async with asyncio.timeout(PATIENCE):
+        await it.provider.all_left(f"hang-{language.name}")
+
+    await it.drained()
+    outcomes = {
+        said[semconv.ATTEMPT_OUTCOME]
+        for said in (attributes(span.attributes) for span in it.collector.spans())
+        if said.get(semconv.ATTEMPT_TARGET) == "local/smollm2"
+    }
+    assert {"succeeded", "cancelled"} <= outcomes
