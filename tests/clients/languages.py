@@ -119,4 +119,20 @@ def _case(name: str) -> str:
     return words.removeprefix("test_")
 
 
-LANGUAGES: tuple[Language, ...] = ()
+GO = Language(
+    name="go",
+    title="Go",
+    tools=("go",),
+    install=("go mod download",),
+    generate="buf generate ../..",
+    generated="v1",
+    build=("go build ./...",),
+    lint=(
+        "go vet ./...",
+        "go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...",
+    ),
+    test="go test -json -count=1 ./...",
+    results=go_test,
+)
+
+LANGUAGES = (GO,)

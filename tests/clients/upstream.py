@@ -3,12 +3,11 @@
 It speaks Chat Completions. Its models are named after what they do and the language
 that calls them, such as `hang-go`:
 
-| model | what it does |
-| --- | --- |
-| `counted-LANGUAGE` | fails with 503 each time |
-| `hang-LANGUAGE` | streams one piece, then waits for the caller to leave |
-| `tool-LANGUAGE` | calls get_weather of Paris; then answers "Paris: RESULT" |
-| `talk-LANGUAGE` | answers "Hello." with state; then "kept" if it came back, or "lost" |
+- `counted-LANGUAGE` fails with 503 each time.
+- `hang-LANGUAGE` streams one piece, "one ", and waits until the caller leaves.
+- `tool-LANGUAGE` calls get_weather of Paris; given its result, says "Paris: RESULT".
+- `talk-LANGUAGE` answers "Hello." with state. Asked again, it answers "kept" where
+  that came back, and else "lost".
 """
 
 import asyncio

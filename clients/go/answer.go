@@ -1,0 +1,81 @@
+package majordomo
+
+import (
+	"strings"
+
+	pb "majordomo/v1"
+)
+
+// Answer is a streamed answer as far as it has come. Its zero value is ready for the
+// first event.
+type Answer struct {
+	// Completion is how the call ended; nil before the end.
+	Completion *pb.Completion
+
+	parts []*pb.Part
+}
+
+// Add takes in the next event of the stream.
+func (a *Answer) Add(event *pb.StreamResponse) {
+	switch event := event.GetEvent().(type) {
+	case *pb.StreamResponse_PartDelta:
+		a.append(event.PartDelta)
+	case *pb.StreamResponse_Restart:
+		a.parts = nil
+	case *pb.StreamResponse_Completion:
+		a.Completion = event.Completion
+	}
+}
+
+// Message is the model's turn. At the end of the stream it is as Generate's: ready to
+// append to Prompt.Messages.
+func (a *Answer) Message() *pb.Message {
+	message := &pb.Message{Role: pb.Role_ROLE_ASSISTANT, Origin: a.Completion.GetTarget()}
+	for _, part := range a.parts {
+		if part.GetKind() != nil {
+			message.Parts = append(message.Parts, part)
+		}
+	}
+	return message
+}
+
+func (a *Answer) append(delta *pb.PartDelta) {
+	for len(a.parts) <= int(delta.GetPartIndex()) {
+		a.parts = append(a.parts, &pb.Part{})
+	}
+	part := a.parts[delta.GetPartIndex()]
+	switch piece := delta.GetDelta().(type) {
+	case *pb.PartDelta_Text:
+		part.Kind = &pb.Part_Text{Text: part.GetText() + piece.Text}
+	case *pb.PartDelta_Reasoning:
+		text := part.GetReasoning().GetText() + piece.Reasoning
+		part.Kind = &pb.Part_Reasoning{Reasoning: &pb.Reasoning{Text: text}}
+	case *pb.PartDelta_ToolCall:
+		call := part.GetToolCall()
+		if call == nil {
+			call = &pb.ToolCall{Id: piece.ToolCall.GetId(), Name: piece.ToolCall.GetName()}
+			part.Kind = &pb.Part_ToolCall{ToolCall: call}
+		}
+		call.ArgumentsJson += piece.ToolCall.GetArgumentsJsonFragment()
+	case *pb.PartDelta_Blob:
+		part.Kind = &pb.Part_Blob{Blob: piece.Blob}
+	}
+	part.ProviderState = append(part.ProviderState, delta.GetProviderState()...)
+}
+
+// Text is the text of a turn, without its reasoning, tool calls and media.
+func Text(message *pb.Message) string {
+	var text strings.Builder
+	for _, part := range message.GetParts() {
+		text.WriteString(part.GetText())
+	}
+	return text.String()
+}
+
+// User is a turn of the person who asks.
+func User(text string) *pb.Message {
+	return &pb.Message{
+		Role:  pb.Role_ROLE_USER,
+		Parts: []*pb.Part{{Kind: &pb.Part_Text{Text: text}}},
+	}
+}
