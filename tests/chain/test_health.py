@@ -1,6 +1,7 @@
 """The health tracker, rule by rule, with a clock and a die of the test's own."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import pytest
@@ -21,7 +22,7 @@ from majordomo.v1.attempt_pb2 import (
     BenchRecord,
     FailureReason,
 )
-from majordomo.v1.operator_service_pb2 import TargetHealth
+from majordomo.v1.operator_service_pb2 import HealthChange, TargetHealth
 
 A = "a/1"
 
@@ -89,6 +90,29 @@ def test_benched_at_the_threshold() -> None:
     assert bench is not None
     assert (FAILURE_REASON_OVERLOADED, 1) == (bench.cause, bench.count)
     assert TargetHealth.STATE_BENCHED == world.shown().state
+
+
+def test_a_bench_is_shown_from_its_start_to_its_end() -> None:
+    """However late somebody looks."""
+    world = World()
+    world.bench()
+    world.now += 3
+
+    shown = world.shown().bench
+
+    assert (1000, 1005) == (shown.start_time.seconds, shown.expire_time.seconds)
+
+
+@pytest.mark.rule("4.1")
+def test_failures_in_a_row_are_counted() -> None:
+    """Under a higher threshold more than one is shown."""
+    world = World(settings=HealthSettings(failure_threshold=4))
+    counts = []
+    for _ in range(3):
+        world.fail(world.begin())
+        counts.append(world.shown().consecutive_failures)
+
+    assert [1, 2, 3] == counts
 
 
 @pytest.mark.rule("4.1")
@@ -184,13 +208,23 @@ def test_limited_again_within_the_delay_doubles() -> None:
     """Up to the cap; later than that it starts anew; never under a second."""
     world = World(die=0.0)
     lengths = []
-    for pause in (0.5, 0.5, 3.0, 3.0, 9.0, 17.0, 33.0, 61.0, 0.0):
+    for pause in (1.0, 0.5, 3.0, 3.0, 9.0, 17.0, 33.0, 61.0, 0.0):
         world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 0.2)
         lengths.append(world.tracker.returns_in(A))
         world.pass_bench()
         world.now += pause
 
     assert [1, 2, 4, 8, 16, 32, 60, 60, 1] == pytest.approx(lengths)
+
+
+@pytest.mark.rule("4.6")
+def test_the_jitter_of_a_rate_limit() -> None:
+    """Up to a tenth of the delay, so that callers do not come back all at once."""
+    for die, expected in [(0.0, 30), (0.5, 31.5), (1.0, 33)]:
+        world = World(die=die)
+        world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 30)
+
+        assert expected == pytest.approx(world.tracker.returns_in(A))
 
 
 @pytest.mark.rule("4.6")
@@ -290,6 +324,94 @@ def test_stale_results_are_inert() -> None:
     assert not world.out()
 
 
+def failures(world: World) -> None:
+    """Benched, and back by the second probe, for the first told nothing."""
+    world.bench()
+    world.pass_bench()
+    world.tracker.release(world.begin())
+    world.tracker.succeed(world.begin())
+
+
+def rate_limit(world: World) -> None:
+    """Benched, and back by time alone."""
+    world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 1)
+    world.pass_bench()
+    assert not world.out()
+
+
+def operator(world: World) -> None:
+    """Benched, and back by an operator's word."""
+    world.bench()
+    world.tracker.unbench(A)
+
+
+@pytest.mark.rule("4.9")
+@pytest.mark.parametrize(
+    "ways", list(itertools.product([failures, rate_limit, operator], repeat=3))
+)
+def test_results_from_an_earlier_life_are_inert(
+    ways: tuple[Callable[[World], None], ...],
+) -> None:
+    """However often the target was benched and came back since, in whatever way."""
+    world = World()
+    stale: list[Lease] = []
+    for way in ways:
+        stale.append(world.begin())
+        way(world)
+    for lease in stale:
+        assert world.fail(lease) is None
+
+    assert TargetHealth.STATE_ACTIVE == world.shown().state
+    assert 0 == world.shown().consecutive_failures
+
+
+@pytest.mark.rule("4.8", "4.9")
+def test_results_of_others_do_not_decide_a_probe() -> None:
+    """Neither of an attempt from before the bench nor of a probe that was overtaken."""
+    ends: list[Callable[[World, Lease], object]] = [
+        lambda world, lease: world.tracker.first_content(lease),
+        lambda world, lease: world.tracker.succeed(lease),
+        lambda world, lease: world.tracker.release(lease),
+        lambda world, lease: world.fail(lease),
+    ]
+    for end in ends:
+        world = World()
+        world.bench()
+        world.pass_bench()
+        overtaken = world.begin()
+        world.tracker.unbench(A)
+        before = world.begin()
+        world.bench()
+        world.pass_bench()
+        assert world.begin().probe
+
+        end(world, overtaken)
+        end(world, before)
+
+        assert TargetHealth.STATE_PROBING == world.shown().state
+        assert isinstance(world.tracker.begin(A), Bench)
+
+
+@pytest.mark.rule("4.9")
+def test_a_stale_result_is_the_cause_of_no_change() -> None:
+    """A bench that time has ended is told as ended by time, whoever ends meanwhile."""
+    world = World(die=0.0)
+    stale = [world.begin() for _ in range(4)]
+    world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 30)
+    version = world.tracker.changes.version
+    world.now += 31
+
+    world.tracker.first_content(stale[0])
+    world.tracker.succeed(stale[1])
+    world.tracker.release(stale[2])
+    world.fail(stale[3])
+    world.tracker.expire()
+
+    news = world.tracker.changes_since(version)
+    assert news is not None
+    assert [HealthChange.CAUSE_EXPIRED] == [change.cause for change in news[1]]
+
+
 @pytest.mark.rule("4.10")
 def test_a_minute_active_forgets_one_bench() -> None:
     """A flapping target stays expensive, a recovered one does not."""
@@ -370,6 +492,24 @@ def test_unbench_forgets_everything() -> None:
     bench = world.fail(world.begin())
     assert bench is not None
     assert 1 == bench.count
+
+
+@pytest.mark.rule("4.12")
+def test_a_probe_in_its_time_is_no_early_attempt() -> None:
+    """Once a second is for early attempts; one at the very end of a bench is none."""
+    world = World()
+    world.bench()
+    world.pass_bench()
+    world.fail(world.begin())
+
+    assert A == world.tracker.soonest([A])
+
+    early = world.tracker.begin(A, early=True)
+    assert isinstance(early, Lease)
+    world.fail(early)
+    assert world.tracker.soonest([A]) is None
+    world.now += 1
+    assert A == world.tracker.soonest([A])
 
 
 @pytest.mark.rule("4.13")

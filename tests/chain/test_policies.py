@@ -372,6 +372,24 @@ async def test_one_early_attempt_a_second() -> None:
 
 
 @pytest.mark.rule("4.12")
+@virtual_time
+async def test_an_attempt_in_its_time_is_no_early_one() -> None:
+    """Right after a probe whose turn it was, the target may be tried early."""
+    walker, tracker = engine()
+    bench(tracker, "a/1")
+    a = target("a/1", [BUSY])
+    await asyncio.sleep(5)
+
+    probed = await walk(walker, call(a, policy=SOONEST))
+    early = await walk(walker, call(a, policy=SOONEST))
+    none = await walk(walker, call(a, policy=SOONEST))
+
+    assert [True, True] == [probed.attempts[0].probe, early.attempts[-1].probe]
+    assert ERROR_REASON_ALL_BENCHED == none.call.error
+    assert 2 == len(exchanges(a))
+
+
+@pytest.mark.rule("4.12")
 @pytest.mark.parametrize(
     ("reason", "delay", "operator"),
     [

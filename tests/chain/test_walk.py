@@ -450,7 +450,7 @@ async def test_retry_delay_is_that_of_the_first_to_return() -> None:
 async def test_our_error_comes_before_the_deadline() -> None:
     """The walk ends a little before the caller's time does."""
     loop = asyncio.get_running_loop()
-    for remaining, left in [(10.0, 9.35), (1.0, 0.9)]:
+    for remaining, left in [(10.0, 9.35), (4.0, 3.6), (1.0, 0.9)]:
         walker, _ = engine()
         begun = loop.time()
 
@@ -604,6 +604,42 @@ async def test_a_stalled_stream_is_cut() -> None:
     assert FAILURE_REASON_TIMEOUT == result.attempts[0].failure_reason
     assert ERROR_REASON_STREAM_INTERRUPTED == result.call.error
     assert 1 == tracker.snapshot(["a/1"])[0].consecutive_failures
+
+
+@pytest.mark.rule("5.4")
+@pytest.mark.parametrize(
+    ("configured", "wish", "limit"),
+    [
+        (Timeouts(stall=9), Policy(), 9),
+        (Timeouts(stall=9), Policy(stall_timeout=4), 4),
+        (Timeouts(stall=4), Policy(stall_timeout=9), 9),
+    ],
+)
+@virtual_time
+async def test_how_long_a_stalled_target_is_waited_for(
+    configured: Timeouts, wish: Policy, limit: float
+) -> None:
+    """The call's wish, else the target's configuration."""
+    loop = asyncio.get_running_loop()
+    walker, _ = engine()
+    a = target("a/1", ["x", Wait(9999)], timeouts=configured)
+
+    await walk(walker, call(a, stream=True, policy=wish))
+
+    assert limit == pytest.approx(loop.time(), abs=0.01)
+
+
+@pytest.mark.rule("5.4")
+@virtual_time
+async def test_a_stream_may_take_longer_than_a_whole_answer() -> None:
+    """Ten minutes, and not two, while content comes."""
+    walker, _ = engine()
+    minutes: list[Step] = [step for _ in range(30) for step in ("x", Wait(19))]
+
+    result = await walk(walker, call(target("a/1", [*minutes, None]), stream=True))
+
+    assert 30 * "x" == result.text
+    assert isinstance(result.events[-1], Answer)
 
 
 @pytest.mark.rule("5.5")

@@ -64,6 +64,8 @@ FILTERED = {
             ),
             "CONTEXT_TOO_LONG",
         ),
+        (429, openai("Limit 300, Requested 301.", "x", "tokens"), "CONTEXT_TOO_LONG"),
+        (429, openai("Limit 300, Requested 300.", "x", "tokens"), "RATE_LIMITED"),
         (429, {"error": SPEND_LIMIT}, "QUOTA_EXHAUSTED"),
         (429, openai("Slow down.", "slow_down", "rate_limit_error"), "RATE_LIMITED"),
         (
@@ -107,6 +109,8 @@ FILTERED = {
             },
             "QUOTA_EXHAUSTED",
         ),
+        (400, openai("Rate limit reached"), "INVALID_REQUEST"),
+        (422, openai("Overloaded", "overloaded_error"), "INVALID_REQUEST"),
         (403, openai("Your input was flagged for violence", 403), "CONTENT_REFUSED"),
         (403, google(403, "No", "PERMISSION_DENIED"), "CREDENTIALS"),
         (404, {"error": "model 'x' not found"}, "MODEL_NOT_FOUND"),
@@ -118,6 +122,7 @@ FILTERED = {
             openai("The server had an error", None, "server_error"),
             "PROVIDER_ERROR",
         ),
+        (500, openai("The model x was not found in the cache"), "PROVIDER_ERROR"),
         (503, openai("Loading model", 503, "unavailable_error"), "OVERLOADED"),
         (503, openai("The model x was not found in the cache"), "OVERLOADED"),
         # A gateway relays what stands behind it.
@@ -151,6 +156,7 @@ FILTERED = {
         (200, openai("Rate limit exceeded: free-models-per-day", 429), "RATE_LIMITED"),
         (200, openai("Provider disconnected", 502), "PROVIDER_ERROR"),
         (200, openai("Bad", None, "invalid_request_error"), "INVALID_REQUEST"),
+        (200, openai("Bad", "own_code", "invalid_request_error"), "INVALID_REQUEST"),
         (200, {"type": "error", "error": {"type": "overloaded_error"}}, "OVERLOADED"),
         (200, {"error": {"message": "No", "status": 400}}, "INVALID_REQUEST"),
         (200, {"error": google(503, "?", "UNAVAILABLE")}, "PROVIDER_ERROR"),
@@ -208,10 +214,11 @@ def test_the_status_decides_where_the_body_says_nothing(
 @pytest.mark.rule("8.2")
 def test_a_404_is_about_the_model_only_if_its_body_speaks_of_one() -> None:
     """A wrong address answers 404 too."""
-    bodies = [openai("Not Found"), openai("No such model, I fear"), openai("modelled")]
+    words = ["Not Found", "No such model, I fear", "Which model, please?", "modelled"]
 
-    assert [reason(404, body) for body in bodies] == [
+    assert [reason(404, openai(said)) for said in words] == [
         "PROVIDER_ERROR",
+        "MODEL_NOT_FOUND",
         "MODEL_NOT_FOUND",
         "PROVIDER_ERROR",
     ]
