@@ -65,6 +65,11 @@ def same(told: TargetHealth | None, shown: TargetHealth | None) -> bool:
     return told.state == shown.state and _same_bench(told.bench, shown.bench)
 
 
+def standing(listed: dict[str, TargetHealth], name: str) -> TargetHealth | None:
+    """How `name` stands; one that is not listed stands as its provider's record."""
+    return listed.get(name) or listed.get(name.partition("/")[0] + "/*")
+
+
 def _same_bench(told: BenchRecord, shown: BenchRecord) -> bool:
     """Moments may differ by what wall times are rounded by."""
     differences = [
@@ -399,7 +404,8 @@ class Watched(Health):
     def agrees(self, onlooker: Onlooker) -> None:
         fresh = onlooker.fresh()
         for name in fresh.keys() | onlooker.told.keys():
-            assert same(onlooker.told.get(name), fresh.get(name)), name
+            told, shown = standing(onlooker.told, name), standing(fresh, name)
+            assert same(told, shown), name
 
     def teardown(self) -> None:
         for lease in self.held:

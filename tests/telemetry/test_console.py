@@ -10,13 +10,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from majordomo.chain.call import Call
 from majordomo.chain.failure import Failure
 from majordomo.telemetry.console import ConsoleTree
-from majordomo.telemetry.spans import Trace
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_OVERLOADED
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest
 from tests.chain.fakes import OK, Step, Wait, call, engine, target, virtual_time, walk
 from tests.servers import generate, running, stream
-
-METHOD = "majordomo.v1.GenerationService/Generate"
+from tests.telemetry.test_spans import end
 
 
 def shown(*calls: tuple[Call, RpcCode]) -> str:
@@ -24,17 +22,14 @@ def shown(*calls: tuple[Call, RpcCode]) -> str:
     output = io.StringIO()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(ConsoleTree(output))
-    tracer = provider.get_tracer("test")
-    traces = [Trace(tracer, METHOD, ()) for _ in calls]
-    for trace, (done, code) in zip(traces, calls, strict=True):
-        trace.call = done
-        trace.end(code)
+    for done, code in calls:
+        end(provider, done, code)
     root = re.compile(r"^trace [0-9a-f]{8} (.*?) +\d+\.\d{3} s", re.MULTILINE)
     return root.sub(r"trace ... \1 ... s", output.getvalue())
 
 
 FAILOVER = """\
-trace ... majordomo.v1.GenerationService/Generate ... s  recovered
+trace ... majordomo.v1.GenerationService/Stream ... s  recovered
 └─ chain                                                            0.780 s  recovered
    ├─ chat giant-1                                                  0.020 s  failed, overloaded
    ├─ chat giant-1                                                  0.020 s  failed, overloaded
@@ -45,7 +40,7 @@ trace ... majordomo.v1.GenerationService/Generate ... s  recovered
 """  # noqa: E501 - as wide as it is
 
 SKIP = """\
-trace ... majordomo.v1.GenerationService/Generate ... s  all_benched, UNAVAILABLE
+trace ... majordomo.v1.GenerationService/Stream ... s  all_benched, UNAVAILABLE
 └─ chain                                                            0.000 s  all_benched
    └─ * majordomo.target.skipped target=a/giant-1 reason=benched bench.remaining_s=4.36
 

@@ -11,8 +11,10 @@ from grpc import StatusCode
 
 from majordomo.rpc.interceptors import Driver, ErrorBoundary
 from majordomo.telemetry import semconv
-from majordomo.telemetry.interceptor import Tracing, current_trace
-from majordomo.telemetry.setup import shutdown, tracer_provider
+from majordomo.telemetry.interceptor import Observing
+from majordomo.telemetry.observation import current
+from majordomo.telemetry.setup import resource, shutdown, tracer_provider
+from majordomo.telemetry.spans import Traces
 from tests.telemetry.collector import Collector, attributes, outline
 
 Method = Callable[[bytes, Any], Awaitable[bytes]]
@@ -26,9 +28,9 @@ class Handlers:
         self.cut = asyncio.Event()
 
     async def answer(self, request: bytes, context: Any) -> bytes:
-        trace = current_trace.get()
-        assert trace is not None
-        return trace.trace_id.encode()
+        observation = current.get()
+        assert observation is not None
+        return observation.trace.trace_id.encode()
 
     async def refuse(self, request: bytes, context: Any) -> bytes:
         await context.abort(StatusCode.NOT_FOUND, "canary")
@@ -63,8 +65,9 @@ async def serving() -> AsyncIterator[tuple[Handlers, grpc.aio.Channel]]:
 
     What it traced is sent once the block is left.
     """
-    tracers = tracer_provider()
-    server = grpc.aio.server(interceptors=[Tracing(tracers), ErrorBoundary(), Driver()])
+    tracers = tracer_provider(resource())
+    observing = Observing(Traces(tracers))
+    server = grpc.aio.server(interceptors=[observing, ErrorBoundary(), Driver()])
     handlers = Handlers()
     names = ("answer", "refuse", "bug", "silent")
     unary: dict[str, Any] = {}
@@ -84,7 +87,7 @@ async def serving() -> AsyncIterator[tuple[Handlers, grpc.aio.Channel]]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield handlers, channel
     await server.stop(0)
-    await asyncio.to_thread(shutdown, tracers)
+    await shutdown(tracers)
 
 
 def begin(channel: grpc.aio.Channel, method: str, seconds: float | None = None) -> Any:

@@ -11,7 +11,12 @@ import grpc
 import pytest
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
-from majordomo.telemetry.setup import TelemetryError, shutdown, tracer_provider
+from majordomo.telemetry.setup import (
+    TelemetryError,
+    resource,
+    shutdown,
+    tracer_provider,
+)
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.servers import generate
 from tests.telemetry.collector import Collector, attributes, collecting
@@ -26,11 +31,11 @@ def spans(provider: TracerProvider, count: int) -> None:
 
 async def sent(collector: Collector, count: int) -> dict[str, Any]:
     """Send `count` spans; who the collector is told that we are."""
-    provider = tracer_provider()
+    provider = tracer_provider(resource())
     spans(provider, count)
-    await asyncio.to_thread(shutdown, provider)
-    (resource,) = collector.requests[0].resource_spans
-    return attributes(resource.resource.attributes)
+    await shutdown(provider)
+    (told,) = collector.requests[0].resource_spans
+    return attributes(told.resource.attributes)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +60,7 @@ def test_nothing_is_recorded_unless_asked_for(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    assert isinstance(tracer_provider(), NoOpTracerProvider)
+    assert isinstance(tracer_provider(resource()), NoOpTracerProvider)
 
 
 async def test_we_have_a_name(collector: Collector) -> None:
@@ -130,7 +135,7 @@ def test_what_is_not_there_is_a_clear_error(
     monkeypatch.setenv(variable, value)
 
     with pytest.raises(TelemetryError, match=words) as raised:
-        tracer_provider()
+        tracer_provider(resource())
 
     assert variable in str(raised.value)
 
@@ -148,9 +153,9 @@ def test_a_missing_package_is_named(protocol: str, package: str) -> None:
         "import sys\n"
         "for kind in 'grpc', 'http':\n"
         "    sys.modules[f'opentelemetry.exporter.otlp.proto.{kind}'] = None\n"
-        "from majordomo.telemetry.setup import TelemetryError, tracer_provider\n"
-        "try: tracer_provider()\n"
-        "except TelemetryError as error: print(error)\n"
+        "from majordomo.telemetry import setup\n"
+        "try: setup.tracer_provider(setup.resource())\n"
+        "except setup.TelemetryError as error: print(error)\n"
     )
 
     done = subprocess.run(
@@ -161,25 +166,26 @@ def test_a_missing_package_is_named(protocol: str, package: str) -> None:
         check=True,
     )
 
-    words = f"spans by OTLP over {protocol} need the package {package}\n"
+    words = f"traces by OTLP over {protocol} need the package {package}\n"
     assert words == done.stdout
 
 
 def test_a_provider_that_is_set_is_left_alone() -> None:
     """It is used, whatever the variables say, and not shut down."""
     program = (
+        "import asyncio\n"
         "from opentelemetry import trace\n"
         "from opentelemetry.sdk.trace import TracerProvider\n"
         "from opentelemetry.sdk.trace.export import SimpleSpanProcessor\n"
         "from opentelemetry.sdk.trace.export.in_memory_span_exporter import"
         " InMemorySpanExporter\n"
-        "from majordomo.telemetry.setup import shutdown, tracer_provider\n"
+        "from majordomo.telemetry.setup import resource, shutdown, tracer_provider\n"
         "exporter = InMemorySpanExporter()\n"
         "provider = TracerProvider()\n"
         "provider.add_span_processor(SimpleSpanProcessor(exporter))\n"
         "trace.set_tracer_provider(provider)\n"
-        "ours = tracer_provider()\n"
-        "shutdown(ours)\n"
+        "ours = tracer_provider(resource())\n"
+        "asyncio.run(shutdown(ours))\n"
         "ours.get_tracer('test').start_span('late').end()\n"
         "print(*[span.name for span in exporter.get_finished_spans()])\n"
     )
@@ -217,10 +223,10 @@ async def test_a_silent_collector_is_given_up(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     async with Upstream(silent) as upstream:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", upstream.url)
-        provider = tracer_provider()
+        provider = tracer_provider(resource())
         spans(provider, 1)
 
-        await asyncio.to_thread(shutdown, provider, 0.05)
+        await shutdown(provider, 0.05)
 
     assert [LOST] == told(caplog)
 
@@ -233,10 +239,10 @@ async def test_a_collector_that_holds_the_request_is_given_up(
     async with collecting() as collector:
         collector.answers.clear()
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.address)
-        provider = tracer_provider()
+        provider = tracer_provider(resource())
         spans(provider, 1)
 
-        await asyncio.to_thread(shutdown, provider, 0.5)
+        await shutdown(provider, 0.5)
         held = len(collector.requests) - collector.answered
         collector.answers.set()
 

@@ -18,10 +18,12 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.trace import NoOpTracerProvider
+from opentelemetry.trace import TracerProvider as OtelProvider
 
 from majordomo.chain.call import Call
 from majordomo.chain.failure import Failure
-from majordomo.telemetry.spans import Trace
+from majordomo.telemetry.observation import Observation
+from majordomo.telemetry.spans import Trace, Traces
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CREDENTIALS,
     FAILURE_REASON_OVERLOADED,
@@ -68,9 +70,7 @@ def exported(
     exporter = InMemorySpanExporter()
     provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace = Trace(provider.get_tracer("test"), METHOD, ())
-    trace.call = finished
-    trace.end(code)
+    end(provider, finished, code)
     request = encode_spans(exporter.get_finished_spans())
     assert CANARY.encode() not in request.SerializeToString()
     return [
@@ -79,6 +79,16 @@ def exported(
         for scope in resource.scope_spans
         for span in scope.spans
     ]
+
+
+def end(provider: OtelProvider, finished: Call, code: RpcCode = RpcCode.OK) -> None:
+    """Trace a call that has ended, as the interceptor does."""
+    observation = Observation(METHOD, Traces(provider).begin(METHOD, ()))
+    observation.call = finished
+    observation.reason = finished.error
+    observation.code = code
+    observation.sum_up()
+    observation.trace.end(observation)
 
 
 @dataclass
@@ -476,7 +486,7 @@ def test_six_codes_are_errors_of_the_servers() -> None:
 
 def start(metadata: Sequence[tuple[str, str | bytes]]) -> Trace:
     provider = TracerProvider(shutdown_on_exit=False)
-    return Trace(provider.get_tracer("test"), METHOD, metadata)
+    return Traces(provider).begin(METHOD, metadata)
 
 
 def test_the_callers_trace_is_gone_on_with() -> None:
@@ -485,10 +495,10 @@ def test_the_callers_trace_is_gone_on_with() -> None:
         ("x-bin", b"\xff"),
         ("traceparent", TRACEPARENT),
     ]
-    silent = NoOpTracerProvider().get_tracer("test")
+    silent = Traces(NoOpTracerProvider())
 
     assert TRACE == start(metadata).trace_id
-    assert TRACE == Trace(silent, METHOD, metadata).trace_id
+    assert TRACE == silent.begin(METHOD, metadata).trace_id
 
 
 @pytest.mark.parametrize(
@@ -553,10 +563,8 @@ async def test_building_the_tree_is_no_part_of_the_call() -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(begins)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace = Trace(provider.get_tracer("test"), METHOD, ())
-    trace.call = done
 
-    trace.end(RpcCode.OK)
+    end(provider, done)
 
     root = exporter.get_finished_spans()[-1]
     assert root.end_time is not None
@@ -575,10 +583,10 @@ async def test_what_is_sampled_out_is_not_built() -> None:
 
 def test_without_a_provider_there_is_no_id() -> None:
     """No id is made up for a trace that nobody will find."""
-    trace = Trace(NoOpTracerProvider().get_tracer("test"), METHOD, [])
-    trace.end(RpcCode.OK)
+    trace = Traces(NoOpTracerProvider()).begin(METHOD, ())
+    trace.end(Observation(METHOD, trace))
 
-    assert "" == trace.trace_id
+    assert ("", "") == (trace.trace_id, trace.span_id)
 
 
 @virtual_time

@@ -212,6 +212,7 @@ async def test_refused_before_the_walk(collector: Collector) -> None:
         semconv.RPC_SYSTEM: "grpc",
         semconv.RPC_METHOD: "majordomo.v1.GenerationService/Generate",
         semconv.RPC_STATUS_CODE: "NOT_FOUND",
+        semconv.OUTCOME: "unknown_tier",
     } == server_span(spans)
 
 

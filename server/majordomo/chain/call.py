@@ -65,6 +65,10 @@ class Call:
     cancelled: bool = False
     """The caller went away."""
 
+    def target(self, name: str) -> Target:
+        """The target that an attempt names."""
+        return next(target for target in self.targets if target.name == name)
+
 
 class CallFailed(Exception):
     """The chain was walked and gave no answer.

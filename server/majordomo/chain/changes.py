@@ -55,6 +55,9 @@ class Change(NamedTuple):
     moment: float
     """Monotonic seconds."""
 
+    view: View
+    """As it was seen then."""
+
 
 class Changes:
     """The newest change of each target, and what was seen of it then."""
@@ -67,7 +70,11 @@ class Changes:
         """No bench that was seen ends before this monotonic moment."""
 
         self.listeners: set[Callable[[], None]] = set()
-        """Called within the walk at every change: they must only make a note of it."""
+        """Called within the walk when anything has changed: they must only make a note
+        of it."""
+
+        self.observers: set[Callable[[Change], None]] = set()
+        """Are told every change, within the walk."""
 
         self._views: dict[str, View] = {}  # of those that are not well
         self._latest: OrderedDict[str, Change] = OrderedDict()  # by version
@@ -85,11 +92,14 @@ class Changes:
             self._views[target] = view
         self.next_expiry = min(self.next_expiry, view.expiry)
         self.version += 1
-        self._latest[target] = Change(self.version, target, cause, moment)
+        change = Change(self.version, target, cause, moment, view)
+        self._latest[target] = change
         self._latest.move_to_end(target)
         if len(self._latest) > _MOST_CHANGES:
             _, oldest = self._latest.popitem(last=False)
             self._horizon = oldest.version
+        for observer in self.observers:
+            observer(change)
         self._tell()
 
     def forget(self) -> None:

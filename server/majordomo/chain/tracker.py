@@ -251,6 +251,12 @@ class Tracker:
         """How one target, or the record for a provider, is doing."""
         return self._show(name, self._clock.monotonic())
 
+    def states(self) -> dict[str, TargetHealth.State]:
+        """Where the configured targets stand, and others that are not well."""
+        now = self._clock.monotonic()
+        names = sorted({*self._configured, *self.changes.unwell()})
+        return {name: self._look(name, now).state for name in names}
+
     # What onlookers ask.
 
     def expire(self) -> None:

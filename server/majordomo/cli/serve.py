@@ -1,7 +1,6 @@
 """`majordomo serve`."""
 
 import asyncio
-import logging
 import os
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from majordomo.cli.options import config_option
 from majordomo.config import ConfigError
 from majordomo.rpc.reload import Source
 from majordomo.rpc.server import serve as run
+from majordomo.telemetry import logs
 from majordomo.telemetry.setup import TelemetryError
 
 
@@ -38,11 +38,7 @@ def serve(path: Path | None, listen: str | None) -> None:
     if listen is not None:
         environ["MAJORDOMO_SERVER__LISTEN"] = listen
     with DetachedStream(sys.stderr.fileno()) as log:
-        logging.basicConfig(
-            stream=log,
-            level=logging.INFO,
-            format="%(asctime)s %(levelname)s %(message)s",
-        )
+        logs.configure(log, terminal=sys.stderr.isatty())
         try:
             asyncio.run(run(Source(path, environ), _listening))
         except (ConfigError, TelemetryError, OSError) as error:

@@ -251,6 +251,10 @@ class ServerConfig(_Section):
     tls: TlsConfig | None = None
     """Without it the server speaks plain text."""
 
+    metrics_listen: str | None = Field(default=None, pattern=r"^.+:\d{1,5}$")
+    """host:port of a page for Prometheus, /metrics, over plain HTTP. Without it there
+    is none."""
+
 
 class AttemptConfig(_Section):
     """How one attempt goes; the narrower setting wins: model, provider, chain."""
@@ -519,6 +523,11 @@ class Config(_Section):
     resolvers: dict[str, ResolverConfig] = {}
     """Plugins asked, in this order, for tiers that are not listed above. The name is
     that of an entry point of the group majordomo.resolvers in an installed package."""
+
+    def secrets(self) -> list[str]:
+        """What must never be seen in a log."""
+        keys = (getattr(it, "api_key", None) for it in self.providers.values())
+        return [key.get_secret_value() for key in keys if key is not None]
 
     def policy(self) -> Policy:
         """How to walk a chain where the call does not say."""

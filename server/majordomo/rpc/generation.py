@@ -17,7 +17,7 @@ from majordomo.registry import Catalog, Registry
 from majordomo.rpc.interceptors import generation_id
 from majordomo.rpc.status import Draining
 from majordomo.rpc.validation import check
-from majordomo.telemetry.interceptor import current_trace
+from majordomo.telemetry.observation import current
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS, Attempt
 from majordomo.v1.generation_service_pb2 import (
     ChainOptions,
@@ -103,8 +103,8 @@ class GenerationService(GenerationServiceServicer):
         """
         call_id = secrets.token_hex(12)
         generation_id.set(call_id)
-        trace = current_trace.get()
-        trace_id = trace.trace_id if trace is not None else ""
+        observation = current.get()
+        trace_id = observation.trace.trace_id if observation is not None else ""
         trailers = [("majordomo-generation-id", call_id)]
         if trace_id:
             trailers.append(("majordomo-trace-id", trace_id))
@@ -123,16 +123,19 @@ class GenerationService(GenerationServiceServicer):
             labels={} if isinstance(request, ExplainRequest) else dict(request.labels),
             trace_id=trace_id,
         )
-        if trace is not None and not isinstance(request, ExplainRequest):
-            trace.call = call
+        if observation is not None and not isinstance(request, ExplainRequest):
+            observation.call = call
         return call
 
     def _notice(self, event: object) -> None:
-        """A provider that refuses our key is for whoever runs this server to mend."""
-        if (
-            isinstance(event, Attempt)
-            and event.failure_reason == FAILURE_REASON_CREDENTIALS
-        ):
+        """An attempt that failed, or a skip, while the call goes on."""
+        if not isinstance(event, Attempt):
+            return
+        observation = current.get()
+        if observation is not None:
+            observation.noticed(event)
+        if event.failure_reason == FAILURE_REASON_CREDENTIALS:
+            # For whoever runs this server to mend.
             _log.error(
                 "%s refuses this server's credentials (HTTP %d, %s); mend its api_key",
                 event.target,

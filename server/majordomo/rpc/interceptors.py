@@ -19,6 +19,8 @@ from grpc.aio import AbortError, InternalError, ServicerContext
 from majordomo.rpc.status import ReaderStalled, is_bug, refusal
 from majordomo.rpc.validation import InvalidRequest, Violation
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
+from majordomo.telemetry.logs import where
+from majordomo.telemetry.observation import current
 
 READER_PATIENCE = 60.0
 """Seconds that a caller may leave a message unread (rule 5.5)."""
@@ -96,19 +98,11 @@ class ErrorBoundary(WrappingInterceptor):
 async def _abort(error: Exception, context: ServicerContext[Any, Any]) -> None:
     call = generation_id.get() or secrets.token_hex(12)
     told = refusal(error, call)
+    observation = current.get()
+    if observation is not None:
+        observation.reason = told.reason
     if is_bug(told):
         # The type and the places; an exception's text may quote what must not be told.
-        _log.error("a bug in call %s: %s", call, _where(error))
+        _log.error("a bug in call %s: %s", call, where(error))
     trailers = (*(context.trailing_metadata() or ()), *told.trailers)
     await context.abort(told.code, told.message, trailers)
-
-
-def _where(error: BaseException) -> str:
-    """The type of `error` and the places that it passed, innermost last."""
-    places = [type(error).__name__]
-    traceback = error.__traceback__
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        places.append(f"{code.co_filename}:{traceback.tb_lineno} in {code.co_name}")
-        traceback = traceback.tb_next
-    return " | ".join(places)

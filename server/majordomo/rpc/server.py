@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Any
@@ -25,8 +26,8 @@ from majordomo.rpc.interceptors import Driver, ErrorBoundary
 from majordomo.rpc.operator import OperatorService
 from majordomo.rpc.reload import Source, keep_current
 from majordomo.rpc.tls import Certificates
-from majordomo.telemetry.interceptor import Tracing
-from majordomo.telemetry.setup import shutdown, tracer_provider
+from majordomo.telemetry.logs import hide
+from majordomo.telemetry.service import Telemetry
 from majordomo.v1.generation_service_pb2_grpc import (
     add_GenerationServiceServicer_to_server,
 )
@@ -55,7 +56,7 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),
 )
 
-_FIXED = ("listen", "tls", "reflection")
+_FIXED = ("listen", "tls", "reflection", "metrics_listen")
 """What holds from the start of a server to its end."""
 
 _log = logging.getLogger("majordomo")
@@ -73,11 +74,19 @@ class Server:
         self.address = ""
         """Where it listens, once it does: host:port, or unix:/path."""
 
+        self.metrics_address = ""
+        """Where the page for Prometheus is, host:port; empty without one."""
+
     async def __aenter__(self) -> "Server":
         config = self._config
         logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_no_metadata)
-        self._tracers = tracer_provider()
+        hide(config.secrets())
         self._registry = Registry(config)
+        self._tracker = Tracker(
+            config.health_settings(), configured=self._registry.catalog.names
+        )
+        self._telemetry = Telemetry(self._tracker)
+        self._held = ExitStack()
         self._released = False
         try:
             await self._start()
@@ -106,6 +115,7 @@ class Server:
         self._admission.configure(
             config.server.max_calls, config.server.max_request_bytes
         )
+        hide(config.secrets())
         self._registry.replace(config)
         names = self._registry.catalog.names
         self._tracker.configure(config.health_settings(), names)
@@ -129,9 +139,7 @@ class Server:
 
     async def _start(self) -> None:
         config = self._config
-        tracker = self._tracker = Tracker(
-            config.health_settings(), configured=self._registry.catalog.names
-        )
+        tracker = self._tracker
         engine = Engine(tracker)
         self._generation = GenerationService(engine, self._registry)
         self._health = health.aio.HealthServicer()
@@ -141,7 +149,7 @@ class Server:
         )
         self._server = grpc.aio.server(
             interceptors=[
-                Tracing(self._tracers),
+                self._telemetry.interceptor,
                 ErrorBoundary(),
                 self._access,
                 self._admission,
@@ -151,12 +159,15 @@ class Server:
         )
         add_GenerationServiceServicer_to_server(self._generation, self._server)
         self._feed = HealthFeed(tracker)
+        # The log tells that a bench is over whether or not somebody watches.
+        self._held.enter_context(self._feed.watching())
         operator = OperatorService(tracker, self._feed, self._registry)
         add_OperatorServiceServicer_to_server(operator, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if config.server.reflection:
             self._reflect()
         self.address = self._listen(config.server.listen, config.server.tls)
+        self.metrics_address = await self._telemetry.start(config.server.metrics_listen)
         _warn(config)
         for service in ("", *SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -195,10 +206,11 @@ class Server:
     async def _release(self) -> None:
         if self._released:
             return
+        self._held.close()
         try:
             await self._registry.aclose()
         finally:
-            await asyncio.to_thread(shutdown, self._tracers)
+            await self._telemetry.stop()
         self._released = True
 
 

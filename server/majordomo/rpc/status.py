@@ -124,8 +124,9 @@ class ReaderStalled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """How a call ends: what `ServicerContext.abort` is given."""
+    """How a call ends: why, and what `ServicerContext.abort` is given."""
 
+    reason: ErrorReason
     code: StatusCode
     message: str
     trailers: tuple[tuple[str, str | bytes], ...] = ()
@@ -183,7 +184,7 @@ def refusal(error: Exception, generation_id: str) -> Refusal:
 
 def is_bug(told: Refusal) -> bool:
     """Whether it hides an error that nobody foresaw."""
-    return told.code == CODES[ERROR_REASON_INTERNAL]
+    return told.reason == ERROR_REASON_INTERNAL
 
 
 def _call_failed(error: CallFailed) -> _Error:
@@ -269,7 +270,7 @@ def _pack(error: _Error) -> Refusal:
     ]
     if error.reason in _NO_RETRY:
         trailers.append(("grpc-retry-pushback-ms", "-1"))
-    return Refusal(code, message, tuple(trailers))
+    return Refusal(error.reason, code, message, tuple(trailers))
 
 
 def _bounded(text: str, most: int) -> str:

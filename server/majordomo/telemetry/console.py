@@ -10,7 +10,7 @@ trace 6f1c0a3b majordomo.v1.GenerationService/Stream    0.842 s  recovered
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import TextIO
+from typing import TextIO, TypeAlias
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
@@ -31,26 +31,26 @@ _WORDS = (
 """The attributes that a line shows, in this order."""
 
 
-class ConsoleTree(SpanProcessor):
-    """Gathers the spans of a call and writes them at once, when its root ends.
+Children: TypeAlias = defaultdict[int, list[ReadableSpan]]
+"""Spans that have ended, by the id of their parent."""
 
-    The spans of a call end together, in one step of the event loop: those of two
-    calls never mix, however they overlap.
-    """
+
+class ConsoleTree(SpanProcessor):
+    """Gathers the spans of a call and writes them at once, when its root ends."""
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
-        self._spans: list[ReadableSpan] = []
+        self._children: Children = defaultdict(list)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing is known yet."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        self._spans.append(span)
         if span.kind == SpanKind.SERVER:
-            self._output.write("\n".join(lines(self._spans)) + "\n\n")
+            self._output.write("\n".join(lines(span, self._children)) + "\n\n")
             self._output.flush()
-            self._spans = []
+        elif span.parent is not None:
+            self._children[span.parent.span_id].append(span)
 
     def shutdown(self) -> None:
         """Nothing is kept."""
@@ -59,29 +59,22 @@ class ConsoleTree(SpanProcessor):
         return True
 
 
-def lines(spans: list[ReadableSpan]) -> Iterator[str]:
-    """The tree of one call; the root is the last span that ended."""
-    children = defaultdict(list)
-    for span in spans[:-1]:
-        if span.parent is not None:
-            children[span.parent.span_id].append(span)
-    root = spans[-1]
+def lines(root: ReadableSpan, children: Children) -> Iterator[str]:
+    """The tree of one call; its spans are taken out of `children`."""
     context = root.get_span_context()
     trace_id = format_trace_id(context.trace_id) if context is not None else "?"
     yield _line(f"trace {trace_id[:8]} {root.name}", root)
     yield from _below(root, children, "")
 
 
-def _below(
-    span: ReadableSpan, children: dict[int, list[ReadableSpan]], indent: str
-) -> Iterator[str]:
+def _below(span: ReadableSpan, children: Children, indent: str) -> Iterator[str]:
     """The events and the spans within `span`, in the order of their times."""
     context = span.get_span_context()
     inside: list[tuple[int, ReadableSpan | Event]] = [
         (event.timestamp, event) for event in span.events
     ]
     if context is not None:
-        inside += [(s.start_time or 0, s) for s in children[context.span_id]]
+        inside += [(s.start_time or 0, s) for s in children.pop(context.span_id, ())]
     inside.sort(key=lambda item: item[0])
     for place, (_, item) in enumerate(inside, start=1):
         last = place == len(inside)

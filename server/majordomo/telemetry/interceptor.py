@@ -1,22 +1,20 @@
-"""Begins and ends the trace of every call of ours.
+"""Observes every call of ours, from its begin to its end.
 
 opentelemetry-instrumentation-grpc's interceptor is passed over: for grpc.aio it loses
 the status of calls that are aborted with details, and of those that are cancelled.
 """
 
 import asyncio
-from contextvars import ContextVar
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from grpc import StatusCode
 from grpc.aio import AbortError, ServicerContext
-from opentelemetry.trace import TracerProvider
 
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
-from majordomo.telemetry.spans import Trace
-
-current_trace: ContextVar[Trace | None] = ContextVar("current_trace", default=None)
-"""The trace of the call in hand."""
+from majordomo.telemetry.observation import Observation, Observer, current
+from majordomo.telemetry.spans import Traces
 
 _CODES = {code.value[0]: code for code in StatusCode}
 
@@ -26,21 +24,32 @@ _CODES = {code.value[0]: code for code in StatusCode}
 _DEADLINE_ROUNDING = 0.04
 
 
-class Tracing(WrappingInterceptor):
-    """Surrounds handlers that are coroutines, unary or streaming."""
+class Observing(WrappingInterceptor):
+    """Surrounds handlers that are coroutines, unary or streaming.
 
-    def __init__(self, tracers: TracerProvider) -> None:
+    The trace of a call is begun with it; `observers` are given it once it has ended.
+    """
+
+    def __init__(self, traces: Traces, observers: Sequence[Observer] = ()) -> None:
         super().__init__()
-        self._tracer = tracers.get_tracer("majordomo")
+        self._traces = traces
+        self._observers = observers
+        self.in_flight = 0
+        """Calls that have begun and not ended."""
 
     def wrap(self, behaviour: Any, method: str) -> Behaviour:
-        async def traced(request: Any, context: ServicerContext[Any, Any]) -> Any:
-            trace = Trace(self._tracer, method, context.invocation_metadata() or ())
-            current_trace.set(trace)
+        async def observed(request: Any, context: ServicerContext[Any, Any]) -> Any:
+            started = time.perf_counter()
+            self.in_flight += 1
+            trace = self._traces.begin(method, context.invocation_metadata() or ())
+            observation = Observation(method, trace)
+            current.set(observation)
             given: float | None = context.time_remaining()
             code = StatusCode.OK
             try:
-                return await behaviour(request, context)
+                answer = await behaviour(request, context)
+                trace.operated(request, answer)
+                return answer
             except AbortError:
                 code = _code(context)
                 raise
@@ -49,10 +58,19 @@ class Tracing(WrappingInterceptor):
                 code = _cancelled(given, context.time_remaining())
                 raise
             finally:
-                # The status goes out when this returns: the spans come after it.
-                asyncio.get_running_loop().call_soon(trace.end, code)
+                self.in_flight -= 1
+                observation.code = code
+                observation.duration = time.perf_counter() - started
+                # The status goes out when this returns: the rest comes after it.
+                asyncio.get_running_loop().call_soon(self._tell, observation)
 
-        return traced
+        return observed
+
+    def _tell(self, observation: Observation) -> None:
+        observation.sum_up()
+        observation.trace.end(observation)
+        for observer in self._observers:
+            observer(observation)
 
 
 def _code(context: ServicerContext[Any, Any]) -> StatusCode:

@@ -1,4 +1,4 @@
-"""The names in spans: OpenTelemetry's conventions, and ours beside them.
+"""The names in spans and metrics: OpenTelemetry's conventions, and ours beside them.
 
 `gen_ai.*` is in development (semantic conventions of November 2026); every name that
 may change is here and nowhere else.
@@ -13,6 +13,9 @@ SERVER_ADDRESS = "server.address"
 SERVER_PORT = "server.port"
 
 GEN_AI_OPERATION = "gen_ai.operation.name"
+CHAT = "chat"
+"""The one operation there is."""
+
 GEN_AI_PROVIDER = "gen_ai.provider.name"
 GEN_AI_REQUEST_MODEL = "gen_ai.request.model"
 GEN_AI_REQUEST_STREAM = "gen_ai.request.stream"
@@ -53,6 +56,7 @@ ATTEMPT_PROVIDER_CODE = "majordomo.attempt.provider_code"
 
 TARGET_SKIPPED = "majordomo.target.skipped"
 TARGET_BENCHED = "majordomo.target.benched"
+TARGET_UNBENCHED = "majordomo.target.unbenched"
 FAILOVER = "majordomo.failover"
 EVENT_TARGET = "target"
 EVENT_REASON = "reason"
@@ -64,3 +68,5 @@ EVENT_CONSECUTIVE_BENCHES = "consecutive_benches"
 EVENT_FROM = "from"
 EVENT_TO = "to"
 EVENT_ELAPSED = "elapsed_s"
+
+OUTCOME_LABEL = "outcome"

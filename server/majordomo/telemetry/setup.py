@@ -1,26 +1,31 @@
-"""Where spans go: the standard OTEL_* variables decide.
+"""Where spans and metrics go: the standard OTEL_* variables decide.
 
 | variable | what it does here |
 | --- | --- |
 | `OTEL_TRACES_EXPORTER` | `otlp`, `console` (a tree a call, on stdout), `none` |
-| `OTEL_EXPORTER_OTLP_ENDPOINT`, `..._TRACES_ENDPOINT` | set: `otlp` is the default |
+| `OTEL_METRICS_EXPORTER` | `otlp`, `none` |
+| `OTEL_EXPORTER_OTLP_ENDPOINT` | set: `otlp` is the default of both |
+| `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `..._METRICS_ENDPOINT` | set: of one |
+| `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two messages; 60 000 |
 | `OTEL_EXPORTER_OTLP_PROTOCOL`, `..._HEADERS`, ... | as the exporter documents them |
 | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | who we are; `majordomo` by default |
 | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which calls are recorded |
 | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_SCHEDULE_DELAY` | 64 spans, 200 ms |
 | `OTEL_SDK_DISABLED` | `true`: nothing is recorded |
 
-Without an exporter nothing is recorded, and a call costs next to nothing more; its
+Without an exporter no span is recorded, and a call costs next to nothing more; its
 trace id is then the one of the caller's `traceparent`, or there is none. A provider
 that the process has set already is used as it is, and outlives us.
 """
 
+import asyncio
 import logging
 import os
 import sys
 import threading
 from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.resources import (
     SERVICE_NAME,
@@ -30,7 +35,7 @@ from opentelemetry.sdk.resources import (
 )
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import (
     NoOpTracerProvider,
     ProxyTracerProvider,
@@ -40,11 +45,11 @@ from opentelemetry.trace import (
 
 from majordomo.telemetry.console import ConsoleTree
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import MetricExporter
+
 SHUTDOWN_PATIENCE = 2.0
 """Seconds that the last spans may take to be sent."""
-
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 # Large batches hold the interpreter: 512 spans at once cost calls 15 to 70 ms.
 _BATCH = 64
@@ -57,25 +62,54 @@ class TelemetryError(Exception):
     """The variables ask for what is not here; the message names the mend."""
 
 
-def tracer_provider() -> TracerProvider:
+def tracer_provider(about: Resource) -> TracerProvider:
     """What is set already, or what the variables ask for. Raises TelemetryError."""
     already = get_tracer_provider()
     if not isinstance(already, ProxyTracerProvider):
         return already
-    processor = None
-    if os.environ.get("OTEL_SDK_DISABLED", "").lower() != "true":
-        processor = _processor()
+    processor = None if _disabled() else _processor()
     if processor is None:
         return NoOpTracerProvider()
-    ours = {SERVICE_NAME: "majordomo", SERVICE_VERSION: version("majordomo")}
-    # What the variables say of us goes over our defaults, as those go over the SDK's.
-    resource = Resource.create(ours).merge(OTELResourceDetector().detect())
-    provider = SdkTracerProvider(resource=resource, shutdown_on_exit=False)
+    provider = SdkTracerProvider(resource=about, shutdown_on_exit=False)
     provider.add_span_processor(processor)
     return provider
 
 
-def shutdown(provider: TracerProvider, patience: float = SHUTDOWN_PATIENCE) -> None:
+def resource() -> Resource:
+    """Who we are."""
+    ours = {SERVICE_NAME: "majordomo", SERVICE_VERSION: version("majordomo")}
+    # What the variables say of us goes over our defaults, as those go over the SDK's.
+    return Resource.create(ours).merge(OTELResourceDetector().detect())
+
+
+def metric_exporter() -> "MetricExporter | None":
+    """What the variables ask for, if anything. Raises TelemetryError."""
+    if _disabled():
+        return None
+    kind = _exporter_kind("METRICS")
+    match kind:
+        case "none":
+            return None
+        case "otlp":
+            exporter: MetricExporter = _otlp("METRICS", "metric", "OTLPMetricExporter")
+            return exporter
+        case _:
+            raise TelemetryError(f"OTEL_METRICS_EXPORTER is {kind!r}; use otlp or none")
+
+
+def metric_interval() -> float:
+    """Seconds between two messages of metrics. Raises TelemetryError."""
+    given = os.environ.get("OTEL_METRIC_EXPORT_INTERVAL") or "60000"
+    if not given.isdecimal() or int(given) == 0:
+        raise TelemetryError(
+            f"OTEL_METRIC_EXPORT_INTERVAL is {given!r}; use milliseconds above 0"
+        )
+    return int(given) / 1000
+
+
+async def shutdown(
+    provider: TracerProvider, patience: float = SHUTDOWN_PATIENCE
+) -> None:
     """Send what is left and stop, within `patience` seconds.
 
     A collector that is dead or silent must not hold up the end of the process.
@@ -84,14 +118,29 @@ def shutdown(provider: TracerProvider, patience: float = SHUTDOWN_PATIENCE) -> N
         return
     thread = threading.Thread(target=provider.shutdown, daemon=True)
     thread.start()
-    thread.join(patience)
+    await asyncio.to_thread(thread.join, patience)
     if thread.is_alive():
         _log.warning("the trace collector does not answer; the last spans are lost")
 
 
+def _disabled() -> bool:
+    return os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+
+
+def _exporter_kind(signal: str) -> str:
+    """The exporter of TRACES or METRICS."""
+    asked = os.environ.get(f"OTEL_{signal}_EXPORTER")
+    return asked or ("otlp" if _variable(signal, "ENDPOINT") else "none")
+
+
+def _variable(signal: str, name: str) -> str | None:
+    """What is set for the signal, or for all."""
+    own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_{name}")
+    return own or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}")
+
+
 def _processor() -> SpanProcessor | None:
-    endpoint = any(os.environ.get(name) for name in _ENDPOINTS)
-    kind = os.environ.get("OTEL_TRACES_EXPORTER") or ("otlp" if endpoint else "none")
+    kind = _exporter_kind("TRACES")
     match kind:
         case "none":
             return None
@@ -99,7 +148,7 @@ def _processor() -> SpanProcessor | None:
             return ConsoleTree(sys.stdout)
         case "otlp":
             return BatchSpanProcessor(
-                _otlp(),
+                _otlp("TRACES", "trace", "OTLPSpanExporter"),
                 max_export_batch_size=_unless("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _BATCH),
                 schedule_delay_millis=_unless(
                     "OTEL_BSP_SCHEDULE_DELAY", _BATCH_DELAY_MILLISECONDS
@@ -116,9 +165,9 @@ def _unless(variable: str, ours: int) -> int | None:
     return None if os.environ.get(variable) else ours
 
 
-def _otlp() -> SpanExporter:
-    named = (os.environ[name] for name in _PROTOCOLS if os.environ.get(name))
-    protocol = next(named, "grpc")
+def _otlp(signal: str, name: str, exporter: str) -> Any:
+    """An `exporter` of the SDK's package for `signal`."""
+    protocol = _variable(signal, "PROTOCOL") or "grpc"
     if protocol not in ("grpc", "http/protobuf"):
         raise TelemetryError(
             f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}; use grpc or http/protobuf"
@@ -127,11 +176,10 @@ def _otlp() -> SpanExporter:
     package = f"opentelemetry-exporter-otlp-proto-{kind}"
     try:
         module = import_module(
-            f"opentelemetry.exporter.otlp.proto.{kind}.trace_exporter"
+            f"opentelemetry.exporter.otlp.proto.{kind}.{name}_exporter"
         )
     except ImportError:
         raise TelemetryError(
-            f"spans by OTLP over {protocol} need the package {package}"
+            f"{signal.lower()} by OTLP over {protocol} need the package {package}"
         ) from None
-    exporter: SpanExporter = module.OTLPSpanExporter()
-    return exporter
+    return getattr(module, exporter)()

@@ -8,22 +8,30 @@
        └─ event majordomo.failover
 
 The SERVER span is begun with the call, for its id goes back to the caller; the rest is
-built from the finished attempts, with their own times. Nothing is held in a context
-across an await. Prompts, answers and providers' own words are never recorded.
+built from the finished attempts, with their own times, once the status is sent. Only an
+attempt that benched its target is built at once: skips and probes of other calls link
+to it. Nothing is held in a context across an await. Prompts, answers and providers' own
+words are never recorded.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from grpc import StatusCode as RpcCode
 from opentelemetry.context import Context
 from opentelemetry.trace import (
+    Link,
     Span,
+    SpanContext,
     SpanKind,
     Status,
     StatusCode,
     Tracer,
+    TracerProvider,
+    format_span_id,
     format_trace_id,
     set_span_in_context,
 )
@@ -32,26 +40,29 @@ from opentelemetry.util.types import AttributeValue
 
 from majordomo.chain.call import Call
 from majordomo.chain.clock import seconds
-from majordomo.chain.target import Target
 from majordomo.telemetry import semconv
+from majordomo.telemetry.words import failure_reason, finish_reason, outcome
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_CANCELLED,
     ATTEMPT_OUTCOME_SKIPPED,
     ATTEMPT_OUTCOME_SUCCEEDED,
+    FAILURE_REASON_BENCHED,
     FAILURE_REASON_CANCELLED,
     FAILURE_REASON_DEADLINE,
     FAILURE_REASON_NOT_REACHED,
     Attempt,
-    AttemptOutcome,
-    FailureReason,
     Usage,
 )
-from majordomo.v1.errors_pb2 import ErrorReason
-from majordomo.v1.generation_service_pb2 import (
-    Completion,
-    FinishReason,
-    GenerationConfig,
+from majordomo.v1.generation_service_pb2 import Completion, GenerationConfig
+from majordomo.v1.operator_service_pb2 import (
+    BenchRequest,
+    BenchResponse,
+    UnbenchRequest,
+    UnbenchResponse,
 )
+
+if TYPE_CHECKING:
+    from majordomo.telemetry.observation import Observation
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _PROPAGATED = frozenset(_PROPAGATOR.fields)
@@ -59,6 +70,9 @@ _PROPAGATED = frozenset(_PROPAGATOR.fields)
 # A span that does not fit into a message is lost together with its whole batch.
 _LONGEST = 256
 _MOST_STOPS = 16
+
+_MOST_BENCHED = 10_000
+"""Targets of which is known what benched them: as many as the tracker keeps."""
 
 _SERVER_ERRORS = frozenset(
     {
@@ -73,43 +87,168 @@ _SERVER_ERRORS = frozenset(
 """The codes that are a server's own errors, by the conventions for RPC spans."""
 
 
+class Traces:
+    """Begins the traces of calls, and remembers which span benched which target."""
+
+    def __init__(self, tracers: TracerProvider) -> None:
+        self.tracer = tracers.get_tracer("majordomo")
+        self._benched_by: OrderedDict[str, SpanContext] = OrderedDict()
+
+    def begin(
+        self, method: str, metadata: Iterable[tuple[str, str | bytes]]
+    ) -> "Trace":
+        """The trace of a call of `method` that came with `metadata`."""
+        return Trace(self, method, metadata)
+
+    def benched(self, target: str, by: Span) -> None:
+        """`by` is the span of what benched `target`, or "provider/*", last."""
+        self._benched_by[target] = by.get_span_context()
+        self._benched_by.move_to_end(target)
+        if len(self._benched_by) > _MOST_BENCHED:
+            self._benched_by.popitem(last=False)
+
+    def who_benched(self, target: str) -> SpanContext | None:
+        """The span of what benched `target`, or all of its provider, last."""
+        own = self._benched_by.get(target)
+        return own or self._benched_by.get(target.partition("/")[0] + "/*")
+
+
 class Trace:
     """One call's trace, from its begin to its end."""
 
     def __init__(
-        self, tracer: Tracer, method: str, metadata: Iterable[tuple[str, str | bytes]]
+        self,
+        traces: Traces,
+        method: str,
+        metadata: Iterable[tuple[str, str | bytes]],
     ) -> None:
-        self._tracer = tracer
-        self._span: Span = tracer.start_span(
+        self._traces = traces
+        self._tracer = traces.tracer
+        self._span: Span = self._tracer.start_span(
             method,
             context=_parent(metadata),
             kind=SpanKind.SERVER,
             attributes={semconv.RPC_SYSTEM: "grpc", semconv.RPC_METHOD: method},
         )
         context = self._span.get_span_context()
-        self.trace_id = format_trace_id(context.trace_id) if context.is_valid else ""
+        known = context.is_valid
+        self.trace_id = format_trace_id(context.trace_id) if known else ""
         """In hex; empty where there is no trace."""
 
-        self.call: Call | None = None
-        """Set by the servicer, once it knows what is asked."""
+        self._recording = self._span.is_recording()
+        self._chain: Span | None = None
+        self._inside: Context | None = None
+        self._built: set[int] = set()  # attempts, by number
+        self._links: list[Link] = []  # of the chain's skips
 
-    def end(self, code: RpcCode) -> None:
+    @property
+    def span_id(self) -> str:
+        """Of the SERVER span, in hex; empty where there is no trace."""
+        context = self._span.get_span_context()
+        return format_span_id(context.span_id) if context.is_valid else ""
+
+    def noticed(self, call: Call, attempt: Attempt) -> None:
+        """An attempt has failed, or a target was skipped, and the call goes on."""
+        if not self._recording:
+            return
+        if attempt.benched:
+            span = self._attempt(call, attempt)
+            self._traces.benched(attempt.target, span)
+        elif (
+            attempt.outcome == ATTEMPT_OUTCOME_SKIPPED
+            and attempt.failure_reason == FAILURE_REASON_BENCHED
+        ):
+            self._links += self._link(attempt)
+
+    def operated(self, request: object, answer: object) -> None:
+        """An operator's method has changed the health of targets."""
+        if not self._recording:
+            return
+        match request, answer:
+            case BenchRequest(), BenchResponse():
+                self._span.add_event(semconv.TARGET_BENCHED, _bench_asked(request))
+                self._traces.benched(request.target, self._span)
+            case UnbenchRequest(), UnbenchResponse():
+                about = {semconv.EVENT_TARGET: request.target}
+                self._span.add_event(semconv.TARGET_UNBENCHED, about)
+
+    def end(self, observation: "Observation") -> None:
         """Build what is missing and end the SERVER span with the call's status."""
-        span = self._span
-        if not span.is_recording():
+        if not self._recording:
             return
         ended = time.time_ns()  # building takes longer than many a call
-        span.set_attribute(semconv.RPC_STATUS_CODE, code.name)
+        code = observation.code
+        known: dict[str, AttributeValue] = {semconv.RPC_STATUS_CODE: code.name}
         if code in _SERVER_ERRORS:
-            span.set_attribute(semconv.ERROR_TYPE, code.name)
-            span.set_status(Status(StatusCode.ERROR))
-        if self.call is not None and self.call.started_nanoseconds:
-            summary = _summary(self.call, code)
-            span.set_attributes(summary)
-            for key, value in self.call.labels.items():
-                span.set_attribute(semconv.LABEL + key, value)
-            _chain(self._tracer, set_span_in_context(span), self.call, summary)
-        span.end(ended)
+            known[semconv.ERROR_TYPE] = code.name
+            self._span.set_status(Status(StatusCode.ERROR))
+        call = observation.call
+        if call is not None and call.started_nanoseconds:
+            summary = _summary(observation, call)
+            known.update(summary)
+            for key, value in call.labels.items():
+                known[semconv.LABEL + key] = value
+            self._walk(call, summary)
+        elif observation.reason is not None:
+            known[semconv.OUTCOME] = observation.outcome
+        self._span.set_attributes(known)
+        self._span.end(ended)
+
+    def _walk(self, call: Call, summary: Mapping[str, AttributeValue]) -> None:
+        """The chain span, and what is below it and not yet built."""
+        span, _ = self._chain_span(call, summary)
+        failed: Attempt | None = None
+        for attempt in call.attempts:
+            if attempt.outcome == ATTEMPT_OUTCOME_SKIPPED:
+                if attempt.failure_reason != FAILURE_REASON_NOT_REACHED:
+                    start = attempt.start_time.ToNanoseconds()
+                    span.add_event(semconv.TARGET_SKIPPED, _skip(attempt), start)
+                continue
+            if failed is not None and failed.target != attempt.target:
+                _fail_over(span, call, failed, attempt)
+            if attempt.number not in self._built:
+                self._attempt(call, attempt)
+            failed = attempt
+        span.end(call.ended_nanoseconds)
+
+    def _chain_span(
+        self, call: Call, summary: Mapping[str, AttributeValue] | None = None
+    ) -> tuple[Span, Context]:
+        """Begun when it is first needed; `summary` is for its end."""
+        links, self._links = self._links, []
+        if self._chain is None or self._inside is None:
+            known = {**(summary or {}), semconv.CHAIN: call.chain}
+            self._chain = self._tracer.start_span(
+                "chain",
+                context=set_span_in_context(self._span),
+                attributes=known,
+                links=links,
+                start_time=call.started_nanoseconds,
+            )
+            self._inside = set_span_in_context(self._chain)
+        elif summary is not None:
+            self._chain.set_attributes(summary)
+            for link in links:
+                self._chain.add_link(link.context, link.attributes)
+        return self._chain, self._inside
+
+    def _attempt(self, call: Call, attempt: Attempt) -> Span:
+        self._built.add(attempt.number)
+        _, inside = self._chain_span(call)
+        return _attempt(
+            self._tracer,
+            inside,
+            call,
+            attempt,
+            self._link(attempt) if attempt.probe else (),
+        )
+
+    def _link(self, attempt: Attempt) -> list[Link]:
+        """To the span of what benched the target of a skip or a probe."""
+        context = self._traces.who_benched(attempt.target)
+        if context is None:
+            return []
+        return [Link(context, {semconv.EVENT_TARGET: attempt.target})]
 
 
 def _parent(metadata: Iterable[tuple[str, str | bytes]]) -> Context:
@@ -122,69 +261,39 @@ def _parent(metadata: Iterable[tuple[str, str | bytes]]) -> Context:
     return _PROPAGATOR.extract(carrier, Context()) if carrier else Context()
 
 
-def _summary(call: Call, code: RpcCode) -> dict[str, AttributeValue]:
+def _summary(observation: "Observation", call: Call) -> dict[str, AttributeValue]:
     """What the chain and the SERVER span say of the whole call."""
-    tried = [a for a in call.attempts if a.outcome != ATTEMPT_OUTCOME_SKIPPED]
-    skipped = [
-        a
-        for a in call.attempts
-        if a.outcome == ATTEMPT_OUTCOME_SKIPPED
-        and a.failure_reason != FAILURE_REASON_NOT_REACHED
-    ]
     summary: dict[str, AttributeValue] = {
         semconv.GENERATION_ID: call.generation_id,
-        semconv.ATTEMPTS: len(tried),
-        semconv.SKIPPED: len(skipped),
-        semconv.FAILOVERS: max(len({a.target for a in tried}) - 1, 0),
-        semconv.OUTCOME: _outcome(call, code),
+        semconv.ATTEMPTS: len(observation.attempts),
+        semconv.SKIPPED: len(observation.skipped),
+        semconv.FAILOVERS: observation.failovers,
+        semconv.OUTCOME: observation.outcome,
     }
     if call.completion is not None:
         summary[semconv.TARGET] = call.completion.target
     return summary
 
 
-def _outcome(call: Call, code: RpcCode) -> str:
-    if call.completion is not None:
-        return "first_try" if len(call.attempts) == 1 else "recovered"
-    if call.error is not None:
-        return ErrorReason.Name(call.error).removeprefix("ERROR_REASON_").lower()
-    # The walk did not come to its end: cancelled, deadline_exceeded, internal.
-    return code.name.lower()
+def _fail_over(span: Span, call: Call, failed: Attempt, attempt: Attempt) -> None:
+    start = attempt.start_time.ToNanoseconds()
+    about: dict[str, AttributeValue] = {
+        semconv.EVENT_FROM: failed.target,
+        semconv.EVENT_TO: attempt.target,
+        semconv.EVENT_REASON: _reason(failed),
+        semconv.EVENT_ELAPSED: (start - call.started_nanoseconds) / 1e9,
+    }
+    span.add_event(semconv.FAILOVER, about, start)
 
 
-def _chain(
-    tracer: Tracer, parent: Context, call: Call, summary: Mapping[str, AttributeValue]
-) -> None:
-    span = tracer.start_span(
-        "chain",
-        context=parent,
-        attributes={**summary, semconv.CHAIN: call.chain},
-        start_time=call.started_nanoseconds,
-    )
-    inside = set_span_in_context(span)
-    targets = {target.name: target for target in call.targets}
-    failed: Attempt | None = None
-    for attempt in call.attempts:
-        start = attempt.start_time.ToNanoseconds()
-        if attempt.outcome == ATTEMPT_OUTCOME_SKIPPED:
-            if attempt.failure_reason != FAILURE_REASON_NOT_REACHED:
-                span.add_event(semconv.TARGET_SKIPPED, _skip(attempt), start)
-            continue
-        if failed is not None and failed.target != attempt.target:
-            elapsed = (start - call.started_nanoseconds) / 1e9
-            span.add_event(
-                semconv.FAILOVER,
-                {
-                    semconv.EVENT_FROM: failed.target,
-                    semconv.EVENT_TO: attempt.target,
-                    semconv.EVENT_REASON: _reason(failed),
-                    semconv.EVENT_ELAPSED: elapsed,
-                },
-                start,
-            )
-        _attempt(tracer, inside, call, attempt, targets[attempt.target])
-        failed = attempt
-    span.end(call.ended_nanoseconds)
+def _bench_asked(request: BenchRequest) -> dict[str, AttributeValue]:
+    about: dict[str, AttributeValue] = {
+        semconv.EVENT_TARGET: request.target,
+        semconv.EVENT_CAUSE: "operator",
+    }
+    if request.HasField("duration"):
+        about[semconv.EVENT_COOLDOWN] = seconds(request.duration)
+    return about
 
 
 def _skip(attempt: Attempt) -> dict[str, AttributeValue]:
@@ -200,21 +309,24 @@ def _skip(attempt: Attempt) -> dict[str, AttributeValue]:
 
 
 def _attempt(
-    tracer: Tracer, parent: Context, call: Call, attempt: Attempt, target: Target
-) -> None:
+    tracer: Tracer,
+    parent: Context,
+    call: Call,
+    attempt: Attempt,
+    links: Sequence[Link],
+) -> Span:
+    target = call.target(attempt.target)
     start = attempt.start_time.ToNanoseconds()
     end = start + attempt.duration.ToNanoseconds()
     known: dict[str, AttributeValue] = {
-        semconv.GEN_AI_OPERATION: "chat",
+        semconv.GEN_AI_OPERATION: semconv.CHAT,
         semconv.GEN_AI_PROVIDER: target.peer.provider_name,
         semconv.GEN_AI_REQUEST_MODEL: target.model,
         semconv.GEN_AI_REQUEST_STREAM: call.stream,
         semconv.ATTEMPT_NUMBER: attempt.number,
         semconv.ATTEMPT_TARGET: attempt.target,
         semconv.ATTEMPT_PROBE: attempt.probe,
-        semconv.ATTEMPT_OUTCOME: AttemptOutcome.Name(attempt.outcome)
-        .removeprefix("ATTEMPT_OUTCOME_")
-        .lower(),
+        semconv.ATTEMPT_OUTCOME: outcome(attempt.outcome),
         **_request(call.prompt.config),
     }
     if target.peer.server_address:
@@ -237,10 +349,11 @@ def _attempt(
     if error:
         known[semconv.ERROR_TYPE] = _reason(attempt)
     span = tracer.start_span(
-        f"chat {target.model}",
+        f"{semconv.CHAT} {target.model}",
         context=parent,
         kind=SpanKind.CLIENT,
         attributes=known,
+        links=links,
         start_time=start,
     )
     if attempt.benched:
@@ -248,6 +361,7 @@ def _attempt(
     if error:
         span.set_status(Status(StatusCode.ERROR))
     span.end(end)
+    return span
 
 
 def _is_error(attempt: Attempt) -> bool:
@@ -273,8 +387,7 @@ def _benched(attempt: Attempt) -> dict[str, AttributeValue]:
 
 
 def _reason(attempt: Attempt) -> str:
-    name = FailureReason.Name(attempt.failure_reason or FAILURE_REASON_CANCELLED)
-    return name.removeprefix("FAILURE_REASON_").lower()
+    return failure_reason(attempt.failure_reason or FAILURE_REASON_CANCELLED)
 
 
 def _request(config: GenerationConfig) -> dict[str, AttributeValue]:
@@ -296,9 +409,9 @@ def _response(completion: Completion) -> dict[str, AttributeValue]:
         response_id = completion.provider_response_id[:_LONGEST]
         known[semconv.GEN_AI_RESPONSE_ID] = response_id
     if completion.finish_reason:
-        finish = FinishReason.Name(completion.finish_reason)
-        finish = finish.removeprefix("FINISH_REASON_").lower()
-        known[semconv.GEN_AI_RESPONSE_FINISH] = [finish]
+        known[semconv.GEN_AI_RESPONSE_FINISH] = [
+            finish_reason(completion.finish_reason)
+        ]
     return known
 
 

@@ -1,0 +1,304 @@
+"""What is counted and measured of calls, attempts and targets.
+
+Calls add to plain dictionaries, which takes a microsecond; whoever collects makes what
+it needs of them: `prometheus` a page, `otlp_metrics` messages. Names, units and labels
+are OpenTelemetry's conventions, and ours beside them (`semconv`).
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from majordomo.chain.call import Call
+from majordomo.chain.changes import Change
+from majordomo.chain.clock import seconds
+from majordomo.chain.target import Target
+from majordomo.telemetry import semconv, words
+from majordomo.telemetry.observation import Observation
+from majordomo.v1.attempt_pb2 import (
+    ATTEMPT_OUTCOME_SUCCEEDED,
+    FAILURE_REASON_CANCELLED,
+    Attempt,
+    BenchRecord,
+)
+from majordomo.v1.errors_pb2 import (
+    ERROR_REASON_SERVER_DRAINING,
+    ERROR_REASON_SERVER_OVERLOADED,
+)
+from majordomo.v1.operator_service_pb2 import HealthChange
+
+Labels = tuple[str, ...]
+
+BOUNDS = tuple(0.01 * 2**power for power in range(14))
+"""Upper bounds of the buckets of durations, in seconds: 0.01 to 81.92."""
+
+_MOST_SERIES = 1000
+"""Of one instrument. Callers may name any model; what is beyond shares one series."""
+
+_OVERFLOW = "_other"
+
+_SHED = (ERROR_REASON_SERVER_OVERLOADED, ERROR_REASON_SERVER_DRAINING)
+_ANSWERING = (
+    "majordomo.v1.GenerationService/Generate",
+    "majordomo.v1.GenerationService/Stream",
+)
+_USAGE_PREFIX = "gen_ai.client.inference.usage."
+_BENCHING = (HealthChange.CAUSE_FAILURES, HealthChange.CAUSE_OPERATOR_BENCH)
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What is measured, in UCUM's units, by which labels."""
+
+    name: str
+    unit: str
+    description: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Counter(Instrument):
+    """A number that only grows."""
+
+    series: dict[Labels, int] = field(default_factory=dict)
+
+    def add(self, amount: int, *labels: str) -> None:
+        series = self.series
+        if labels not in series and len(series) >= _MOST_SERIES:
+            labels = (_OVERFLOW,) * len(labels)
+        series[labels] = series.get(labels, 0) + amount
+
+
+class Distribution(NamedTuple):
+    """How many values fell into each bucket, the last one without bound, and their
+    sum."""
+
+    counts: tuple[int, ...]
+    sum: float
+
+
+@dataclass(frozen=True)
+class Histogram(Instrument):
+    """How durations are distributed over BOUNDS."""
+
+    # Of each series the counts of the buckets, and the sum behind them.
+    series: dict[Labels, list[float]] = field(default_factory=dict)
+
+    def record(self, value: float, *labels: str) -> None:
+        numbers = self.series.get(labels)
+        if numbers is None:
+            if len(self.series) >= _MOST_SERIES:
+                labels = (_OVERFLOW,) * len(labels)
+            numbers = self.series.setdefault(labels, [0.0] * (len(BOUNDS) + 2))
+        numbers[bisect_left(BOUNDS, value)] += 1
+        numbers[-1] += value
+
+    def distributions(self) -> dict[Labels, Distribution]:
+        return {
+            labels: Distribution(tuple(map(int, numbers[:-1])), numbers[-1])
+            for labels, numbers in self.series.items()
+        }
+
+
+@dataclass(frozen=True)
+class Gauge(Instrument):
+    """A number that is looked up when somebody collects."""
+
+    read: Callable[[], Mapping[Labels, float]] = dict
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a counter or a gauge showed at one moment."""
+
+    instrument: Counter | Gauge
+    values: Mapping[Labels, float]
+
+
+@dataclass(frozen=True)
+class Distributions:
+    """What a histogram showed at one moment."""
+
+    instrument: Histogram
+    values: Mapping[Labels, Distribution]
+
+
+Reading = Numbers | Distributions
+
+
+class Metrics:
+    """The metrics of one server.
+
+    `in_flight` tells how many calls run; `states` the state of each target, as the
+    contract numbers them.
+    """
+
+    def __init__(
+        self, in_flight: Callable[[], int], states: Callable[[], Mapping[str, int]]
+    ) -> None:
+        target = (semconv.EVENT_TARGET,)
+        model = (
+            semconv.GEN_AI_OPERATION,
+            semconv.GEN_AI_PROVIDER,
+            semconv.GEN_AI_REQUEST_MODEL,
+        )
+        self._calls = Counter(
+            "majordomo.calls",
+            "{call}",
+            "Generate and Stream calls, by how they ended.",
+            (semconv.OUTCOME_LABEL,),
+        )
+        self._attempts = Counter(
+            "majordomo.attempts",
+            "{attempt}",
+            "Attempts at targets, by how they ended.",
+            (*target, semconv.OUTCOME_LABEL, semconv.ERROR_TYPE),
+        )
+        self._skips = Counter(
+            "majordomo.skips",
+            "{skip}",
+            "Targets that calls passed over.",
+            (*target, semconv.EVENT_REASON),
+        )
+        self._failovers = Counter(
+            "majordomo.failovers",
+            "{failover}",
+            "Steps from a target that failed to the next.",
+            (semconv.EVENT_FROM, semconv.EVENT_TO, semconv.ERROR_TYPE),
+        )
+        self._benches = Counter(
+            "majordomo.benches",
+            "{bench}",
+            "How often a target was taken out of rotation.",
+            (*target, semconv.EVENT_CAUSE),
+        )
+        self._shed = Counter(
+            "majordomo.shed",
+            "{call}",
+            "Calls that this server turned away.",
+            (semconv.EVENT_REASON,),
+        )
+        self._calls_duration = Histogram(
+            "rpc.server.call.duration",
+            "s",
+            "How long calls of every method take.",
+            (semconv.RPC_METHOD, semconv.RPC_STATUS_CODE),
+        )
+        self._duration = Histogram(
+            "gen_ai.client.inference.duration",
+            "s",
+            "How long attempts at models take.",
+            (*model, semconv.ERROR_TYPE),
+        )
+        self._first_chunk = Histogram(
+            "gen_ai.client.inference.time_to_first_chunk",
+            "s",
+            "How long a model takes until the first content.",
+            model,
+        )
+        self._usage = [
+            (
+                key,
+                Counter(
+                    f"gen_ai.client.inference.usage.{name}", "{token}", what, model
+                ),
+            )
+            for key, name, what in _USAGE
+        ]
+        self._instruments: tuple[Counter | Gauge | Histogram, ...] = (
+            self._calls,
+            Gauge(
+                "majordomo.calls.in_flight",
+                "{call}",
+                "Calls that run now.",
+                read=lambda: {(): in_flight()},
+            ),
+            self._shed,
+            self._attempts,
+            self._skips,
+            self._failovers,
+            Gauge(
+                "majordomo.target.state",
+                "",
+                "Where a target stands: 1 active, 2 benched, 3 probing.",
+                target,
+                read=lambda: {(name,): state for name, state in states().items()},
+            ),
+            self._benches,
+            self._calls_duration,
+            self._duration,
+            self._first_chunk,
+            *(counter for _, counter in self._usage),
+        )
+
+    def observe(self, observation: Observation) -> None:
+        """Count a call that has ended."""
+        self._calls_duration.record(
+            observation.duration, observation.method, observation.code.name
+        )
+        if observation.method in _ANSWERING:
+            self._calls.add(1, observation.outcome)
+        if observation.reason in _SHED:
+            self._shed.add(1, words.error_reason(observation.reason))
+        for skip in observation.skipped:
+            self._skips.add(1, skip.target, _reason(skip))
+        if observation.call is not None:
+            self._walked(observation.call, observation.attempts)
+
+    def changed(self, change: Change) -> None:
+        """Count a change of a target's health."""
+        bench = change.view.bench
+        if bench is not None and change.cause in _BENCHING:
+            by_operator = bench.origin == BenchRecord.ORIGIN_OPERATOR
+            cause = "operator" if by_operator else words.failure_reason(bench.cause)
+            self._benches.add(1, change.target, cause)
+
+    def read(self) -> list[Reading]:
+        """All values as they are now."""
+        return [_reading(it) for it in self._instruments]
+
+    def _walked(self, call: Call, attempts: Sequence[Attempt]) -> None:
+        failed: Attempt | None = None
+        for attempt in attempts:
+            self._attempt(attempt, call.target(attempt.target))
+            if failed is not None and failed.target != attempt.target:
+                self._failovers.add(1, failed.target, attempt.target, _reason(failed))
+            failed = attempt
+
+    def _attempt(self, attempt: Attempt, target: Target) -> None:
+        error = "" if attempt.outcome == ATTEMPT_OUTCOME_SUCCEEDED else _reason(attempt)
+        self._attempts.add(1, target.name, words.outcome(attempt.outcome), error)
+        model = (semconv.CHAT, target.peer.provider_name, target.model)
+        self._duration.record(seconds(attempt.duration), *model, error)
+        if attempt.HasField("first_content_latency"):
+            self._first_chunk.record(seconds(attempt.first_content_latency), *model)
+        if attempt.HasField("usage"):
+            usage = attempt.usage
+            for key, counter in self._usage:
+                tokens = getattr(usage, key)
+                if tokens:
+                    counter.add(tokens, *model)
+
+
+def _reading(instrument: Counter | Gauge | Histogram) -> Reading:
+    match instrument:
+        case Counter():
+            return Numbers(instrument, instrument.series.copy())
+        case Gauge():
+            return Numbers(instrument, instrument.read())
+        case Histogram():
+            return Distributions(instrument, instrument.distributions())
+
+
+def _reason(attempt: Attempt) -> str:
+    return words.failure_reason(attempt.failure_reason or FAILURE_REASON_CANCELLED)
+
+
+_USAGE: Iterable[tuple[str, str, str]] = (
+    ("input_tokens", "input_tokens", "Tokens read, cached ones included."),
+    ("output_tokens", "output_tokens", "Tokens written, reasoning included."),
+    ("cache_read_tokens", "cache_read.input_tokens", "Tokens read from a cache."),
+    ("cache_write_tokens", "cache_write.input_tokens", "Tokens written to a cache."),
+    ("reasoning_tokens", "reasoning.output_tokens", "Tokens of reasoning."),
+)

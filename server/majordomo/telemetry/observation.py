@@ -1,0 +1,95 @@
+"""One call as its observers see it: what was asked, how it went, how it ended."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from grpc import StatusCode
+
+from majordomo.chain.call import Call
+from majordomo.telemetry.spans import Trace
+from majordomo.telemetry.words import error_reason
+from majordomo.v1.attempt_pb2 import (
+    ATTEMPT_OUTCOME_INTERRUPTED,
+    ATTEMPT_OUTCOME_SKIPPED,
+    FAILURE_REASON_NOT_REACHED,
+    Attempt,
+)
+from majordomo.v1.errors_pb2 import ErrorReason
+
+
+class Observation:
+    """One call of a method of ours.
+
+    Whoever handles the call fills in what it learns; the rest is there once the call
+    has ended, and its status is on its way.
+    """
+
+    __slots__ = (
+        "attempts",
+        "call",
+        "code",
+        "duration",
+        "failovers",
+        "method",
+        "outcome",
+        "reason",
+        "skipped",
+        "trace",
+    )
+
+    def __init__(self, method: str, trace: Trace) -> None:
+        self.method = method
+        """As in "majordomo.v1.GenerationService/Stream"."""
+
+        self.trace = trace
+        self.call: Call | None = None
+        """Set by the servicer, once it knows what is asked; not for Explain."""
+
+        self.reason: ErrorReason | None = None
+        """What its caller was told of its failure."""
+
+        self.code = StatusCode.OK
+        self.duration = 0.0
+        """Seconds, from the handler's begin to its end."""
+
+        self.attempts: list[Attempt] = []
+        """Those that were begun."""
+
+        self.skipped: list[Attempt] = []
+        self.failovers = 0
+        self.outcome = ""
+        """first_try, recovered, restarted; the ErrorReason, cancelled, or the code."""
+
+    def noticed(self, attempt: Attempt) -> None:
+        """An attempt has failed, or a target was skipped, and the call goes on."""
+        if self.call is not None:
+            self.trace.noticed(self.call, attempt)
+
+    def sum_up(self) -> None:
+        """Work out the rest, once the call has ended and its code is set."""
+        call = self.call
+        if call is not None:
+            for attempt in call.attempts:
+                if attempt.outcome != ATTEMPT_OUTCOME_SKIPPED:
+                    self.attempts.append(attempt)
+                elif attempt.failure_reason != FAILURE_REASON_NOT_REACHED:
+                    self.skipped.append(attempt)
+            self.failovers = max(len({a.target for a in self.attempts}) - 1, 0)
+        if self.code is not StatusCode.OK:
+            told = self.reason
+            self.outcome = (
+                self.code.name.lower() if told is None else error_reason(told)
+            )
+        elif call is None or len(call.attempts) == 1:
+            self.outcome = "first_try"
+        elif any(a.outcome == ATTEMPT_OUTCOME_INTERRUPTED for a in self.attempts):
+            self.outcome = "restarted"
+        else:
+            self.outcome = "recovered"
+
+
+Observer = Callable[[Observation], None]
+"""Is given every call of ours once it has ended."""
+
+current: ContextVar[Observation | None] = ContextVar("current", default=None)
+"""The call in hand."""

@@ -1,0 +1,67 @@
+"""All that is told of one server's calls: traces, metrics, log lines."""
+
+from contextlib import AsyncExitStack
+
+from majordomo.chain.tracker import Tracker
+from majordomo.telemetry.interceptor import Observing
+from majordomo.telemetry.logs import HealthLog, call_ended
+from majordomo.telemetry.metrics import Metrics
+from majordomo.telemetry.setup import (
+    SHUTDOWN_PATIENCE,
+    metric_exporter,
+    metric_interval,
+    resource,
+    shutdown,
+    tracer_provider,
+)
+from majordomo.telemetry.spans import Traces
+
+
+class Telemetry:
+    """Observes calls through `interceptor`, and the tracker's health.
+
+    The standard OTEL_* variables say where spans and metrics go (`setup`). Raises
+    TelemetryError.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._resource = resource()
+        self._tracers = tracer_provider(self._resource)
+        self._exporter = metric_exporter()
+        self._resources = AsyncExitStack()
+        self.metrics = Metrics(lambda: self.interceptor.in_flight, tracker.states)
+        self.interceptor = Observing(
+            Traces(self._tracers), [self.metrics.observe, call_ended]
+        )
+        tracker.changes.observers |= {self.metrics.changed, HealthLog().changed}
+
+    async def start(self, page_address: str | None) -> str:
+        """Begin to send metrics, and to serve the page for Prometheus.
+
+        Returns where the page is, empty without an address. Raises OSError.
+        """
+        if self._exporter is not None:
+            # Only who sends metrics needs the SDK's types for them.
+            from majordomo.telemetry.otlp_metrics import Pushing  # noqa: PLC0415
+
+            pushing = Pushing(
+                self._exporter, self._resource, self.metrics.read, metric_interval()
+            )
+            pushing.start()
+            self._resources.push_async_callback(pushing.stop, SHUTDOWN_PATIENCE)
+        if page_address is None:
+            return ""
+        # Only who shows the page needs a web server.
+        from majordomo.telemetry.prometheus import page  # noqa: PLC0415
+
+        about = {key: str(value) for key, value in self._resource.attributes.items()}
+        return await self._resources.enter_async_context(
+            page(page_address, self.metrics.read, about)
+        )
+
+    async def stop(self) -> None:
+        """Send what is left and let go of everything, within a few seconds."""
+        try:
+            await self._resources.aclose()
+        finally:
+            await shutdown(self._tracers)
