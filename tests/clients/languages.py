@@ -114,7 +114,7 @@ def _cases(told: Iterator[tuple[str, bool]]) -> Results:
 
 def _case(name: str) -> str:
     """The name of a test as a case's: majordomo::TestCancelLocal() is cancel_local."""
-    last = re.split(r"[.:/ ]", name.removesuffix("()"))[-1]
+    last = re.split(r"[.:/ ]", name.partition("[")[0].removesuffix("()"))[-1]
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", last).lower()
     return words.removeprefix("test_")
 
@@ -135,4 +135,53 @@ GO = Language(
     results=go_test,
 )
 
-LANGUAGES = (GO,)
+RUST = Language(
+    name="rust",
+    title="Rust",
+    tools=("cargo",),
+    install=(
+        "cargo install --locked --root build protoc-gen-prost@0.5.0",
+        "cargo install --locked --root build protoc-gen-tonic@0.5.0",
+    ),
+    generate="buf generate",
+    generated="src/generated",
+    build=("cargo test --no-run",),
+    lint=(
+        "cargo fmt --check",
+        "cargo clippy --all-targets -- --deny warnings",
+    ),
+    test="cargo test --no-fail-fast",
+    results=cargo_test,
+)
+
+TYPESCRIPT = Language(
+    name="typescript",
+    title="TypeScript",
+    tools=("node", "npm"),
+    install=("npm ci --no-audit --no-fund",),
+    generate="buf generate",
+    generated="src/generated",
+    build=("npm run build",),
+    lint=("npm run lint",),
+    test="npm test",
+    results=junit("build/junit.xml"),
+)
+
+PYTHON = Language(
+    name="python",
+    title="Python",
+    tools=("python",),
+    install=(),
+    generate="",  # the stubs are the server's own
+    generated="",
+    build=(),
+    lint=(
+        "ruff check .",
+        "ruff format --check .",
+        "mypy --config-file ../../pyproject.toml ask.py test_client.py",
+    ),
+    test="python -m pytest --junitxml build/junit.xml test_client.py",
+    results=junit("build/junit.xml"),
+)
+
+LANGUAGES = (GO, TYPESCRIPT, PYTHON, RUST)

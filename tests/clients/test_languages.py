@@ -9,6 +9,7 @@ import filecmp
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from tests.upstream import PATIENCE
 
 pytestmark = [pytest.mark.languages, pytest.mark.timeout(1800)]
 
+_PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+"""With the programs of this virtual environment, buf among them."""
+
 _ATTEMPTS_OF_A_WALK = 2
 """At one target that fails each time: one, and a retry."""
 
@@ -31,7 +35,7 @@ _ATTEMPTS_OF_A_WALK = 2
 def language(request: pytest.FixtureRequest) -> Language:
     """A language whose tools are there; in CI they have to be."""
     it: Language = request.param
-    missing = [tool for tool in it.tools if shutil.which(tool) is None]
+    missing = [tool for tool in it.tools if shutil.which(tool, path=_PATH) is None]
     if missing:
         told = f"{it.title} needs {', '.join(missing)}"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
@@ -48,7 +52,7 @@ async def run(
     process = await asyncio.create_subprocess_exec(
         *shlex.split(command),
         cwd=CLIENTS / language.name,
-        env={**os.environ, **environ},
+        env={**os.environ, "PATH": _PATH, **environ},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
     )
