@@ -35,6 +35,8 @@ from tests.telemetry.collector import Collector, collecting
 TOKEN = "token-of-the-clients"
 
 _OPEN = """
+    [server]
+    default_chain = "acme/echo"
     [health]
     failure_threshold = 1000000
     [providers.acme]

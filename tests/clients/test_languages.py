@@ -7,6 +7,7 @@ ran its chain once, and that providers are left when the client leaves.
 import asyncio
 import filecmp
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -43,15 +44,12 @@ def language(request: pytest.FixtureRequest) -> Language:
 
 
 async def run(
-    language: Language, command: str, environ: Mapping[str, str] = {}
+    folder: Path, command: str, environ: Mapping[str, str] = {}
 ) -> tuple[int | None, str]:
-    """The exit code and the stdout of a command in the language's folder.
-
-    Stderr goes where the test's own goes.
-    """
+    """The exit code and the stdout of a command; stderr goes where the test's goes."""
     process = await asyncio.create_subprocess_exec(
         *shlex.split(command),
-        cwd=CLIENTS / language.name,
+        cwd=folder,
         env={**os.environ, "PATH": _PATH, **environ},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -62,7 +60,7 @@ async def run(
 
 async def done(language: Language, command: str) -> None:
     """Run a command that must succeed."""
-    code, out = await run(language, command)
+    code, out = await run(CLIENTS / language.name, command)
     assert code == 0, f"{command}\n{out}"
 
 
@@ -76,8 +74,9 @@ async def test_a_client(language: Language, tmp_path: Path) -> None:
         await done(language, command)
 
     async with harness(tmp_path) as it:
-        code, out = await run(language, language.test, it.environ)
-        found = language.results(out, CLIENTS / language.name)
+        folder = CLIENTS / language.name
+        code, out = await run(folder, language.test, it.environ)
+        found = language.results(out, folder)
         results.keep(language, found)
         assert (0, dict.fromkeys(CASES, True)) == (code, found), out
         await seen_from_the_server(language, it)
@@ -116,3 +115,32 @@ async def seen_from_the_server(language: Language, it: Harness) -> None:
         if said.get(semconv.ATTEMPT_TARGET) == "local/smollm2"
     }
     assert {"succeeded", "cancelled"} <= outcomes
+
+
+async def clone(folder: Path) -> None:
+    """What is committed of this repository, as a newcomer has it."""
+    command = shlex.join(["git", "clone", "--quiet", str(CLIENTS.parent), str(folder)])
+    assert (0, "") == await run(CLIENTS, command)
+
+
+async def test_a_newcomer(language: Language, tmp_path: Path) -> None:
+    """From an empty folder to an answer, as its README tells: five commands at most."""
+    readme = (CLIENTS / language.name / "README.md").read_text()
+    told = re.search(r"## From an empty folder\n.*?```\w*\n(.*?)```", readme, re.DOTALL)
+    assert told is not None
+    commands = told[1].splitlines()
+    assert len(commands) <= 5
+
+    await clone(tmp_path / "majordomo")
+    folder = tmp_path / "ask"
+    folder.mkdir()
+    servers = tmp_path / "servers"
+    servers.mkdir()
+    async with harness(servers) as it:
+        for command in commands:
+            # What a build has made of dependencies before is not made again.
+            target = {"CARGO_TARGET_DIR": str(CLIENTS / "rust" / "target")}
+            code, out = await run(folder, command, it.environ | target)
+            assert 0 == code, f"{command}\n{out}"
+
+    assert "What is a majordomo?" in out.splitlines()

@@ -9,7 +9,10 @@ import type { generation } from "./index.js";
 const { values: given, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    address: { type: "string", default: "127.0.0.1:50051" },
+    address: {
+      type: "string",
+      default: process.env.MAJORDOMO_ADDRESS ?? "127.0.0.1:50051",
+    },
     chain: { type: "string", default: "" },
     stream: { type: "boolean", default: false },
     timeout: { type: "string", default: "300" },

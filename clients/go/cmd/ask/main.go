@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -19,7 +20,8 @@ import (
 )
 
 func main() {
-	address := flag.String("address", "127.0.0.1:50051", "host:port")
+	known := cmp.Or(os.Getenv("MAJORDOMO_ADDRESS"), "127.0.0.1:50051")
+	address := flag.String("address", known, "host:port")
 	chain := flag.String("chain", "", "targets and tiers, first to last")
 	stream := flag.Bool("stream", false, "print while it comes")
 	timeout := flag.Duration("timeout", 5*time.Minute, "for the whole call")
