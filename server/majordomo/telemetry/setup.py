@@ -55,6 +55,17 @@ SHUTDOWN_PATIENCE = 2.0
 _BATCH = 64
 _BATCH_DELAY_MILLISECONDS = 200
 
+_SDK = "opentelemetry.exporter.otlp.proto"
+_SPAN_EXPORTERS = {
+    "grpc": "majordomo.telemetry.otlp_spans.SpanExporter",
+    "http/protobuf": f"{_SDK}.http.trace_exporter.OTLPSpanExporter",
+}
+_METRIC_EXPORTERS = {
+    "grpc": f"{_SDK}.grpc.metric_exporter.OTLPMetricExporter",
+    "http/protobuf": f"{_SDK}.http.metric_exporter.OTLPMetricExporter",
+}
+"""By protocol. They are extras, and are imported where they are asked for."""
+
 _log = logging.getLogger("majordomo")
 
 
@@ -91,7 +102,7 @@ def metric_exporter() -> "MetricExporter | None":
         case "none":
             return None
         case "otlp":
-            exporter: MetricExporter = _otlp("METRICS", "metric", "OTLPMetricExporter")
+            exporter: MetricExporter = _otlp("METRICS", _METRIC_EXPORTERS)
             return exporter
         case _:
             raise TelemetryError(f"OTEL_METRICS_EXPORTER is {kind!r}; use otlp or none")
@@ -148,7 +159,7 @@ def _processor() -> SpanProcessor | None:
             return ConsoleTree(sys.stdout)
         case "otlp":
             return BatchSpanProcessor(
-                _otlp("TRACES", "trace", "OTLPSpanExporter"),
+                _otlp("TRACES", _SPAN_EXPORTERS),
                 max_export_batch_size=_unless("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _BATCH),
                 schedule_delay_millis=_unless(
                     "OTEL_BSP_SCHEDULE_DELAY", _BATCH_DELAY_MILLISECONDS
@@ -165,21 +176,20 @@ def _unless(variable: str, ours: int) -> int | None:
     return None if os.environ.get(variable) else ours
 
 
-def _otlp(signal: str, name: str, exporter: str) -> Any:
-    """An `exporter` of the SDK's package for `signal`."""
+def _otlp(signal: str, exporters: dict[str, str]) -> Any:
+    """The exporter of `exporters` for the protocol that the variables name."""
     protocol = _variable(signal, "PROTOCOL") or "grpc"
-    if protocol not in ("grpc", "http/protobuf"):
+    if protocol not in exporters:
         raise TelemetryError(
             f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}; use grpc or http/protobuf"
         )
-    kind = "grpc" if protocol == "grpc" else "http"
-    package = f"opentelemetry-exporter-otlp-proto-{kind}"
+    module, _, name = exporters[protocol].rpartition(".")
     try:
-        module = import_module(
-            f"opentelemetry.exporter.otlp.proto.{kind}.{name}_exporter"
-        )
+        exporter = getattr(import_module(module), name)
     except ImportError:
+        kind = protocol.partition("/")[0]
         raise TelemetryError(
-            f"{signal.lower()} by OTLP over {protocol} need the package {package}"
+            f"{signal.lower()} by OTLP over {protocol} need the package "
+            f"opentelemetry-exporter-otlp-proto-{kind}"
         ) from None
-    return getattr(module, exporter)()
+    return exporter()
