@@ -205,10 +205,11 @@ def test_deadline(majordomo: Client) -> None:
     assert "acme/stall:0" == told.value.attempts[0].target
 
 
-def test_image(majordomo: Client) -> None:
+@pytest.mark.parametrize("chain", ["acme/echo", "flaky-image-python"])
+def test_image(majordomo: Client, chain: str) -> None:
     image = media(b"\x89PNG\r\n\x1a\n" + secrets.token_bytes(8 << 20))
 
-    response = majordomo.generate(user("What is this?", image), chain="acme/echo")
+    response = majordomo.generate(user("What is this?", image), chain=chain)
 
     assert "What is this?" == text_of(response.message)
 
