@@ -26,7 +26,7 @@ CASES = {
     "interrupted": "a stream that breaks: what came is kept, the attempts are told",
     "restart": "a stream that another target begins again",
     "deadline": "the server's own DEADLINE_EXCEEDED, with its attempts",
-    "image": "8 MB of image in a request, also where it is tried again",
+    "image": "8 MB of image in a request",
     "tls": "a server whose certificate is our authority's",
     "token": "a token, a wrong one, and none",
     "trace": "the trace that the call is part of is the caller's",
