@@ -1,6 +1,6 @@
 """What a call costs, beside an empty grpc.aio service in the same run.
 
-    python -m bench [--rounds N] [--profile]
+    python -m bench [--rounds N] [--only WORD] [--profile]
 
 CPU of the whole server process (user and system, all threads) a call, by medians of
 interleaved rounds. The server has one core to itself, the callers, the provider and
@@ -40,15 +40,19 @@ LOADS = [
     Load(f"stream, {CHUNKS} chunks in a burst", "stream", 150),
     Load(f"stream, {CHUNKS} chunks at {PACE * 1000:.0f} ms", "stream", 96, PACE),
 ]
-SUBJECTS = ["echo", "majordomo", "majordomo traced"]
+SAMPLED = {"traced at 5 %": "0.05", "traced": "1"}
+SUBJECTS = ["echo", "majordomo", *SAMPLED]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="loads whose name begins so")
     parser.add_argument("--profile", action="store_true", help="split by py-spy")
     options = parser.parse_args()
     for load in LOADS:
+        if not load.name.startswith(options.only):
+            continue
         with ExitStack() as stack:
             servers = {
                 name: stack.enter_context(serve(name, load)) for name in SUBJECTS
@@ -110,6 +114,7 @@ def _process(core: int, *command: str, **environ: str) -> Iterator[tuple[int, st
     process = subprocess.Popen(
         [*_on(core), *command],
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # the log, a line a call
         text=True,
         env={**os.environ, **environ},
     )
@@ -132,11 +137,12 @@ def serve(subject: str, load: Load) -> Iterator[tuple[int, str]]:
             yield stack.enter_context(_process(0, "bench.echo", chunks, pace))
             return
         environ = {}
-        if subject == "majordomo traced":
+        if subject in SAMPLED:
             _, port = stack.enter_context(_process(1, "bench.collector"))
             environ = {
-                "OTEL_TRACES_EXPORTER": "otlp",
-                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://127.0.0.1:{port}",
+                "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+                "OTEL_TRACES_SAMPLER_ARG": SAMPLED[subject],
             }
         _, port = stack.enter_context(_process(1, "bench.upstream", chunks, pace))
         folder = stack.enter_context(tempfile.TemporaryDirectory())

@@ -9,8 +9,21 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from majordomo.telemetry import semconv
-from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest
-from tests.servers import SCRIPTED, failed, generate, rest_of, running, stream
+from majordomo.v1.generation_service_pb2 import INTERRUPTION_POLICY_RESTART
+from majordomo.v1.operator_service_pb2 import (
+    BenchRequest,
+    HealthSnapshotRequest,
+    UnbenchRequest,
+)
+from tests.servers import (
+    SCRIPTED,
+    Running,
+    failed,
+    generate,
+    rest_of,
+    running,
+    stream,
+)
 from tests.telemetry.collector import Collector, attributes, outline
 from tests.upstream import Upstream, answer, serve
 
@@ -181,24 +194,157 @@ async def test_deadline(collector: Collector) -> None:
     assert "deadline_exceeded" == server_span(spans)[semconv.OUTCOME]
 
 
-async def test_probe(collector: Collector) -> None:
-    """The trial call of a target that was benched says that it is one."""
+FLAKY = """
+    [health]
+    failure_threshold = 1
+    cooldown_base = "100ms"
+    [providers.acme]
+    kind = "scripted"
+    [providers.acme.models.flaky]
+    script = [{script}]
+"""
+
+
+def links(spans: list[Span]) -> list[tuple[str, str, str]]:
+    """Who links to whom, and about which target, in the order of time."""
+    names = {span.span_id: span.name for span in spans}
+    return [
+        (span.name, names[link.span_id], attributes(link.attributes)["target"])
+        for span in sorted(spans, key=lambda span: span.start_time_unix_nano)
+        for link in span.links
+    ]
+
+
+async def until_tried_again(it: Running, target: str, chain: str) -> None:
+    """Call until `target` has been let through as a probe."""
+    tried = False
+    while not tried:
+        events = await rest_of(
+            it.generation.Stream(stream(chain, include_attempts=True))
+        )
+        ended = [event.attempt_ended for event in events]
+        tried = any(a.probe for a in (*ended, *events[-1].completion.attempts))
+
+
+async def test_a_probe_that_heals(collector: Collector) -> None:
+    """It says that it is one, and links to the attempt that benched the target."""
+    async with running(FLAKY.format(script='"status:503", "text:hello"')) as it:
+        await until_tried_again(it, "acme/flaky", "acme/flaky,acme/echo")
+
+    spans = collector.spans()
+    assert said(spans, "chat flaky")[semconv.ATTEMPT_PROBE]
+    benched, probe = sorted(
+        (span for span in spans if span.name == "chat flaky"),
+        key=lambda span: span.start_time_unix_nano,
+    )
+    assert [semconv.TARGET_BENCHED] == [event.name for event in benched.events]
+    (link,) = probe.links
+    assert (benched.trace_id, benched.span_id) == (link.trace_id, link.span_id)
+    assert ("chat flaky", "chat flaky", "acme/flaky") == links(spans)[-1]
+
+
+async def test_a_probe_that_fails(collector: Collector) -> None:
+    """It links to the attempt before it, and what comes next links to it."""
+    async with running(FLAKY.format(script='"status:503"')) as it:
+        await until_tried_again(it, "acme/flaky", "acme/flaky,acme/echo")
+        await rest_of(it.generation.Stream(stream("acme/flaky,acme/echo")))
+
+    spans = collector.spans()
+    first, probe = sorted(
+        (span for span in spans if span.name == "chat flaky"),
+        key=lambda span: span.start_time_unix_nano,
+    )
+    last_chain = max(
+        (span for span in spans if span.name == "chain"),
+        key=lambda span: span.start_time_unix_nano,
+    )
+    assert [first.span_id] == [link.span_id for link in probe.links]
+    assert [probe.span_id] == [link.span_id for link in last_chain.links]
+    benches = [
+        attributes(event.attributes)[semconv.EVENT_CONSECUTIVE_BENCHES]
+        for span in (first, probe)
+        for event in span.events
+    ]
+    assert [1, 2] == benches
+
+
+async def test_a_skip_links_to_what_benched_the_target(collector: Collector) -> None:
+    """The attempt of another call, or the operator's bench."""
+    async with running() as it:
+        chain = f"{DOWN},acme/echo"
+        await rest_of(it.generation.Stream(stream(chain)))
+        await rest_of(it.generation.Stream(stream(chain)))
+        await it.operator.Bench(BenchRequest(target="acme/*"))
+        await failed(it.generation.Stream(stream("acme/echo")))
+
+    bench = "majordomo.v1.OperatorService/Bench"
+    assert [
+        ("chain", "chat status:503", DOWN),
+        ("chain", bench, "acme/echo"),
+    ] == links(collector.spans())
+
+
+async def test_an_operator_s_bench(collector: Collector) -> None:
+    """Bench and Unbench are spans with an event each; the reason stays out."""
+    async with running() as it:
+        request = BenchRequest(target="acme/echo", reason="canary")
+        request.duration.FromSeconds(60)
+        await it.operator.Bench(request)
+        await it.operator.Unbench(UnbenchRequest(target="acme/echo"))
+
+    spans = collector.spans()
+    tree = """
+        SERVER majordomo.v1.OperatorService/Bench
+          * majordomo.target.benched
+        SERVER majordomo.v1.OperatorService/Unbench
+          * majordomo.target.unbenched
+    """
+    assert expected(tree) == outline(spans)
+    assert [
+        {"target": "acme/echo", "cause": "operator", "cooldown_s": 60},
+        {"target": "acme/echo"},
+    ] == [attributes(event.attributes) for span in spans for event in span.events]
+    assert not any(b"canary" in r.SerializeToString() for r in collector.requests)
+
+
+async def test_restarted(collector: Collector) -> None:
+    """The attempt that broke is an error, and the call is not."""
+    request = stream("acme/cut:1,acme/echo", "one two")
+    request.options.interruption_policy = INTERRUPTION_POLICY_RESTART
+    async with running() as it:
+        await rest_of(it.generation.Stream(request))
+
+    spans = collector.spans()
+    tree = """
+        SERVER majordomo.v1.GenerationService/Stream
+          INTERNAL chain
+            * majordomo.failover
+            CLIENT chat cut:1 CODE_ERROR connection
+            CLIENT chat echo
+    """
+    assert expected(tree) == outline(spans)
+    assert "restarted" == server_span(spans)[semconv.OUTCOME]
+
+
+async def test_shed(collector: Collector) -> None:
+    """A call that is turned away is a SERVER span alone that says why."""
     config = """
-        [health]
-        failure_threshold = 1
-        cooldown_base = "100ms"
+        [server]
+        listen = "127.0.0.1:0"
+        max_calls = 1
         [providers.acme]
         kind = "scripted"
-        [providers.acme.models.flaky]
-        script = ["status:503", "text:hello"]
     """
     async with running(config) as it:
-        answered_by = ""
-        while answered_by != "acme/flaky":
-            response = await it.generation.Generate(generate("acme/flaky,acme/echo"))
-            answered_by = response.completion.target
+        call = it.generation.Stream(stream("acme/stall:1", "one two"))
+        await call.read()
+        await failed(it.generation.Generate(generate("acme/echo")))
+        call.cancel()
 
-    assert said(collector.spans(), "chat flaky")[semconv.ATTEMPT_PROBE]
+    name = "majordomo.v1.GenerationService/Generate"
+    spans = [span for span in collector.spans() if span.name == name]
+    assert f"SERVER {name} CODE_ERROR UNAVAILABLE" == outline(spans)
+    assert "server_overloaded" == server_span(spans)[semconv.OUTCOME]
 
 
 async def test_refused_before_the_walk(collector: Collector) -> None:
