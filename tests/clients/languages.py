@@ -69,6 +69,9 @@ class Language:
     test: str
     results: Read
 
+    example: str = ""
+    """The program that holds a conversation with a tool: CHAIN QUESTION..."""
+
 
 def junit(pattern: str) -> Read:
     """Results in JUnit's XML files, such as Surefire, pytest and CTest write."""
@@ -133,6 +136,7 @@ GO = Language(
     ),
     test="go test -json -count=1 ./...",
     results=go_test,
+    example="go run ./cmd/tools",
 )
 
 RUST = Language(
@@ -152,6 +156,7 @@ RUST = Language(
     ),
     test="cargo test --no-fail-fast",
     results=cargo_test,
+    example="cargo run --quiet --example tools --",
 )
 
 TYPESCRIPT = Language(
@@ -165,6 +170,7 @@ TYPESCRIPT = Language(
     lint=("npm run lint",),
     test="npm test",
     results=junit("build/junit.xml"),
+    example="node build/src/tools.js",
 )
 
 PYTHON = Language(
@@ -178,10 +184,11 @@ PYTHON = Language(
     lint=(
         "ruff check .",
         "ruff format --check .",
-        "mypy --config-file ../../pyproject.toml ask.py test_client.py",
+        "mypy --config-file ../../pyproject.toml ask.py tools.py test_client.py",
     ),
     test="python -m pytest --junitxml build/junit.xml test_client.py",
     results=junit("build/junit.xml"),
+    example="python tools.py",
 )
 
 LANGUAGES = (GO, TYPESCRIPT, PYTHON, RUST)

@@ -78,7 +78,9 @@ async def run(line: str, environ: Mapping[str, str]) -> str:
     return out.decode()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
 async def test_every_line_runs(
     document: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:

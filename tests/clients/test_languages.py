@@ -79,6 +79,8 @@ async def test_a_client(language: Language, tmp_path: Path) -> None:
         found = language.results(out, folder)
         results.keep(language, found)
         assert (0, dict.fromkeys(CASES, True)) == (code, found), out
+        if language.example:
+            await conversation(language, it)
         await seen_from_the_server(language, it)
 
     assert results.told(language) == found, "run python -m scripts.clients_table"
@@ -100,6 +102,17 @@ def differing(pair: "filecmp.dircmp[str]") -> list[str]:
     """The files that are not the same, or not there, on both sides."""
     here = [*pair.left_only, *pair.right_only, *pair.diff_files, *pair.funny_files]
     return here + [name for inner in pair.subdirs.values() for name in differing(inner)]
+
+
+async def conversation(language: Language, it: Harness) -> None:
+    """The example asks twice, and each time runs the tool that the model calls."""
+    questions = ["What is the weather in Paris?", "And now?"]
+    chain = f"upstream/tool-{language.name}"
+    command = f"{language.example} {chain} {shlex.join(questions)}"
+    code, out = await run(CLIENTS / language.name, command, it.environ)
+
+    told = [line.partition(":")[0] for line in out.splitlines()]
+    assert (0, ["Paris", "Paris"]) == (code, told), out
 
 
 async def seen_from_the_server(language: Language, it: Harness) -> None:
