@@ -8,7 +8,7 @@ ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(shell command -v 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test languages sim fuzz soak mutation lint types protos reference contract wheel lock locked check image image-check scorecard bench clean
+.PHONY: help demo serve test languages sim fuzz soak mutation lint types protos reference contract wheel lock locked check image image-check jaeger scorecard bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ image: ## Build the container image majordomo, by docker, podman or buildah
 
 image-check: $(VENV)/dev ## Build the image without a container engine, and use it
 	scripts/check_image.sh
+
+jaeger: ## Build Jaeger from its Go module, for the tests that ask it
+	scripts/build_jaeger.sh
 
 scorecard: $(VENV)/dev ## Play faults for us and for LiteLLM; write docs/scorecard.md
 	test -x build/litellm/bin/litellm || { $(PYTHON) -m venv build/litellm \
