@@ -1,6 +1,8 @@
 package majordomo
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	pb "majordomo/v1"
@@ -12,7 +14,7 @@ type Answer struct {
 	// Completion is how the call ended; nil before the end.
 	Completion *pb.Completion
 
-	parts []*pb.Part
+	parts map[int32]*pb.Part
 }
 
 // Add takes in the next event of the stream.
@@ -31,8 +33,8 @@ func (a *Answer) Add(event *pb.StreamResponse) {
 // append to Prompt.Messages.
 func (a *Answer) Message() *pb.Message {
 	message := &pb.Message{Role: pb.Role_ROLE_ASSISTANT, Origin: a.Completion.GetTarget()}
-	for _, part := range a.parts {
-		if part.GetKind() != nil {
+	for _, index := range slices.Sorted(maps.Keys(a.parts)) {
+		if part := a.parts[index]; part.GetKind() != nil {
 			message.Parts = append(message.Parts, part)
 		}
 	}
@@ -40,10 +42,14 @@ func (a *Answer) Message() *pb.Message {
 }
 
 func (a *Answer) append(delta *pb.PartDelta) {
-	for len(a.parts) <= int(delta.GetPartIndex()) {
-		a.parts = append(a.parts, &pb.Part{})
+	if a.parts == nil {
+		a.parts = map[int32]*pb.Part{}
 	}
 	part := a.parts[delta.GetPartIndex()]
+	if part == nil {
+		part = &pb.Part{}
+		a.parts[delta.GetPartIndex()] = part
+	}
 	switch piece := delta.GetDelta().(type) {
 	case *pb.PartDelta_Text:
 		part.Kind = &pb.Part_Text{Text: part.GetText() + piece.Text}

@@ -3,6 +3,8 @@
 
 import { parseArgs } from "node:util";
 
+import { status } from "@grpc/grpc-js";
+
 import { Answer, Majordomo, MajordomoError, attempt, textOf, user } from "./index.js";
 import type { generation } from "./index.js";
 
@@ -52,7 +54,7 @@ async function writeAlong(): Promise<generation.Completion | undefined> {
 
 /** Print why there is no answer: every attempt, or what is wrong with the call. */
 function tell(error: MajordomoError): void {
-  console.error(`${error.reason}: ${error.message}`);
+  console.error(`${error.reason || status[error.code]}: ${error.message}`);
   for (const { number, target, outcome, failureReason } of error.attempts) {
     const ended = attempt.AttemptOutcome[outcome];
     console.error(`  ${number}. ${target}: ${ended}, ${attempt.FailureReason[failureReason]}`);

@@ -19,9 +19,12 @@ import (
 	pb "majordomo/v1"
 )
 
-func main() {
-	known := cmp.Or(os.Getenv("MAJORDOMO_ADDRESS"), "127.0.0.1:50051")
-	address := flag.String("address", known, "host:port")
+func main() { os.Exit(run()) }
+
+// run answers the question and tells who did; 1 when nobody could.
+func run() int {
+	usual := cmp.Or(os.Getenv("MAJORDOMO_ADDRESS"), "127.0.0.1:50051")
+	address := flag.String("address", usual, "host:port")
 	chain := flag.String("chain", "", "targets and tiers, first to last")
 	stream := flag.Bool("stream", false, "print while it comes")
 	timeout := flag.Duration("timeout", 5*time.Minute, "for the whole call")
@@ -32,29 +35,32 @@ func main() {
 	ctx, cancel := context.WithTimeout(interrupted, *timeout)
 	defer cancel()
 
+	connection, err := majordomo.Dial(*address, insecure.NewCredentials())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	defer connection.Close()
 	ask := wait
 	if *stream {
 		ask = writeAlong
 	}
-	completion, err := ask(ctx, *address, *chain, strings.Join(flag.Args(), " "))
+	question := majordomo.User(strings.Join(flag.Args(), " "))
+	prompt := &pb.Prompt{Messages: []*pb.Message{question}}
+	completion, err := ask(ctx, pb.NewGenerationServiceClient(connection), *chain, prompt)
 	if err != nil {
 		tell(err)
-		os.Exit(1)
+		return 1
 	}
 	fmt.Fprintln(os.Stderr, "--", completion.GetTarget())
+	return 0
 }
 
 // wait prints the whole answer once it is there.
-func wait(ctx context.Context, address, chain, question string) (*pb.Completion, error) {
-	connection, err := majordomo.Dial(address, insecure.NewCredentials())
-	if err != nil {
-		return nil, err
-	}
-	defer connection.Close()
-	response, err := pb.NewGenerationServiceClient(connection).Generate(ctx, &pb.GenerateRequest{
-		Chain:  chain,
-		Prompt: &pb.Prompt{Messages: []*pb.Message{majordomo.User(question)}},
-	})
+func wait(
+	ctx context.Context, client pb.GenerationServiceClient, chain string, prompt *pb.Prompt,
+) (*pb.Completion, error) {
+	response, err := client.Generate(ctx, &pb.GenerateRequest{Chain: chain, Prompt: prompt})
 	if err != nil {
 		return nil, err
 	}
@@ -63,16 +69,10 @@ func wait(ctx context.Context, address, chain, question string) (*pb.Completion,
 }
 
 // writeAlong prints the answer as it is written.
-func writeAlong(ctx context.Context, address, chain, question string) (*pb.Completion, error) {
-	connection, err := majordomo.Dial(address, insecure.NewCredentials())
-	if err != nil {
-		return nil, err
-	}
-	defer connection.Close()
-	stream, err := pb.NewGenerationServiceClient(connection).Stream(ctx, &pb.StreamRequest{
-		Chain:  chain,
-		Prompt: &pb.Prompt{Messages: []*pb.Message{majordomo.User(question)}},
-	})
+func writeAlong(
+	ctx context.Context, client pb.GenerationServiceClient, chain string, prompt *pb.Prompt,
+) (*pb.Completion, error) {
+	stream, err := client.Stream(ctx, &pb.StreamRequest{Chain: chain, Prompt: prompt})
 	if err != nil {
 		return nil, err
 	}
