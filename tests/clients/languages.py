@@ -191,4 +191,21 @@ PYTHON = Language(
     example="python tools.py",
 )
 
-LANGUAGES = (GO, TYPESCRIPT, PYTHON, RUST)
+JAVA = Language(
+    name="java",
+    title="Java",
+    tools=("java", "mvn"),
+    install=(),
+    generate="",
+    generated="",
+    build=(
+        "mvn --batch-mode --quiet -DskipTests install",
+        "mvn --batch-mode --quiet --file ask/pom.xml package",
+    ),
+    lint=("mvn --batch-mode --quiet spotless:check",),
+    test="mvn --batch-mode --quiet test",
+    results=junit("target/surefire-reports/TEST-*.xml"),
+    example="java -cp ask/target/ask.jar Tools",
+)
+
+LANGUAGES = (GO, TYPESCRIPT, PYTHON, RUST, JAVA)
