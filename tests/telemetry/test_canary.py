@@ -1,8 +1,8 @@
 """Keys and prompts stay where they belong, whoever is asked and however it fails.
 
 Canaries: a key, and words in every corner of a request. None may be in a URL, a log, a
-span, the health of targets, or what other callers are told; the key not in what their
-own caller is told either.
+span, a metric, the health of targets, or what other callers are told; the key not in
+what their own caller is told either. A caller's trace is no business of a provider's.
 """
 
 import json
@@ -32,10 +32,13 @@ from majordomo.v1.operator_service_pb2 import (
 )
 from tests.servers import failed, generate, running
 from tests.telemetry.collector import Collector
+from tests.telemetry.test_metrics import page
 from tests.upstream import CHUNKED, Connection, Upstream, answer, chunk
 
 KEY = "sk-canarykey0123456789abcdefghij"
 WORD = "canaryword"
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+TRACED = (("traceparent", f"00-{TRACE}-b7ad6b7169203331-01"), ("tracestate", "v=1"))
 KINDS = {
     "openai": 'kind = "openai"',
     "openai chat": 'kind = "openai"\napi = "chat"',
@@ -150,6 +153,9 @@ async def test_no_canary_gets_out(
     others: list[object] = []
     async with Upstream(script) as upstream:
         config = f"""
+            [server]
+            listen = "127.0.0.1:0"
+            metrics_listen = "127.0.0.1:0"
             [chain]
             first_content_timeout = "200ms"
             attempt_timeout = "200ms"
@@ -162,11 +168,14 @@ async def test_no_canary_gets_out(
             told = [
                 await failed(
                     it.generation.Generate(
-                        GenerateRequest(chain="p/m", prompt=prompt())
+                        GenerateRequest(chain="p/m", prompt=prompt()),
+                        metadata=TRACED,
                     )
                 ),
                 await failed(
-                    it.generation.Stream(StreamRequest(chain="p/m", prompt=prompt()))
+                    it.generation.Stream(
+                        StreamRequest(chain="p/m", prompt=prompt()), metadata=TRACED
+                    )
                 ),
             ]
             others.append(
@@ -178,13 +187,16 @@ async def test_no_canary_gets_out(
             watch = it.operator.WatchHealth(WatchHealthRequest())
             others.append(await watch.read())
             watch.cancel()
+            metrics = await page(it)
 
     assert upstream.requests  # they were asked, with the key and the words
     assert all(KEY in str(request.headers) for request in upstream.requests)
     assert any(WORD in request.body.decode() for request in upstream.requests)
     paths = " ".join(request.path for request in upstream.requests)
+    assert TRACE not in str(upstream.requests)
+    assert not any("trace" in name for r in upstream.requests for name in r.headers)
     logs = " ".join(
-        record.getMessage()
+        f"{record.getMessage()} {record.__dict__}"
         for record in caplog.records
         if not record.name.startswith(("hpack", "asyncio"))
     )
@@ -192,6 +204,7 @@ async def test_no_canary_gets_out(
     for canary in (KEY, WORD):
         assert canary not in paths
         assert canary not in logs
+        assert canary not in metrics.text
         assert canary.encode() not in spans
     # Of another call this provider speaks in the same words, so only the key is told.
     assert KEY not in f"{told} {others}"

@@ -5,6 +5,7 @@ plainly (`metrics`), in the SDK's own types.
 """
 
 import asyncio
+import logging
 import queue
 import threading
 import time
@@ -38,6 +39,8 @@ from majordomo.telemetry.metrics import (
     Labels,
     Reading,
 )
+
+_log = logging.getLogger("majordomo")
 
 _SCOPE = InstrumentationScope("majordomo")
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
@@ -94,10 +97,14 @@ class Pushing:
             self._exporter.export(messages)
 
     def _finish(self, patience: float) -> None:
+        end = time.monotonic() + patience
         with suppress(queue.Full):
             self._waiting.put(None, timeout=patience)
-        self._thread.join(patience)
-        self._exporter.shutdown(timeout_millis=0)
+        self._thread.join(end - time.monotonic())
+        if self._thread.is_alive():
+            _log.warning("the collector does not answer; the last metrics are lost")
+        else:
+            self._exporter.shutdown(timeout_millis=0)
 
 
 def data(readings: list[Reading], resource: Resource, start: int) -> MetricsData:

@@ -1,5 +1,6 @@
 """All that is told of one server's calls: traces, metrics, log lines."""
 
+import asyncio
 from contextlib import AsyncExitStack
 
 from majordomo.chain.tracker import Tracker
@@ -60,8 +61,5 @@ class Telemetry:
         )
 
     async def stop(self) -> None:
-        """Send what is left and let go of everything, within a few seconds."""
-        try:
-            await self._resources.aclose()
-        finally:
-            await shutdown(self._tracers)
+        """Send what is left and let go of everything, within SHUTDOWN_PATIENCE."""
+        await asyncio.gather(self._resources.aclose(), shutdown(self._tracers))
