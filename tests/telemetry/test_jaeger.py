@@ -3,108 +3,24 @@
 Without build/bin/jaeger (`make jaeger`) the tests skip; under CI they must run.
 """
 
-import asyncio
-import json
 import os
-import socket
-from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, suppress
-from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from majordomo.telemetry import semconv
 from majordomo.v1.operator_service_pb2 import BenchRequest
 from tests.servers import Running, failed, generate, rest_of, running, stream
+from tests.telemetry.jaeger import BINARY, jaeger, logs, tags
 
-JAEGER = Path(__file__).parent.parent.parent / "build" / "bin" / "jaeger"
 DOWN = "acme/status:503"
 
 pytestmark = [
     pytest.mark.skipif(
-        not JAEGER.exists() and "CI" not in os.environ,
+        not BINARY.exists() and "CI" not in os.environ,
         reason="no Jaeger here: `make jaeger` builds it, and needs Go",
     ),
     pytest.mark.timeout(120),
 ]
-
-PORTS = (
-    "admin.http",
-    "collector.grpc-server",
-    "collector.http-server",
-    "collector.otlp.grpc",
-    "collector.otlp.http",
-    "query.grpc-server",
-    "query.http-server",
-)
-
-Trace = dict[str, Any]
-
-
-class Jaeger:
-    """A Jaeger that is sent spans at `otlp`."""
-
-    def __init__(self, ports: dict[str, str]) -> None:
-        self.otlp = f"http://{ports['collector.otlp.grpc']}"
-        self._query = f"http://{ports['query.http-server']}/api/traces"
-
-    async def find(self, count: int, **tags: str) -> list[Trace]:
-        """The traces of majordomo with these tags, once there are `count`."""
-        named = {name.replace("_", "."): value for name, value in tags.items()}
-        words = {"service": "majordomo", "tags": json.dumps(named), "limit": "1000"}
-        async with httpx.AsyncClient(trust_env=False) as client:
-            while True:
-                answer = await client.get(self._query, params=words)
-                found: list[Trace] = answer.json()["data"]
-                if len(found) >= count:
-                    return found
-
-
-def free_addresses(names: tuple[str, ...]) -> dict[str, str]:
-    """One of the loopback for each name."""
-    with ExitStack() as stack:
-        taken = {}
-        for name in names:
-            it = stack.enter_context(socket.socket())
-            it.bind(("127.0.0.1", 0))
-            taken[name] = f"127.0.0.1:{it.getsockname()[1]}"
-        return taken
-
-
-@asynccontextmanager
-async def jaeger() -> AsyncIterator[Jaeger]:
-    """A Jaeger that keeps what it is sent in memory."""
-    ports = free_addresses(PORTS)
-    process = await asyncio.create_subprocess_exec(
-        JAEGER,
-        *(f"--{name}.host-port={address}" for name, address in ports.items()),
-        stdout=DEVNULL,
-        stderr=PIPE,
-        env={"SPAN_STORAGE_TYPE": "memory"},
-    )
-    assert process.stderr is not None
-    try:
-        words = b""
-        async for line in process.stderr:
-            words += line
-            if b'"status":"ready"' in line:
-                break
-        else:
-            raise AssertionError(words[-2000:])
-        # What it says from here on does not matter, and must not fill the pipe.
-        rest = asyncio.create_task(process.stderr.read())
-        try:
-            yield Jaeger(ports)
-        finally:
-            process.kill()
-            await rest
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
 
 
 async def mixed_load(it: Running) -> None:
@@ -117,17 +33,6 @@ async def mixed_load(it: Running) -> None:
     await failed(it.generation.Generate(generate("acme/status:500")))
     await it.operator.Bench(BenchRequest(target="acme/echo"))
     await failed(it.generation.Generate(generate("acme/echo")))
-
-
-def tags(span: Trace) -> dict[str, Any]:
-    return {tag["key"]: tag["value"] for tag in span["tags"]}
-
-
-def logs(span: Trace) -> list[dict[str, Any]]:
-    return [
-        {field["key"]: field["value"] for field in log["fields"]}
-        for log in span["logs"]
-    ]
 
 
 async def test_a_failover_is_found_whole(monkeypatch: pytest.MonkeyPatch) -> None:
