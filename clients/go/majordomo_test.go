@@ -404,10 +404,15 @@ func TestTrace(t *testing.T) {
 
 func TestRetry(t *testing.T) {
 	again := answered(t, "flaky-go", prompt(majordomo.User("hi")))
-	_, err := generate(t, "upstream/counted-go", prompt(majordomo.User("hi")))
+	_, whole := generate(t, "upstream/counted-go", prompt(majordomo.User("hi")))
+	_, streamed := read(t, &pb.StreamRequest{
+		Chain: "upstream/counted-stream-go", Prompt: prompt(majordomo.User("hi")),
+	})
 
 	equal(t, "hi", majordomo.Text(again.GetMessage()))
-	equal(t, 2, len(failure(t, err).Attempts)) // the harness counts the calls as well
+	for _, err := range []error{whole, streamed} {
+		equal(t, 2, len(failure(t, err).Attempts)) // the harness counts the calls as well
+	}
 }
 
 func TestSuccessLocal(t *testing.T) {

@@ -256,11 +256,14 @@ def test_trace() -> None:
 
 def test_retry(majordomo: Client) -> None:
     again = majordomo.generate("hi", chain="flaky-python")
-    with pytest.raises(ChainExhausted) as told:
+    with pytest.raises(ChainExhausted) as whole:
         majordomo.generate("hi", chain="upstream/counted-python")
+    with pytest.raises(ChainExhausted) as streamed:
+        read(majordomo.stream("hi", chain="upstream/counted-stream-python"))
 
     assert "hi" == text_of(again.message)
-    assert 2 == len(told.value.attempts)  # the harness counts the calls as well
+    for told in (whole, streamed):
+        assert 2 == len(told.value.attempts)  # the harness counts the calls as well
 
 
 def test_success_local(majordomo: Client) -> None:

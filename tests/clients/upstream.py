@@ -3,7 +3,8 @@
 It speaks Chat Completions. Its models are named after what they do and the language
 that calls them, such as `hang-go`:
 
-- `counted-LANGUAGE` fails with 503 each time.
+- `counted-LANGUAGE` and `counted-stream-LANGUAGE` fail with 503 each time; each is for
+  one call of the client.
 - `hang-LANGUAGE` streams one piece, "one ", and waits until the caller leaves.
 - `tool-LANGUAGE` calls get_weather of Paris; given its result, says "Paris: RESULT".
 - `talk-LANGUAGE` answers "Hello." with state. Asked again, it answers "kept" where

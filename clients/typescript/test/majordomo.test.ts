@@ -305,10 +305,14 @@ test("trace", async () => {
 
 test("retry", async () => {
   const again = await majordomo.generate(asked("flaky-typescript", "hi"));
-  const error = await failure(majordomo.generate(asked("upstream/counted-typescript")));
+  const whole = await failure(majordomo.generate(asked("upstream/counted-typescript")));
+  const { error: streamed } = await read(asked("upstream/counted-stream-typescript"));
 
   assert.equal(textOf(again.message), "hi");
-  assert.equal(error.attempts.length, 2); // the harness counts the calls as well
+  for (const error of [whole, streamed]) {
+    assert.ok(error instanceof MajordomoError);
+    assert.equal(error.attempts.length, 2); // the harness counts the calls as well
+  }
 });
 
 test("success_local", async () => {
