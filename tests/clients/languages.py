@@ -208,4 +208,18 @@ JAVA = Language(
     example="java -cp ask/target/ask.jar Tools",
 )
 
-LANGUAGES = (GO, TYPESCRIPT, PYTHON, RUST, JAVA)
+CPP = Language(
+    name="cpp",
+    title="C++",
+    tools=("sh",),  # the script installs the rest
+    install=("./install-deps.sh",),
+    generate="",
+    generated="",
+    build=("cmake -S . -B build", "cmake --build build --parallel 2"),
+    lint=("cmake --build build --target lint",),
+    test="build/client_test --gtest_output=xml:build/client_test.xml",
+    results=junit("build/client_test.xml"),
+    example="build/tools",
+)
+
+LANGUAGES = (GO, TYPESCRIPT, PYTHON, RUST, JAVA, CPP)

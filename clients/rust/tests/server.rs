@@ -267,7 +267,7 @@ async fn restart() {
 #[tokio::test]
 async fn deadline() {
     let options = CallOptions {
-        timeout: Some(Duration::from_secs(2)),
+        timeout: Some(Duration::from_secs(5)),
         ..CallOptions::default()
     };
     let error = refused(&open(), "acme/stall:0", &options).await;

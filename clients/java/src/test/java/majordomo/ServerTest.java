@@ -191,7 +191,7 @@ class ServerTest {
 
   @Test
   void deadline() {
-    var error = refused(majordomo.withTimeout(Duration.ofSeconds(2)), "acme/stall:0");
+    var error = refused(majordomo.withTimeout(Duration.ofSeconds(5)), "acme/stall:0");
 
     assertEquals(Code.DEADLINE_EXCEEDED, error.code());
     assertEquals(ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, error.reason());
