@@ -1,10 +1,13 @@
 """A server that is asked to trace, and where its spans go."""
 
+import io
+import logging
 import os
 from collections.abc import AsyncIterator
 
 import pytest
 
+from majordomo.telemetry import logs
 from tests.telemetry.collector import Collector, collecting
 
 
@@ -13,6 +16,19 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable of the one who runs the tests decides where spans go."""
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """The process's log, as `majordomo serve` writes it."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", root.handlers)
+    monkeypatch.setattr(root, "level", root.level)
+    monkeypatch.setattr(logs, "_events", None)
+    monkeypatch.setattr(logs, "_secrets", frozenset())
+    stream = io.StringIO()
+    logs.configure(stream, terminal=False)
+    return stream
 
 
 @pytest.fixture

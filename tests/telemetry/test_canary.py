@@ -5,6 +5,7 @@ span, a metric, the health of targets, or what other callers are told; the key n
 what their own caller is told either. A caller's trace is no business of a provider's.
 """
 
+import io
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -141,6 +142,7 @@ async def test_no_canary_gets_out(
     collector: Collector,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    log: io.StringIO,
 ) -> None:
     """Neither in a whole answer nor in a stream."""
     monkeypatch.setenv("CANARY", KEY)
@@ -149,6 +151,7 @@ async def test_no_canary_gets_out(
         while await connection.request():
             await FAULTS[fault](connection, kind)
 
+    logging.getLogger().addHandler(caplog.handler)
     caplog.set_level(logging.DEBUG)
     others: list[object] = []
     async with Upstream(script) as upstream:
@@ -195,7 +198,8 @@ async def test_no_canary_gets_out(
     paths = " ".join(request.path for request in upstream.requests)
     assert TRACE not in str(upstream.requests)
     assert not any("trace" in name for r in upstream.requests for name in r.headers)
-    logs = " ".join(
+    assert '"event":"call"' in log.getvalue()
+    logged = log.getvalue() + " ".join(
         f"{record.getMessage()} {record.__dict__}"
         for record in caplog.records
         if not record.name.startswith(("hpack", "asyncio"))
@@ -203,7 +207,7 @@ async def test_no_canary_gets_out(
     spans = b"".join(r.SerializeToString() for r in collector.requests)
     for canary in (KEY, WORD):
         assert canary not in paths
-        assert canary not in logs
+        assert canary not in logged
         assert canary not in metrics.text
         assert canary.encode() not in spans
     # Of another call this provider speaks in the same words, so only the key is told.

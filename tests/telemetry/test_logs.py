@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,21 +19,6 @@ from tests.telemetry.collector import Collector
 
 DOWN = "acme/status:503"
 KEY = "sk-canary-0123456789"
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """The process's log, as `majordomo serve` writes it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    stream = io.StringIO()
-    logs.configure(stream, terminal=False)
-    try:
-        yield stream
-    finally:
-        root.handlers = handlers
-        root.setLevel(level)
-        logs.hide(())
 
 
 def lines(log: io.StringIO, event: str) -> list[dict[str, Any]]:
@@ -63,7 +47,6 @@ async def test_a_line_a_call(log: io.StringIO, collector: Collector) -> None:
         "labels": {"team": "search"},
         "usage": {"input_tokens": 2, "output_tokens": 2},
         "level": "info",
-        "logger": "majordomo.calls",
     }.items() <= line.items()
     assert line["timestamp"].endswith("Z")
     told = [(a["target"], a["outcome"], a.get("reason")) for a in line["attempts"]]

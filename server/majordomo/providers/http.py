@@ -74,7 +74,8 @@ class HttpProvider:
                 **headers,
             }
         )
-        self._timeout = {"connect": connect_timeout, "pool": connect_timeout}
+        timeout = {"connect": connect_timeout, "pool": connect_timeout}
+        self._extensions = {"timeout": timeout}
         self._transport = transport or PooledTransport()
         self._token = token
         self._urls: dict[str, httpx.URL] = {}
@@ -107,12 +108,13 @@ class HttpProvider:
         if encoded.headers or self._token is not None:
             headers = httpx.Headers(headers)
             headers.update(encoded.headers)
+        # As a stream: httpx works out for a content what the transport does again.
         return httpx.Request(
             "POST",
             url,
             headers=headers,
-            content=encoded.body,
-            extensions={"timeout": self._timeout},
+            stream=httpx.ByteStream(encoded.body),
+            extensions=self._extensions,
         )
 
 

@@ -11,15 +11,15 @@ import errno
 import select
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import aiohttp
 import httpx
+import yarl
 from aiohttp.client_proto import ResponseHandler
-from httpx_aiohttp import AiohttpTransport
 
 from majordomo.chain.failure import Failure
 from majordomo.v1.attempt_pb2 import (
@@ -39,16 +39,17 @@ ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
 """What transports raise; `failure` tells what it means."""
 
 
-class PooledTransport(AiohttpTransport):
+class PooledTransport(httpx.AsyncBaseTransport):
     """Keeps connections for the next request, as many as there were at once.
 
     Follows no redirect, keeps no cookie, reads no proxy from the environment, and
-    trusts certifi's authorities, or those that SSL_CERT_FILE names.
+    trusts certifi's authorities, or those that SSL_CERT_FILE names. What goes wrong is
+    raised as aiohttp has it: `failure` tells what it means.
     """
 
     def __init__(self) -> None:
-        trust = httpx.create_ssl_context()
-        super().__init__(verify=trust, client=partial(_session, trust))
+        self._trust = httpx.create_ssl_context()
+        self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it; the response's body is still to be read, and to be closed.
@@ -59,17 +60,67 @@ class PooledTransport(AiohttpTransport):
         use = _Use()
         token = _use.set(use)
         try:
-            return await super().handle_async_request(request)
-        except (httpx.TransportError, aiohttp.ClientError):
+            return await self._send(request)
+        except aiohttp.ClientError:
             if use.connection is None or not use.connection.was_stale:
                 raise
         finally:
             _use.reset(token)
         token = _use.set(_Use(new=True))
         try:
-            return await super().handle_async_request(request)
+            return await self._send(request)
         finally:
             _use.reset(token)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        if self._session is None:
+            self._session = _session(self._trust)
+        timeout = request.extensions.get("timeout", {})
+        response = await self._session.request(
+            request.method,
+            _url(str(request.url)),
+            headers=request.headers.multi_items(),
+            data=await request.aread(),
+            allow_redirects=False,
+            timeout=_timeout(timeout.get("connect"), timeout.get("pool")),
+        )
+        return httpx.Response(
+            response.status,
+            headers=response.raw_headers,
+            stream=_Body(response),
+            request=request,
+        )
+
+
+class _Body(httpx.AsyncByteStream):
+    """What is still to be read of a response."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for data in self._response.content.iter_any():
+            yield data
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it where something is unread."""
+        self._response.release()
+
+
+@lru_cache
+def _url(url: str) -> yarl.URL:
+    return yarl.URL(url, encoded=True)
+
+
+@lru_cache
+def _timeout(connect: float | None, pool: float | None) -> aiohttp.ClientTimeout:
+    """Of connecting alone: the rest is the walk's (rules 5.4 and 5.5)."""
+    return aiohttp.ClientTimeout(sock_connect=connect, connect=pool)
 
 
 class _Use:
@@ -157,6 +208,7 @@ def _session(trust: ssl.SSLContext) -> aiohttp.ClientSession:
         connector=_Connector(trust),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
+        auto_decompress=False,
     )
 
 

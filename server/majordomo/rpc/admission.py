@@ -3,6 +3,7 @@
 Of GenerationService only: operators and health checks get through to a full server.
 """
 
+from contextvars import ContextVar
 from typing import Any
 
 from grpc.aio import ServicerContext
@@ -14,6 +15,10 @@ _LIMITED = "majordomo.v1.GenerationService/"
 
 class ServerFull(Exception):
     """As many calls, or bytes of requests, are in flight as may be."""
+
+
+_size: ContextVar[int] = ContextVar("size", default=0)
+"""Bytes of the request of the call in hand, as it came."""
 
 
 class Admission(WrappingInterceptor):
@@ -36,7 +41,7 @@ class Admission(WrappingInterceptor):
             return unlimited
 
         async def limited(request: Any, context: ServicerContext[Any, Any]) -> Any:
-            size = request.ByteSize()
+            size = _size.get()
             # One call alone may be of any size that gRPC lets in.
             full = self._calls and self._bytes + size > self._most_bytes
             if full or self._calls >= self._most_calls:
@@ -50,3 +55,12 @@ class Admission(WrappingInterceptor):
                 self._bytes -= size
 
         return limited
+
+    def reading(self, deserialize: Any) -> Any:
+        """Take the size on the way: a message would be serialized to tell it."""
+
+        def read(data: bytes) -> Any:
+            _size.set(len(data))
+            return deserialize(data)
+
+        return read
