@@ -311,10 +311,14 @@ TEST_F(Server, Retry) {
   // The first call of each two for such a tier is refused, without a pushback.
   EXPECT_EQ("hi", TextOf(Ask("flaky-cpp").message()));
 
-  // The harness counts: no more than this one walk.
-  const Error error = RefusedBy("upstream/counted-cpp");
-  EXPECT_EQ(ERROR_REASON_CHAIN_EXHAUSTED, error.reason());
-  EXPECT_EQ(2, error.failure().attempts_size());
+  // The harness counts: no more than one walk for each.
+  const Error whole = RefusedBy("upstream/counted-cpp");
+  auto answer = Begin("upstream/counted-stream-cpp", "hi");
+  const Error streamed = Refused([&] { answer.Next(); });
+  for (const Error& error : {whole, streamed}) {
+    EXPECT_EQ(ERROR_REASON_CHAIN_EXHAUSTED, error.reason());
+    EXPECT_EQ(2, error.failure().attempts_size());
+  }
 }
 
 TEST_F(Server, SuccessLocal) {

@@ -351,10 +351,15 @@ async fn retry() {
     let (message, _) = asked(&client, "flaky-rust", "hi").await;
     assert_eq!("hi", text_of(&message));
 
-    // The harness counts: no more than this one walk.
-    let error = refused(&client, "upstream/counted-rust", &CallOptions::default()).await;
-    assert_eq!(ErrorReason::ChainExhausted, error.reason);
-    assert_eq!(2, error.attempts.len());
+    // The harness counts: no more than one walk for each.
+    let options = CallOptions::default();
+    let whole = refused(&client, "upstream/counted-rust", &options).await;
+    let request = streaming("upstream/counted-stream-rust", "hi");
+    let streamed = client.stream(request, &options).await;
+    for error in [whole, streamed.expect_err("a failure")] {
+        assert_eq!(ErrorReason::ChainExhausted, error.reason);
+        assert_eq!(2, error.attempts.len());
+    }
 }
 
 #[tokio::test]

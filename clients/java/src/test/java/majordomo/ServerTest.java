@@ -256,10 +256,15 @@ class ServerTest {
     // The first call of each two for such a tier is refused, without a pushback.
     assertEquals("hi", Turns.text(ask("flaky-java", "hi").getMessage()));
 
-    // The harness counts: no more than this one walk.
-    MajordomoException error = refused(majordomo, "upstream/counted-java");
-    assertEquals(ErrorReason.ERROR_REASON_CHAIN_EXHAUSTED, error.reason());
-    assertEquals(2, error.attempts().size());
+    // The harness counts: no more than one walk for each.
+    var whole = refused(majordomo, "upstream/counted-java");
+    try (Answer answer = begin("upstream/counted-stream-java", "hi")) {
+      var streamed = assertThrows(MajordomoException.class, answer::hasNext);
+      for (MajordomoException error : List.of(whole, streamed)) {
+        assertEquals(ErrorReason.ERROR_REASON_CHAIN_EXHAUSTED, error.reason());
+        assertEquals(2, error.attempts().size());
+      }
+    }
   }
 
   @Test
