@@ -69,6 +69,7 @@ class HttpProvider:
         self._base_url = base_url.rstrip("/")
         self.headers = httpx.Headers(
             {
+                "host": httpx.URL(base_url).netloc.decode(),
                 "content-type": "application/json",
                 "accept-encoding": "identity",  # what is not packed cannot be a bomb
                 **headers,
@@ -108,14 +109,16 @@ class HttpProvider:
         if encoded.headers or self._token is not None:
             headers = httpx.Headers(headers)
             headers.update(encoded.headers)
-        # As a stream: httpx works out for a content what the transport does again.
-        return httpx.Request(
+        # As a stream, for which httpx works nothing out that is known.
+        request = httpx.Request(
             "POST",
             url,
             headers=headers,
             stream=httpx.ByteStream(encoded.body),
             extensions=self._extensions,
         )
+        request.headers["content-length"] = str(len(encoded.body))
+        return request
 
 
 class _HttpExchange(Exchange):
