@@ -70,6 +70,7 @@ async def jaeger() -> AsyncIterator[Jaeger]:
         env={"SPAN_STORAGE_TYPE": "memory"},
     )
     assert process.stderr is not None
+    rest: asyncio.Task[bytes] | None = None
     try:
         words = b""
         async for line in process.stderr:
@@ -80,15 +81,13 @@ async def jaeger() -> AsyncIterator[Jaeger]:
             raise AssertionError(words[-2000:])
         # What it says from here on does not matter, and must not fill the pipe.
         rest = asyncio.create_task(process.stderr.read())
-        try:
-            yield Jaeger(ports)
-        finally:
-            process.kill()
-            await rest
+        yield Jaeger(ports)
     finally:
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+        if rest is not None:
+            await rest
 
 
 def tags(span: Trace) -> dict[str, Any]:
