@@ -1,4 +1,4 @@
-"""The compose file: valid, and at one with the image and with Jaeger."""
+"""The compose file: valid, and at one with the image and with what looks at it."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ COMPOSE: Any = yaml.safe_load(FILE.read_text())
 SERVICES = COMPOSE["services"]
 SERVER = SERVICES["majordomo"]
 IMAGE = (ROOT / "Dockerfile").read_text()
-OTLP, UI = "4317", "16686"
+OTLP, UI, PROMETHEUS, GRAFANA = "4317", "16686", "9090", "3000"
 
 
 async def schema_check(file: Path) -> tuple[int | None, str]:
@@ -59,19 +59,51 @@ def test_image() -> None:
 
 def test_traces_go_to_jaeger() -> None:
     """By OTLP over gRPC, at a service that is started before."""
-    endpoint = SERVER["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    endpoint = SERVER["environment"]["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
 
     assert f"http://jaeger:{OTLP}" == endpoint
     assert "jaeger" in SERVER["depends_on"]
     assert [OTLP] == SERVICES["jaeger"]["expose"]
 
 
+def test_metrics_go_to_grafana() -> None:
+    """Over Prometheus, which finds the page by the service's name."""
+    config, sources, shown = (
+        yaml.safe_load((FILE.parent / name).read_text())
+        for name in (
+            "prometheus/prometheus.yml",
+            "grafana/datasources/prometheus.yaml",
+            "grafana/dashboards/provider.yaml",
+        )
+    )
+    [job], [source] = config["scrape_configs"], sources["datasources"]
+    [provider] = shown["providers"]
+    [found] = job["dns_sd_configs"]
+    environ = {k: v for k, v in SERVER["environment"].items() if "METRICS" in k}
+
+    listen = parse("", environ).server.metrics_listen
+    assert f"0.0.0.0:{found['port']}" == listen
+    assert [str(found["port"])] == SERVER["expose"]
+    assert set(found["names"]) <= set(SERVICES)
+    assert f"http://prometheus:{PROMETHEUS}" == source["url"]
+    assert config["global"]["scrape_interval"] == source["jsonData"]["timeInterval"]
+    assert ["./prometheus:/etc/prometheus:ro"] == SERVICES["prometheus"]["volumes"]
+    provisioning = "/etc/grafana/provisioning"
+    assert [f"./grafana:{provisioning}:ro"] == SERVICES["grafana"]["volumes"]
+    assert f"{provisioning}/dashboards" == provider["options"]["path"]
+
+
 def test_ports() -> None:
-    """What is published is on the loopback: the server's port and Jaeger's pages."""
+    """What is published is on the loopback: the server's port, and pages."""
     [port] = re.findall(r"^EXPOSE (\d+)$", IMAGE, re.MULTILINE)
 
     assert [f"127.0.0.1:{port}:{port}"] == SERVER["ports"]
-    assert [f"127.0.0.1:{UI}:{UI}"] == SERVICES["jaeger"]["ports"]
+    for name, page in (
+        ("jaeger", UI),
+        ("prometheus", PROMETHEUS),
+        ("grafana", GRAFANA),
+    ):
+        assert [f"127.0.0.1:{page}:{page}"] == SERVICES[name]["ports"]
 
 
 def test_healthcheck() -> None:

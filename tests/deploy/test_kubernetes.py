@@ -99,17 +99,29 @@ def probes() -> Iterator[tuple[str, Any]]:
         yield name, CONTAINER[name]["grpc"]
 
 
-def test_port(config: Config) -> None:
-    """Server, container, probes, Service and NetworkPolicy have one port."""
-    [port] = CONTAINER["ports"]
-    [served] = manifest("service")["spec"]["ports"]
-    [ingress] = manifest("networkpolicy")["spec"]["ingress"]
+def test_ports(config: Config) -> None:
+    """Server, container, probes, Service and NetworkPolicy agree on both ports."""
+    listen, page = config.server.listen, config.server.metrics_listen
+    assert page is not None
+    ports = {"grpc": listen, "metrics": page}
+    expected = {name: int(it.rpartition(":")[2]) for name, it in ports.items()}
+    served = manifest("service")["spec"]["ports"]
+    ingress = manifest("networkpolicy")["spec"]["ingress"]
 
-    assert str(port["containerPort"]) == config.server.listen.rpartition(":")[2]
-    assert {port["containerPort"]} == {probe["port"] for _, probe in probes()}
-    assert port["name"] == served["targetPort"]
-    assert port["containerPort"] == served["port"]
-    assert [port["containerPort"]] == [each["port"] for each in ingress["ports"]]
+    assert expected == {it["name"]: it["containerPort"] for it in CONTAINER["ports"]}
+    assert expected == {it["targetPort"]: it["port"] for it in served}
+    assert [*expected.values()] == [p["port"] for it in ingress for p in it["ports"]]
+    assert {expected["grpc"]} == {probe["port"] for _, probe in probes()}
+
+
+def test_metrics_are_scraped(config: Config) -> None:
+    """By the name of the Service and the port of the page."""
+    example = HERE.parent / "prometheus" / "prometheus.yml"
+    [job] = yaml.safe_load(example.read_text())["scrape_configs"]
+    [found] = job["dns_sd_configs"]
+
+    assert [manifest("service")["metadata"]["name"]] == found["names"]
+    assert f"0.0.0.0:{found['port']}" == config.server.metrics_listen
 
 
 def test_probes() -> None:
