@@ -331,7 +331,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	_, err := client(t).Generate(ctx, &pb.GenerateRequest{
 		Chain: "acme/stall:0", Prompt: prompt(majordomo.User("hi")),

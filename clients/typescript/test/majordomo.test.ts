@@ -244,7 +244,7 @@ test("restart", async () => {
 });
 
 test("deadline", async () => {
-  const call = majordomo.generate(asked("acme/stall:0"), { timeout: 2 });
+  const call = majordomo.generate(asked("acme/stall:0"), { timeout: 5 });
   const error = await failure(call);
 
   assert.equal(error.code, status.DEADLINE_EXCEEDED);
