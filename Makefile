@@ -8,7 +8,7 @@ ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(shell command -v 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test languages sim fuzz soak mutation lint types protos reference contract wheel lock locked check image image-check jaeger scorecard bench clean
+.PHONY: help demo serve test languages sim fuzz soak mutation lint types protos reference contract wheel lock locked check image image-check jaeger scorecard peers bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,8 +89,11 @@ scorecard: $(VENV)/dev ## Play faults for us and for LiteLLM; write docs/scoreca
 		&& build/litellm/bin/pip install --quiet 'litellm[proxy]'; }
 	python -m bench.scorecard --litellm build/litellm/bin/python
 
-bench: $(VENV)/dev ## Measure what a call costs
-	python -m bench
+peers: ## Install what we are measured beside into build/peers; needs Node
+	bench/peers/install.sh
+
+bench: $(VENV)/dev peers ## Measure us and them: bench/RESULTS.md; QUICK=1: coarsely; needs Go
+	python -m bench $(if $(QUICK),--quick)
 
 clean: ## Remove the virtual environment and what tools leave behind
 	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,166 +1,115 @@
-"""What a call costs, beside an empty grpc.aio service in the same run.
+"""What a call costs, beside the alternatives in the same run.
 
-    python -m bench [--rounds N] [--only WORD] [--profile]
+    python -m bench                     all of it; writes bench/RESULTS.md and the plots
+    python -m bench --quick             the same in three minutes
+    python -m bench --only unary        one measurement of majordomo and the echo
+    python -m bench --only unary --peers
+    python -m bench --render            write RESULTS.md again from the last run
 
-CPU of the whole server process (user and system, all threads) a call, by medians of
-interleaved rounds. The server has one core to itself, the callers, the provider and
-the collector share another. Compare within one run only; ratios are what counts.
+The peers are those that `make peers` has installed. Compare within one run only; ratios
+are what counts.
 """
 
 import argparse
-import os
-import statistics
-import subprocess
+import datetime as dt
+import json
+import random
 import sys
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+import time
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-from bench import sampling
+from PIL import Image
 
-CHUNKS = 200
-PACE = 0.005
-IN_FLIGHT = 16
-TICK = os.sysconf("SC_CLK_TCK")
+from bench import plots, report
+from bench.aims import Results
+from bench.measurements import ALL, Session
+from bench.processes import build_native, native
+from bench.subjects import OURS, WorkFailedError, installed
 
-
-@dataclass(frozen=True)
-class Load:
-    name: str
-    kind: str
-    calls: int
-    pace: float = 0.0
-
-
-LOADS = [
-    Load("unary", "unary", 3000),
-    Load(f"stream, {CHUNKS} chunks in a burst", "stream", 150),
-    Load(f"stream, {CHUNKS} chunks at {PACE * 1000:.0f} ms", "stream", 96, PACE),
-]
-SAMPLED = {"traced at 5 %": "0.05", "traced": "1"}
-SUBJECTS = ["echo", "majordomo", *SAMPLED]
+LAST = Path(__file__).parents[1] / "build" / "bench.json"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="loads whose name begins so")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="", help="measurements whose name begins so")
+    parser.add_argument("--peers", action="store_true", help="with --only: peers too")
+    parser.add_argument("--rounds", type=int, help="instead of each one's own number")
+    parser.add_argument("--quick", action="store_true", help="few and short rounds")
     parser.add_argument("--profile", action="store_true", help="split by py-spy")
+    parser.add_argument("--render", action="store_true", help="the last run again")
     options = parser.parse_args()
-    for load in LOADS:
-        if not load.name.startswith(options.only):
-            continue
-        with ExitStack() as stack:
-            servers = {
-                name: stack.enter_context(serve(name, load)) for name in SUBJECTS
-            }
-            for server in servers.values():
-                measure(server, load, share=5)
-            costs = defaultdict(list)
-            for _ in range(options.rounds):
-                for name, server in servers.items():
-                    costs[name].append(measure(server, load))
-            _report(load, costs)
-            if options.profile:
-                for name in SUBJECTS[1:]:
-                    pid = servers[name][0]
-                    with sampling.split(pid, f"{load.name}, {name}"):
-                        measure(servers[name], load)
+    if options.render:
+        last = json.loads(LAST.read_text())
+        _write(last["results"], last["about"])
+        return
+    results, about = run(options)
+    if not options.only:
+        LAST.write_text(json.dumps({"results": results, "about": about}))
+        _write(results, about)
 
 
-def _report(load: Load, costs: dict[str, list[float]]) -> None:
-    print(f"\n{load.name} ({load.calls} calls a round, {IN_FLIGHT} in flight)")
-    floor = statistics.median(costs["echo"])
-    for name, values in costs.items():
-        middle = statistics.median(values)
-        print(
-            f"  {name:<18} {middle:9.0f} us CPU a call   {middle / floor:5.2f} x echo"
-            f"   (rounds {min(values):.0f} to {max(values):.0f})"
-        )
-
-
-def measure(server: tuple[int, str], load: Load, share: int = 1) -> float:
-    """Microseconds of the server's CPU a call."""
-    pid, port = server
-    calls = max(load.calls // share, IN_FLIGHT)
-    command = [*_on(1), "bench.load", port, load.kind]
-    before = _cpu(pid)
-    subprocess.run(
-        [*command, str(calls), str(IN_FLIGHT)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return (_cpu(pid) - before) / calls * 1e6
-
-
-def _cpu(pid: int) -> float:
-    """Seconds of CPU that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def _on(core: int) -> list[str]:
-    """How to start a Python module on one core."""
-    core %= os.cpu_count() or 1
-    return ["taskset", "--cpu-list", str(core), sys.executable, "-m"]
-
-
-@contextmanager
-def _process(core: int, *command: str, **environ: str) -> Iterator[tuple[int, str]]:
-    """A Python process on one core: its id, and the first word of its last line."""
-    process = subprocess.Popen(
-        [*_on(core), *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # the log, a line a call
-        text=True,
-        env={**os.environ, **environ},
-    )
-    try:
-        assert process.stdout is not None
-        port = process.stdout.readline().strip().rpartition(":")[2]
-        if not port.isdigit():
-            raise RuntimeError(f"{command[0]} did not start: {port!r}")
-        yield process.pid, port
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
-
-
-@contextmanager
-def serve(subject: str, load: Load) -> Iterator[tuple[int, str]]:
-    chunks, pace = str(CHUNKS), str(load.pace)
+def run(options: argparse.Namespace) -> tuple[Results, dict[str, Any]]:
+    build_native()
+    names = [name for name in ALL if name.startswith(options.only)]
+    serve = dict(OURS)
+    if options.peers or not options.only:
+        serve |= installed()
+    results: Results = {}
+    failed: dict[str, str] = {}
+    began = time.monotonic()
     with ExitStack() as stack:
-        if subject == "echo":
-            yield stack.enter_context(_process(0, "bench.echo", chunks, pace))
-            return
-        environ = {}
-        if subject in SAMPLED:
-            _, port = stack.enter_context(_process(1, "bench.collector"))
-            environ = {
-                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://127.0.0.1:{port}",
-                "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
-                "OTEL_TRACES_SAMPLER_ARG": SAMPLED[subject],
-            }
-        _, port = stack.enter_context(_process(1, "bench.upstream", chunks, pace))
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        config = Path(folder, "bench.toml")
-        config.write_text(
-            f"""
-            [server]
-            listen = "127.0.0.1:0"
-            [providers.bench]
-            kind = "openai-compatible"
-            base_url = "http://127.0.0.1:{port}/v1"
-            [tiers]
-            bench = "bench/one"
-            """
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        provider = stack.enter_context(native("upstream", folder / "native.log"))
+        session = Session(
+            provider=provider,
+            folder=folder,
+            serve=serve,
+            subjects={
+                name: stack.enter_context(start(f"http://{provider}/v1", folder))
+                for name, start in serve.items()
+            },
+            image=_noise(folder),
+            quick=options.quick,
+            rounds=options.rounds,
+            profile=options.profile,
         )
-        yield stack.enter_context(
-            _process(0, "majordomo.cli", "serve", "--config", str(config), **environ)
-        )
+        for name in names:
+            print(f"{name}:", end="", file=sys.stderr, flush=True)
+            begun = time.monotonic()
+            try:
+                results[name] = ALL[name](session)
+            except WorkFailedError as error:
+                failed[name] = str(error)
+                print(f" {error}", file=sys.stderr)
+                continue
+            print(f" ({time.monotonic() - begun:.0f} s)", file=sys.stderr)
+            print(report.terminal(name, results[name]), flush=True)
+    about = {
+        **report.machine(),
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "minutes": (time.monotonic() - began) / 60,
+        "quick": options.quick,
+        "failed": failed,
+    }
+    return results, about
+
+
+def _noise(folder: Path) -> str:
+    """A PNG of 1 MB, which does not compress."""
+    path = folder / "noise.png"
+    pixels = random.Random(1).randbytes(590 * 590 * 3)
+    Image.frombytes("RGB", (590, 590), pixels).save(path)
+    return str(path)
+
+
+def _write(results: Results, about: dict[str, Any]) -> None:
+    plots.draw(results)
+    report.PAGE.write_text(report.page(results, about))
 
 
 if __name__ == "__main__":

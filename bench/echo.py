@@ -1,12 +1,13 @@
 """The floor: an empty grpc.aio service with messages of the same size.
 
-    python -m bench.echo CHUNKS PACE_SECONDS
+    python -m bench.echo
 
-Prints its port. Answers the contract's own RPCs with a prebuilt answer.
+Prints its port. Answers the contract's own RPCs with a prebuilt answer; a stream has as
+many chunks as the provider's, at the pace that the request's chain asks of the provider
+(`up/pace-5ms`), else at once.
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -26,15 +27,14 @@ from majordomo.v1.generation_service_pb2_grpc import (
     add_GenerationServiceServicer_to_server,
 )
 
+CHUNKS = 200
+
 
 class Echo(GenerationServiceServicer):
-    def __init__(self, chunks: int, pace: float) -> None:
-        self._answer = GenerateResponse(
-            message=Message(parts=[Part(text="word " * 180)]), completion=Completion()
-        )
-        self._delta = StreamResponse(part_delta=PartDelta(text="word "))
-        self._chunks = chunks
-        self._pace = pace
+    _answer = GenerateResponse(
+        message=Message(parts=[Part(text="word " * CHUNKS)]), completion=Completion()
+    )
+    _delta = StreamResponse(part_delta=PartDelta(text="word "))
 
     async def Generate(  # noqa: N802 - gRPC's name
         self,
@@ -48,17 +48,21 @@ class Echo(GenerationServiceServicer):
         request: StreamRequest,
         context: grpc.aio.ServicerContext[StreamRequest, StreamResponse],
     ) -> AsyncIterator[StreamResponse]:
-        for _ in range(self._chunks):
-            if self._pace:
-                await asyncio.sleep(self._pace)
+        _, paced, pace = request.chain.partition("pace-")
+        seconds = float(pace.removesuffix("ms")) / 1000 if paced else 0.0
+        begun = asyncio.get_running_loop().time()
+        for number in range(1, CHUNKS + 1):
+            if seconds:
+                now = asyncio.get_running_loop().time()
+                await asyncio.sleep(begun + number * seconds - now)
             yield self._delta
         yield StreamResponse(completion=Completion())
 
 
-async def main(chunks: int, pace: float) -> None:
+async def main() -> None:
     server = grpc.aio.server()
     echo: Any = Echo  # not all of the service: nothing asks it to explain
-    add_GenerationServiceServicer_to_server(echo(chunks, pace), server)
+    add_GenerationServiceServicer_to_server(echo(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(port, flush=True)
@@ -66,4 +70,4 @@ async def main(chunks: int, pace: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2])))
+    asyncio.run(main())

@@ -14,8 +14,6 @@ import importlib
 import importlib.util
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import warnings
@@ -34,11 +32,9 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from bench.faults import CONNECT_TIMEOUT, FAULTS, Client, authority, chunks
+from bench.processes import build_native, native
 from majordomo.providers.transport import PooledTransport, failure
 from majordomo.v1.attempt_pb2 import FailureReason
-
-CHUNKS = 200
-PACE = 0.002
 
 _PATIENCE = 3.0
 """Seconds after which a client has missed a fault."""
@@ -161,16 +157,16 @@ class Load:
     name: str
     requests: int
     in_flight: int
-    body: bytes = b'{"stream":false}'
-    pace: float = 0.0
+    body: bytes = b'{"model":"plain"}'
 
 
-_STREAM = b'{"stream":true}'
+_BURST = b'{"model":"plain","stream":true}'
+_PACED = b'{"model":"pace-2ms","stream":true}'
 LOADS = [
     Load("unary, 1 in flight", 1000, 1),
     Load("unary, 16 in flight", 1500, 16),
-    Load(f"{CHUNKS} chunks in a burst, 16 in flight", 300, 16, _STREAM),
-    Load(f"{CHUNKS} chunks at {PACE * 1000:g} ms, 16 in flight", 48, 16, _STREAM, PACE),
+    Load("200 chunks in a burst, 16 in flight", 300, 16, _BURST),
+    Load("200 chunks at 2 ms, 16 in flight", 48, 16, _PACED),
 ]
 
 
@@ -183,7 +179,7 @@ async def _show_costs(rounds: int) -> None:
     for load in LOADS:
         clients = {candidate.name: candidate.client() for candidate in candidates}
         costs = defaultdict(list)
-        with _provider(load.pace) as url:
+        with _provider() as url:
             for number in range(rounds + 1):
                 for name, client in clients.items():
                     cost = await _measure(client, url, load)
@@ -225,23 +221,11 @@ async def _measure(client: Client, url: str, load: Load) -> float:
 
 
 @contextmanager
-def _provider(pace: float) -> Iterator[str]:
-    """bench.upstream on the last core; its URL."""
-    core = str((os.cpu_count() or 1) - 1)
-    process = subprocess.Popen(
-        [
-            *("taskset", "--cpu-list", core, sys.executable),
-            *("-m", "bench.upstream", str(CHUNKS), str(pace)),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
+def _provider() -> Iterator[str]:
+    """The native upstream's URL."""
+    build_native()
+    with native("upstream", Path(os.devnull)) as address:
+        yield f"http://{address}/v1/chat/completions"
 
 
 def _row(*cells: str) -> None:

@@ -3,7 +3,7 @@
     python -m bench.watchers [--rounds N]
 
 The time of an attempt that changes its target's state twice (tracker and feed in this
-process, without I/O), and a server's CPU a call (see `bench.__main__`), once while
+process, without I/O), and a server's CPU a call (see `bench.subjects`), once while
 nothing changes and once while a target changes a hundred times a second.
 Medians of interleaved rounds; ratios are what counts.
 """
@@ -11,15 +11,18 @@ Medians of interleaved rounds; ratios are what counts.
 import argparse
 import asyncio
 import statistics
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import grpc
 
-from bench.__main__ import LOADS, measure, serve
+from bench.processes import build_native, native
+from bench.subjects import Subject, Work, majordomo
 from majordomo.chain.health import HealthSettings, Lease
 from majordomo.chain.tracker import Tracker
 from majordomo.rpc.health_feed import HealthFeed
@@ -32,13 +35,12 @@ from majordomo.v1.operator_service_pb2 import (
 from majordomo.v1.operator_service_pb2_grpc import OperatorServiceStub
 
 WATCHERS = 1000
-TARGET = "bench/other"
+TARGET = "up/other"
 PAUSE = 0.01
 """Seconds between two changes."""
 
 SLICES, ATTEMPTS = 200, 50
 
-UNARY = LOADS[0]
 Costs = dict[str, list[float]]
 
 
@@ -50,26 +52,30 @@ async def main(rounds: int) -> None:
     _report(
         "an attempt that changes its target's state twice, without I/O", "us", changes
     )
+    build_native()
     with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        provider = stack.enter_context(native("upstream", folder / "native.log"))
         alone, watched = (
-            stack.enter_context(serve("majordomo", UNARY)) for _ in range(2)
+            stack.enter_context(majordomo(f"http://{provider}/v1", folder))
+            for _ in range(2)
         )
-        async with _watched(alone[1], 0), _watched(watched[1], WATCHERS) as told:
+        async with _watched(alone, 0), _watched(watched, WATCHERS) as told:
             for server in (alone, watched):
-                await asyncio.to_thread(measure, server, UNARY, 5)
+                await asyncio.to_thread(server.run, Work(seconds=0.5))
             calls: Costs = defaultdict(list)
             for _ in range(rounds):
                 for name, server in (("0", alone), (f"{WATCHERS}", watched)):
-                    cost = await asyncio.to_thread(measure, server, UNARY)
-                    calls[f"{name} watchers"].append(cost)
+                    outcome = await asyncio.to_thread(server.run, Work())
+                    calls[f"{name} watchers"].append(outcome.cpu_us)
             _report("a unary call, nothing changes", "us CPU", calls)
             calls.clear()
             before = len(told)
             for _ in range(rounds):
                 for name, server in (("0", alone), (f"{WATCHERS}", watched)):
-                    async with _changing(server[1]):
-                        cost = await asyncio.to_thread(measure, server, UNARY)
-                    calls[f"{name} watchers"].append(cost)
+                    async with _changing(server):
+                        outcome = await asyncio.to_thread(server.run, Work())
+                    calls[f"{name} watchers"].append(outcome.cpu_us)
             _report("a unary call, 100 changes a second", "us CPU", calls)
             print(f"  changes told while that ran: {len(told) - before}")
 
@@ -118,7 +124,7 @@ async def _change_of_state(watchers: int) -> float:
 
 
 @asynccontextmanager
-async def _watched(port: str, watchers: int) -> AsyncIterator[list[None]]:
+async def _watched(server: Subject, watchers: int) -> AsyncIterator[list[None]]:
     """Watch a server so many times; every change that is told lengthens the list."""
     told: list[None] = []
 
@@ -128,7 +134,7 @@ async def _watched(port: str, watchers: int) -> AsyncIterator[list[None]]:
             if event.HasField("change"):
                 told.append(None)
 
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with grpc.aio.insecure_channel(server.address) as channel:
         stub: Any = OperatorServiceStub(channel)
         begun = [asyncio.Event() for _ in range(watchers)]
         tasks = [
@@ -145,7 +151,7 @@ async def _watched(port: str, watchers: int) -> AsyncIterator[list[None]]:
 
 
 @asynccontextmanager
-async def _changing(port: str) -> AsyncIterator[None]:
+async def _changing(server: Subject) -> AsyncIterator[None]:
     """Bench a target and put it back, over and over."""
 
     async def change(stub: Any) -> None:
@@ -155,7 +161,7 @@ async def _changing(port: str) -> AsyncIterator[None]:
             await stub.Unbench(UnbenchRequest(target=TARGET))
             await asyncio.sleep(PAUSE)
 
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with grpc.aio.insecure_channel(server.address) as channel:
         task = asyncio.create_task(change(OperatorServiceStub(channel)))
         yield
         task.cancel()
