@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from majordomo.telemetry import semconv
 from tests.clients import results
@@ -124,6 +125,12 @@ async def seen_from_the_server(language: Language, it: Harness) -> None:
         await it.provider.all_left(f"hang-{language.name}")
 
     await it.drained()
+    joined = [
+        span
+        for span in it.collector.spans()
+        if span.kind == Span.SPAN_KIND_SERVER and span.parent_span_id
+    ]
+    assert joined, "no span of ours has the client's as its parent"
     outcomes = {
         said[semconv.ATTEMPT_OUTCOME]
         for said in (attributes(span.attributes) for span in it.collector.spans())

@@ -27,6 +27,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 
+from majordomo.chain.tracker import Tracker
 from majordomo.telemetry import words
 from majordomo.telemetry.metrics import Metrics
 from majordomo.telemetry.prometheus import name_of
@@ -61,6 +62,8 @@ CONFIG = """
     base_url = "{url}"
     [tiers]
     fast = "acme/status:503,acme/echo"
+    odd = "acme/status:401,acme/cut:1,acme/status:500,acme/stall:1"
+    more = "acme/resting,globex/big"
 """
 CACHE_WRITE = "gen_ai_client_inference_usage_cache_write_input_tokens"
 
@@ -236,7 +239,7 @@ def test_every_metric_is_drawn() -> None:
         for selector in selectors(expression)
         for name in names(selector)
     }
-    measured = {name_of(it.instrument) for it in Metrics(lambda: 0, dict).read()}
+    measured = {name_of(it.instrument) for it in Metrics(lambda: 0, Tracker()).read()}
 
     assert measured - {CACHE_WRITE} == drawn - {"up"}
 

@@ -10,6 +10,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 
+from majordomo.chain.tracker import Tracker
 from majordomo.telemetry.metrics import BOUNDS, Counter, Histogram, Metrics
 from majordomo.v1.operator_service_pb2 import BenchRequest
 from tests.servers import Running, failed, generate, rest_of, running, stream
@@ -21,6 +22,8 @@ CONFIG = """
     {settings}
     [providers.acme]
     kind = "scripted"
+    [tiers]
+    known = "acme/status:503,acme/echo"
 """
 DOWN = "acme/status:503"
 
@@ -146,8 +149,23 @@ async def test_only_the_page_is_there() -> None:
         assert 404 == answer.status_code
 
 
-def test_names_that_callers_invent_are_bounded() -> None:
-    """Beyond a thousand series the rest share one; nothing that was counted is lost."""
+@pytest.mark.rule("1.5")
+async def test_names_that_callers_invent_are_no_labels() -> None:
+    """Of a model that the configuration does not name, its provider alone."""
+    async with running(CONFIG.format(settings="")) as it:
+        await failed(it.generation.Generate(generate("acme/status:500")))
+
+        found = await samples(it)
+
+    about = {"outcome": "failed", "error_type": "provider_error"}
+    assert 2 == of(found, "majordomo_attempts_total", target="acme/_other", **about)
+    benched = {"target": "acme/_other", "cause": "provider_error"}
+    assert 1 == of(found, "majordomo_benches_total", **benched)
+    assert not any("status:500" in str(labels) for _, labels in found)
+
+
+def test_series_are_bounded() -> None:
+    """Beyond a thousand the rest share one; nothing that was counted is lost."""
     counter = Counter("c", "1", "A test's.", ("target",))
     histogram = Histogram("h", "s", "A test's.", ("target",))
     for number in range(3000):
@@ -176,7 +194,7 @@ def test_bounds_belong_to_their_buckets(value: float, bucket: int) -> None:
 
 def test_a_reading_stays_as_it_was() -> None:
     """Who writes it down may take their time."""
-    metrics: Any = Metrics(lambda: 3, dict)
+    metrics: Any = Metrics(lambda: 3, Tracker())
     before = metrics.read()
     metrics._calls.add(1, "first_try")
 

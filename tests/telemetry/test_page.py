@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from majordomo.chain.tracker import Tracker
 from majordomo.telemetry import semconv, setup, words
 from majordomo.telemetry.metrics import Counter, Gauge, Histogram, Metrics
 from majordomo.telemetry.prometheus import name_of
@@ -76,7 +77,7 @@ def metric_row(it: Counter | Gauge | Histogram) -> list[str]:
 
 def test_every_instrument_is_told() -> None:
     """In the order of the page for Prometheus, in the code's own words."""
-    readings = Metrics(lambda: 0, dict).read()
+    readings = Metrics(lambda: 0, Tracker()).read()
 
     assert [metric_row(it.instrument) for it in readings] == table("metric")
 

@@ -124,9 +124,9 @@ class Changes:
         """The newest change of `target`, if it is remembered."""
         return self._latest.get(target)
 
-    def unwell(self) -> list[str]:
-        """Those that are seen as anything but in rotation without a bench."""
-        return list(self._views)
+    def known(self) -> set[str]:
+        """Those that are not well, or of which a change is remembered."""
+        return {*self._views, *self._latest}
 
     def expired(self, now: float) -> list[tuple[str, float]]:
         """Whose bench is over, by what was seen, and since when; to be noted."""

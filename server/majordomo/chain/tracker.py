@@ -252,10 +252,15 @@ class Tracker:
         return self._show(name, self._clock.monotonic())
 
     def states(self) -> dict[str, TargetHealth.State]:
-        """Where the configured targets stand, and others that are not well."""
+        """Where the configured targets stand, and the providers that are benched."""
         now = self._clock.monotonic()
-        names = sorted({*self._configured, *self.changes.unwell()})
+        providers = (name for name in self._records if name == _wildcard(name))
+        names = sorted({*self._configured, *providers})
         return {name: self._look(name, now).state for name in names}
+
+    def is_configured(self, target: str) -> bool:
+        """Whether the configuration names `target`, and not just a caller."""
+        return target in self._configured
 
     # What onlookers ask.
 
@@ -318,9 +323,9 @@ class Tracker:
     def _note_all(self, target: str, cause: HealthChange.Cause, now: float) -> None:
         names = {target, *self._covered(target)}
         if target == _wildcard(target):
-            # Also of those that were forgotten since.
+            # Also of those that were forgotten since: who was told of them learns this.
             prefix = target.removesuffix("*")
-            names.update(n for n in self.changes.unwell() if n.startswith(prefix))
+            names.update(n for n in self.changes.known() if n.startswith(prefix))
         for name in sorted(names):
             self._note(name, cause, now)
 

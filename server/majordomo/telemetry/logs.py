@@ -18,6 +18,7 @@ from majordomo.chain.clock import Clock, seconds
 from majordomo.telemetry import words
 from majordomo.telemetry.observation import Observation, current
 from majordomo.v1.attempt_pb2 import Attempt, BenchRecord, Usage
+from majordomo.v1.operator_service_pb2 import HealthChange
 
 _events: Any = None
 """Calls and changes of health go straight to structlog, which takes a third of what
@@ -145,7 +146,8 @@ class HealthLog:
                 about["reason"] = words.failure_reason(bench.cause)
                 about["consecutive_benches"] = bench.count
         observation = current.get()
-        if observation is not None:
+        # A timer runs under the call that happened to set it.
+        if observation is not None and change.cause != HealthChange.CAUSE_EXPIRED:
             about.update(_ids(observation))
         tell = _events.warning if view.out else _events.info
         tell("health", **about)

@@ -14,6 +14,7 @@ from majordomo.chain.call import Call
 from majordomo.chain.changes import Change
 from majordomo.chain.clock import seconds
 from majordomo.chain.target import Target
+from majordomo.chain.tracker import Tracker
 from majordomo.telemetry import semconv, words
 from majordomo.telemetry.observation import Observation
 from majordomo.v1.attempt_pb2 import (
@@ -34,9 +35,10 @@ BOUNDS = tuple(0.01 * 2**power for power in range(14))
 """Upper bounds of the buckets of durations, in seconds: 0.01 to 81.92."""
 
 _MOST_SERIES = 1000
-"""Of one instrument. Callers may name any model; what is beyond shares one series."""
+"""Of one instrument; what is beyond shares one."""
 
-_OVERFLOW = "_other"
+_OTHER = "_other"
+"""Stands for models that callers name and the configuration does not (rule 1.5)."""
 
 _SHED = (ERROR_REASON_SERVER_OVERLOADED, ERROR_REASON_SERVER_DRAINING)
 _ANSWERING = (
@@ -66,7 +68,7 @@ class Counter(Instrument):
     def add(self, amount: int, *labels: str) -> None:
         series = self.series
         if labels not in series and len(series) >= _MOST_SERIES:
-            labels = (_OVERFLOW,) * len(labels)
+            labels = (_OTHER,) * len(labels)
         series[labels] = series.get(labels, 0) + amount
 
 
@@ -89,7 +91,7 @@ class Histogram(Instrument):
         numbers = self.series.get(labels)
         if numbers is None:
             if len(self.series) >= _MOST_SERIES:
-                labels = (_OVERFLOW,) * len(labels)
+                labels = (_OTHER,) * len(labels)
             numbers = self.series.setdefault(labels, [0.0] * (len(BOUNDS) + 2))
         numbers[bisect_left(BOUNDS, value)] += 1
         numbers[-1] += value
@@ -130,13 +132,11 @@ Reading = Numbers | Distributions
 class Metrics:
     """The metrics of one server.
 
-    `in_flight` tells how many calls run; `states` the state of each target, as the
-    contract numbers them.
+    `in_flight` tells how many calls run.
     """
 
-    def __init__(
-        self, in_flight: Callable[[], int], states: Callable[[], Mapping[str, int]]
-    ) -> None:
+    def __init__(self, in_flight: Callable[[], int], tracker: Tracker) -> None:
+        self._is_configured = tracker.is_configured
         target = (semconv.EVENT_TARGET,)
         model = (
             semconv.GEN_AI_OPERATION,
@@ -223,7 +223,7 @@ class Metrics:
                 "",
                 "Where a target stands: 1 active, 2 benched, 3 probing.",
                 target,
-                read=lambda: {(name,): state for name, state in states().items()},
+                read=lambda: {(name,): it for name, it in tracker.states().items()},
             ),
             self._benches,
             self._calls_duration,
@@ -242,7 +242,7 @@ class Metrics:
         if observation.reason in _SHED:
             self._shed.add(1, words.error_reason(observation.reason))
         for skip in observation.skipped:
-            self._skips.add(1, skip.target, _reason(skip))
+            self._skips.add(1, self._label(skip.target), _reason(skip))
         if observation.call is not None:
             self._walked(observation.call, observation.attempts)
 
@@ -252,7 +252,7 @@ class Metrics:
         if bench is not None and change.cause in _BENCHING:
             by_operator = bench.origin == BenchRecord.ORIGIN_OPERATOR
             cause = "operator" if by_operator else words.failure_reason(bench.cause)
-            self._benches.add(1, change.target, cause)
+            self._benches.add(1, self._label(change.target), cause)
 
     def read(self) -> list[Reading]:
         """All values as they are now."""
@@ -263,13 +263,23 @@ class Metrics:
         for attempt in attempts:
             self._attempt(attempt, call.target(attempt.target))
             if failed is not None and failed.target != attempt.target:
-                self._failovers.add(1, failed.target, attempt.target, _reason(failed))
+                steps = self._label(failed.target), self._label(attempt.target)
+                self._failovers.add(1, *steps, _reason(failed))
             failed = attempt
+
+    def _label(self, target: str) -> str:
+        """Of a target that only a caller names no more than its provider."""
+        if self._is_configured(target) or target.endswith("/*"):
+            return target
+        return f"{target.partition('/')[0]}/{_OTHER}"
 
     def _attempt(self, attempt: Attempt, target: Target) -> None:
         error = "" if attempt.outcome == ATTEMPT_OUTCOME_SUCCEEDED else _reason(attempt)
-        self._attempts.add(1, target.name, words.outcome(attempt.outcome), error)
-        model = (semconv.CHAT, target.peer.provider_name, target.model)
+        label = self._label(target.name)
+        self._attempts.add(1, label, words.outcome(attempt.outcome), error)
+        known = label == target.name
+        name = target.model if known else _OTHER
+        model = (semconv.CHAT, target.peer.provider_name, name)
         self._duration.record(seconds(attempt.duration), *model, error)
         if attempt.HasField("first_content_latency"):
             self._first_chunk.record(seconds(attempt.first_content_latency), *model)

@@ -30,7 +30,7 @@ class Telemetry:
         self._tracers = tracer_provider(self._resource)
         self._exporter = metric_exporter()
         self._resources = AsyncExitStack()
-        self.metrics = Metrics(lambda: self.interceptor.in_flight, tracker.states)
+        self.metrics = Metrics(lambda: self.interceptor.in_flight, tracker)
         self.interceptor = Observing(
             Traces(self._tracers), [self.metrics.observe, call_ended]
         )
