@@ -13,6 +13,7 @@ cd "$work"
 # As a tool of a module of its own: its go.mod replaces a module, which `go install`
 # does not take.
 go mod init build.invalid/jaeger 2>/dev/null
-go get -tool "github.com/jaegertracing/jaeger/cmd/all-in-one@$version" 2>/dev/null
+go get -tool "github.com/jaegertracing/jaeger/cmd/all-in-one@$version" 2>get.log \
+    || { cat get.log >&2; exit 1; }
 go build -o "$bin/jaeger" github.com/jaegertracing/jaeger/cmd/all-in-one
 echo "built jaeger $version"
