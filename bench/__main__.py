@@ -27,7 +27,7 @@ from bench import plots, report
 from bench.aims import Results
 from bench.measurements import ALL, Session
 from bench.processes import build_native, native
-from bench.subjects import OURS, WorkFailedError, installed
+from bench.subjects import OURS, Work, WorkFailedError, installed
 
 LAST = Path(__file__).parents[1] / "build" / "bench.json"
 
@@ -78,6 +78,9 @@ def run(options: argparse.Namespace) -> tuple[Results, dict[str, Any]]:
             rounds=options.rounds,
             profile=options.profile,
         )
+        for subject in session.all:  # an interpreter that compiles needs its time
+            subject.run(session.span(Work(seconds=4)))
+            subject.run(session.span(Work(streamed=True, seconds=2)))
         for name in names:
             print(f"{name}:", end="", file=sys.stderr, flush=True)
             begun = time.monotonic()

@@ -55,7 +55,7 @@ def _cpu(results: Results) -> Any:
             row: median(values["cpu_us"]) * scale
             for row, values in results[measure].items()
         }
-        _bars(axis, rows, title, logarithmic=True)
+        _bars(axis, rows, title)
     return figure
 
 
@@ -106,7 +106,6 @@ def _bars(
     title: str,
     *,
     digits: int = 0,
-    logarithmic: bool = False,
 ) -> None:
     """Bars that lie, the least on top, each with its figure."""
     names = sorted(rows, key=rows.__getitem__, reverse=True)
@@ -116,8 +115,6 @@ def _bars(
         [rows[name] for name in names],
         color=[colours.get(name, _OTHERS) for name in names],
     )
-    if logarithmic:
-        axis.set_xscale("log")
     shown = [f" {rows[name]:,.{digits}f}".replace(",", " ") for name in names]
     axis.bar_label(bars, shown)
     axis.margins(x=0.2)

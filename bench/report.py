@@ -73,7 +73,8 @@ TABLES = {
     "skip": Table(
         "A benched target skipped, 16 in flight",
         (Column("CPU a call, us", "cpu_us", ratio_to="no skip"), P50, P99),
-        "The same chain of two targets; the benched one stands first, or last.",
+        "The same chain of two targets; the benched one stands first, or last. The aim"
+        " is judged by the median of the turns' ratios.",
     ),
     "latency": Table(
         "Latency added to an answer that takes 60 ms, one call at a time",
