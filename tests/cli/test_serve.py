@@ -1,5 +1,6 @@
 """`majordomo serve`, and the command line as a whole."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import majordomo
+from tests.processes import serving
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,25 @@ async def test_spans_that_can_go_nowhere_are_refused() -> None:
 
     assert 1 == done.code
     assert "OTEL_TRACES_EXPORTER is 'zipkin'; use otlp, console or none" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has SCHED_BATCH")
+@pytest.mark.parametrize(
+    ("setting", "policy"), [("normal", os.SCHED_OTHER), ("batch", os.SCHED_BATCH)]
+)
+async def test_the_process_is_scheduled_as_it_is_told(
+    tmp_path: Path, setting: str, policy: int
+) -> None:
+    """All of its threads are, but for the one that writes the log."""
+    path = tmp_path / "majordomo.toml"
+    text = f'[server]\nscheduling = "{setting}"\n[providers.acme]\nkind = "scripted"'
+    path.write_text(text)
+
+    async with serving(path) as it:
+        threads = os.listdir(f"/proc/{it.process.pid}/task")
+        policies = [os.sched_getscheduler(int(thread)) for thread in threads]
+
+    assert len(threads) - 1 <= policies.count(policy)
 
 
 async def test_every_command_explains_itself() -> None:
