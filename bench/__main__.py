@@ -60,7 +60,6 @@ def run(options: argparse.Namespace) -> tuple[Results, dict[str, Any]]:
     if options.peers or not options.only:
         serve |= installed()
     results: Results = {}
-    failed: dict[str, str] = {}
     began = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -87,7 +86,7 @@ def run(options: argparse.Namespace) -> tuple[Results, dict[str, Any]]:
             try:
                 results[name] = ALL[name](session)
             except WorkFailedError as error:
-                failed[name] = str(error)
+                session.failed.append(f"{name}: {error}")
                 print(f" {error}", file=sys.stderr)
                 continue
             print(f" ({time.monotonic() - begun:.0f} s)", file=sys.stderr)
@@ -97,7 +96,7 @@ def run(options: argparse.Namespace) -> tuple[Results, dict[str, Any]]:
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "minutes": (time.monotonic() - began) / 60,
         "quick": options.quick,
-        "failed": failed,
+        "failed": session.failed,
     }
     return results, about
 

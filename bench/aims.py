@@ -82,6 +82,8 @@ def verdicts(results: Results) -> list[Verdict]:
             who: figure(results, "latency", who, "added_p50_ms") for who in INTERPRETED
         }
         told = ", ".join(f"{who} {value:.1f}" for who, value in theirs.items())
+        native = figure(results, "latency", "TensorZero", "added_p50_ms")
+        told += f"; native: TensorZero {native:.1f}"
         return f"{ours:.1f} ms; {told}", ours < min(theirs.values())
 
     def growth() -> tuple[str, bool]:

@@ -10,14 +10,23 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import grpc
 
 from bench import sampling
 from bench.processes import cpu, memory, native
-from bench.subjects import Outcome, Served, Subject, Work, traced, upstream
+from bench.subjects import (
+    OTHERS,
+    Outcome,
+    Served,
+    Subject,
+    Work,
+    WorkFailedError,
+    traced,
+    upstream,
+)
 from majordomo.v1.operator_service_pb2 import BenchRequest
 from majordomo.v1.operator_service_pb2_grpc import OperatorServiceStub
 
@@ -41,6 +50,8 @@ class Session:
     quick: bool = False
     rounds: int | None = None
     profile: bool = False
+    failed: list[str] = field(default_factory=list)
+    """What could not be measured, and why."""
 
     @property
     def base_url(self) -> str:
@@ -53,7 +64,7 @@ class Session:
         """The work, shorter in a quick run."""
         if not self.quick:
             return work
-        return replace(work, seconds=work.seconds * 0.5, calls=work.calls // 3)
+        return replace(work, seconds=work.seconds * 0.4, calls=work.calls // 3)
 
     def among(self, *names: str) -> list[Subject]:
         return [self.subjects[name] for name in names if name in self.subjects]
@@ -71,12 +82,28 @@ def _rounds(session: Session, jobs: Iterable[Job], rounds: int) -> Figures:
     jobs = [(row, subject, session.span(work)) for row, subject, work in jobs]
     figures: Figures = defaultdict(lambda: defaultdict(list))
     latencies: dict[str, list[float]] = defaultdict(list)
+
+    def attempt(row: str, subject: Subject, work: Work) -> Outcome | None:
+        """A peer that fails loses its row, and not everybody's."""
+        try:
+            return subject.run(work)
+        except WorkFailedError as error:
+            if subject.name not in OTHERS:
+                raise
+            _progress(f" {error}")
+            session.failed.append(f"{row}: {error}")
+            figures.pop(row, None)
+            latencies.pop(row, None)
+            jobs.remove((row, subject, work))
+            return None
+
     for _, subject, work in jobs:
-        subject.run(replace(work, seconds=work.seconds / 4))  # warm
+        subject.run(replace(work, seconds=work.seconds / 4), may_fail=True)  # warm
     for number in range(session.turns(rounds)):
         _progress(f" {number + 1}")
-        for row, subject, work in jobs:
-            outcome = subject.run(work)
+        for row, subject, work in list(jobs):
+            if (outcome := attempt(row, subject, work)) is None:
+                continue
             figures[row]["cpu_us"].append(outcome.cpu_us)
             figures[row]["calls"].append(outcome.calls)
             latencies[row].extend(outcome.latencies_ms)
@@ -201,7 +228,8 @@ def life(session: Session) -> Figures:
                 figures[name]["ready_seconds"].append(subject.ready_seconds)
                 figures[name]["start_cpu_seconds"].append(cpu(subject.pid))
                 figures[name]["idle_mb"].append(memory(subject.pid))
-                outcome = subject.run(session.span(Work(in_flight=128, seconds=4)))
+                work = session.span(Work(in_flight=128, seconds=4))
+                outcome = subject.run(work, may_fail=True)
                 figures[name]["loaded_mb"].append(outcome.peak_mb)
     return figures
 
@@ -259,5 +287,3 @@ ALL: dict[str, Measure] = {
     "life": life,
     "held": held,
 }
-
-__all__ = ["ALL", "Figures", "Outcome", "Session"]

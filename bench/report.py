@@ -230,7 +230,7 @@ def page(results: Results, about: dict[str, Any]) -> str:
         lines += [layout.said, ""] if layout.said else []
     if about["failed"]:
         lines += ["## Not measured", ""]
-        lines += [f"- {name}: {why}" for name, why in about["failed"].items()]
+        lines += [f"- {why}" for why in about["failed"]]
         lines.append("")
     return "\n".join(lines)
 
