@@ -86,7 +86,7 @@ jaeger: ## Build Jaeger from its Go module, for the tests that ask it
 
 scorecard: $(VENV)/dev ## Play faults for us and for LiteLLM; write docs/scorecard.md
 	test -x build/litellm/bin/litellm || { $(PYTHON) -m venv build/litellm \
-		&& build/litellm/bin/pip install --quiet 'litellm[proxy]'; }
+		&& build/litellm/bin/pip install --quiet --requirement bench/peers/litellm.txt; }
 	python -m bench.scorecard --litellm build/litellm/bin/python
 
 peers: ## Install what we are measured beside into build/peers; needs Node
