@@ -209,7 +209,7 @@ def tracing(session: Session) -> Figures:
         figures = _rounds(
             session, [(row, who, Work()) for row, who in subjects.items()], 5
         )
-        steady = Work(rate=200, seconds=4)
+        steady = Work(rate=300, seconds=6)
         jobs = [(row, who, steady) for row, who in subjects.items()]
         for row, values in _rounds(session, jobs, 3).items():
             for figure in ("p50_ms", "p99_ms"):

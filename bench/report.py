@@ -91,7 +91,7 @@ TABLES = {
     "tracing": Table(
         "majordomo, traced",
         (Column("CPU a call, us", "cpu_us", ratio_to="off"), P50, P99),
-        "CPU with 16 in flight; p50 and p99 at a steady 200 calls a second. Spans go to"
+        "CPU with 16 in flight; p50 and p99 at a steady 300 calls a second. Spans go to"
         " a collector by OTLP over gRPC.",
     ),
     "life": Table(
