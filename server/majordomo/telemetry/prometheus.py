@@ -24,6 +24,7 @@ from majordomo.telemetry.metrics import (
     Instrument,
     Reading,
 )
+from majordomo.telemetry.setup import SHUTDOWN_PATIENCE
 
 _BOUNDS = [*map(floatToGoString, BOUNDS), "+Inf"]
 _UNITS = {"s": "_seconds"}
@@ -53,7 +54,9 @@ async def page(
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_PATIENCE
+    )
     await runner.setup()
     try:
         host, _, port = address.rpartition(":")
