@@ -19,7 +19,6 @@ from majordomo.telemetry import semconv, words
 from majordomo.telemetry.observation import Observation
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_SUCCEEDED,
-    FAILURE_REASON_CANCELLED,
     Attempt,
     BenchRecord,
 )
@@ -242,7 +241,7 @@ class Metrics:
         if observation.reason in _SHED:
             self._shed.add(1, words.error_reason(observation.reason))
         for skip in observation.skipped:
-            self._skips.add(1, self._label(skip.target), _reason(skip))
+            self._skips.add(1, self._label(skip.target), words.why(skip))
         if observation.call is not None:
             self._walked(observation.call, observation.attempts)
 
@@ -264,7 +263,7 @@ class Metrics:
             self._attempt(attempt, call.target(attempt.target))
             if failed is not None and failed.target != attempt.target:
                 steps = self._label(failed.target), self._label(attempt.target)
-                self._failovers.add(1, *steps, _reason(failed))
+                self._failovers.add(1, *steps, words.why(failed))
             failed = attempt
 
     def _label(self, target: str) -> str:
@@ -274,7 +273,9 @@ class Metrics:
         return f"{target.partition('/')[0]}/{_OTHER}"
 
     def _attempt(self, attempt: Attempt, target: Target) -> None:
-        error = "" if attempt.outcome == ATTEMPT_OUTCOME_SUCCEEDED else _reason(attempt)
+        error = (
+            "" if attempt.outcome == ATTEMPT_OUTCOME_SUCCEEDED else words.why(attempt)
+        )
         label = self._label(target.name)
         self._attempts.add(1, label, words.outcome(attempt.outcome), error)
         known = label == target.name
@@ -299,10 +300,6 @@ def _reading(instrument: Counter | Gauge | Histogram) -> Reading:
             return Numbers(instrument, instrument.read())
         case Histogram():
             return Distributions(instrument, instrument.distributions())
-
-
-def _reason(attempt: Attempt) -> str:
-    return words.failure_reason(attempt.failure_reason or FAILURE_REASON_CANCELLED)
 
 
 _USAGE: Iterable[tuple[str, str, str]] = (

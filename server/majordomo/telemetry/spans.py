@@ -41,13 +41,12 @@ from opentelemetry.util.types import AttributeValue
 from majordomo.chain.call import Call
 from majordomo.chain.clock import seconds
 from majordomo.telemetry import semconv
-from majordomo.telemetry.words import failure_reason, finish_reason, outcome
+from majordomo.telemetry.words import finish_reason, outcome, why
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_CANCELLED,
     ATTEMPT_OUTCOME_SKIPPED,
     ATTEMPT_OUTCOME_SUCCEEDED,
     FAILURE_REASON_BENCHED,
-    FAILURE_REASON_CANCELLED,
     FAILURE_REASON_DEADLINE,
     FAILURE_REASON_NOT_REACHED,
     Attempt,
@@ -280,7 +279,7 @@ def _fail_over(span: Span, call: Call, failed: Attempt, attempt: Attempt) -> Non
     about: dict[str, AttributeValue] = {
         semconv.EVENT_FROM: failed.target,
         semconv.EVENT_TO: attempt.target,
-        semconv.EVENT_REASON: _reason(failed),
+        semconv.EVENT_REASON: why(failed),
         semconv.EVENT_ELAPSED: (start - call.started_nanoseconds) / 1e9,
     }
     span.add_event(semconv.FAILOVER, about, start)
@@ -299,7 +298,7 @@ def _bench_asked(request: BenchRequest) -> dict[str, AttributeValue]:
 def _skip(attempt: Attempt) -> dict[str, AttributeValue]:
     event: dict[str, AttributeValue] = {
         semconv.EVENT_TARGET: attempt.target,
-        semconv.EVENT_REASON: _reason(attempt),
+        semconv.EVENT_REASON: why(attempt),
     }
     if attempt.bench.HasField("expire_time"):
         expire = attempt.bench.expire_time.ToNanoseconds()
@@ -347,7 +346,7 @@ def _attempt(
         known.update(_response(call.completion))
     error = _is_error(attempt)
     if error:
-        known[semconv.ERROR_TYPE] = _reason(attempt)
+        known[semconv.ERROR_TYPE] = why(attempt)
     span = tracer.start_span(
         f"{semconv.CHAT} {target.model}",
         context=parent,
@@ -381,13 +380,9 @@ def _benched(attempt: Attempt) -> dict[str, AttributeValue]:
         semconv.EVENT_TARGET: attempt.target,
         semconv.EVENT_UNTIL: bench.expire_time.ToJsonString(),
         semconv.EVENT_COOLDOWN: length / 1e9,
-        semconv.EVENT_CAUSE: _reason(attempt),
+        semconv.EVENT_CAUSE: why(attempt),
         semconv.EVENT_CONSECUTIVE_BENCHES: bench.consecutive_benches,
     }
-
-
-def _reason(attempt: Attempt) -> str:
-    return failure_reason(attempt.failure_reason or FAILURE_REASON_CANCELLED)
 
 
 def _request(config: GenerationConfig) -> dict[str, AttributeValue]:
