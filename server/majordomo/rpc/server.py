@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Any
@@ -87,13 +87,12 @@ class Server:
         self._tracker = Tracker(
             config.health_settings(), configured=self._registry.catalog.names
         )
-        self._telemetry = Telemetry(self._tracker)
-        self._held = ExitStack()
-        self._released = False
+        self._held = AsyncExitStack()
+        self._held.push_async_callback(self._registry.aclose)
         try:
             await self._start()
         except BaseException:
-            await self._release()
+            await self._held.aclose()
             raise
         return self
 
@@ -137,11 +136,13 @@ class Server:
     async def stop(self, grace: float) -> None:
         """End, after at most `grace` seconds for the calls that run."""
         await self._server.stop(grace)
-        await self._release()
+        await self._held.aclose()
 
     async def _start(self) -> None:
         config = self._config
         tracker = self._tracker
+        telemetry = Telemetry(tracker)
+        self._held.push_async_callback(telemetry.stop)
         engine = Engine(tracker)
         self._generation = GenerationService(engine, self._registry)
         self._health = health.aio.HealthServicer()
@@ -151,7 +152,7 @@ class Server:
         )
         self._server = grpc.aio.server(
             interceptors=[
-                self._telemetry.interceptor,
+                telemetry.interceptor,
                 ErrorBoundary(),
                 self._access,
                 self._admission,
@@ -169,7 +170,7 @@ class Server:
         if config.server.reflection:
             self._reflect()
         self.address = self._listen(config.server.listen, config.server.tls)
-        self.metrics_address = await self._telemetry.start(config.server.metrics_listen)
+        self.metrics_address = await telemetry.start(config.server.metrics_listen)
         _warn(config)
         for service in ("", *SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -204,16 +205,6 @@ class Server:
         if address.startswith("unix:"):
             return address
         return f"{address.rpartition(':')[0]}:{port}"
-
-    async def _release(self) -> None:
-        if self._released:
-            return
-        self._held.close()
-        try:
-            await self._registry.aclose()
-        finally:
-            await self._telemetry.stop()
-        self._released = True
 
 
 def _schedule(policy: str) -> None:
