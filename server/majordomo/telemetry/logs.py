@@ -26,7 +26,7 @@ logging's records take; all else that is logged goes by logging."""
 
 REDACTED = "[redacted]"
 
-_ANSWERING = "majordomo.v1.GenerationService/"
+_GENERATION = "majordomo.v1.GenerationService/"
 _LONGEST = 256
 _LIKE_A_KEY = re.compile(
     r"\b[Bb]earer\s+[\w.~+/-]{8,}=*|\b(?:sk-|AIza|gsk_|xai-)[\w-]{8,}"
@@ -45,9 +45,12 @@ class TextStream(Protocol):
 
 
 def hide(secrets: Iterable[str]) -> None:
-    """Let none of `secrets` be seen in the log, from now on."""
+    """Let none of `secrets` be seen in the log either, from now on.
+
+    Calls may still run under those that were hidden before.
+    """
     global _secrets
-    _secrets = frozenset(secret for secret in secrets if len(secret) >= 4)
+    _secrets |= {secret for secret in secrets if len(secret) >= 4}
 
 
 def configure(stream: TextStream, *, terminal: bool) -> None:
@@ -97,10 +100,10 @@ class _Lines:
 
 def call_ended(observation: Observation) -> None:
     """Log a call of GenerationService that has ended."""
-    if _events is None or not observation.method.startswith(_ANSWERING):
+    if _events is None or not observation.method.startswith(_GENERATION):
         return
     about: dict[str, Any] = {
-        "method": observation.method.removeprefix(_ANSWERING),
+        "method": observation.method.removeprefix(_GENERATION),
         "code": observation.code.name,
         "outcome": observation.outcome,
         "duration_s": round(observation.duration, 4),
