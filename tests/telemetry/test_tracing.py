@@ -215,13 +215,14 @@ def links(spans: list[Span]) -> list[tuple[str, str, str]]:
     ]
 
 
-async def until_tried_again(it: Running, target: str, chain: str) -> None:
-    """Call until `target` has been let through as a probe."""
+async def until_tried_again(
+    it: Running, chain: str, metadata: tuple[tuple[str, str], ...] = ()
+) -> None:
+    """Call until a target has been let through as a probe."""
     tried = False
     while not tried:
-        events = await rest_of(
-            it.generation.Stream(stream(chain, include_attempts=True))
-        )
+        request = stream(chain, include_attempts=True)
+        events = await rest_of(it.generation.Stream(request, metadata=metadata))
         ended = [event.attempt_ended for event in events]
         tried = any(a.probe for a in (*ended, *events[-1].completion.attempts))
 
@@ -229,7 +230,7 @@ async def until_tried_again(it: Running, target: str, chain: str) -> None:
 async def test_a_probe_that_heals(collector: Collector) -> None:
     """It says that it is one, and links to the attempt that benched the target."""
     async with running(FLAKY.format(script='"status:503", "text:hello"')) as it:
-        await until_tried_again(it, "acme/flaky", "acme/flaky,acme/echo")
+        await until_tried_again(it, "acme/flaky,acme/echo")
 
     spans = collector.spans()
     assert said(spans, "chat flaky")[semconv.ATTEMPT_PROBE]
@@ -246,7 +247,7 @@ async def test_a_probe_that_heals(collector: Collector) -> None:
 async def test_a_probe_that_fails(collector: Collector) -> None:
     """It links to the attempt before it, and what comes next links to it."""
     async with running(FLAKY.format(script='"status:503"')) as it:
-        await until_tried_again(it, "acme/flaky", "acme/flaky,acme/echo")
+        await until_tried_again(it, "acme/flaky,acme/echo")
         await rest_of(it.generation.Stream(stream("acme/flaky,acme/echo")))
 
     spans = collector.spans()
@@ -282,6 +283,42 @@ async def test_a_skip_links_to_what_benched_the_target(collector: Collector) -> 
         ("chain", "chat status:503", DOWN),
         ("chain", bench, "acme/echo"),
     ] == links(collector.spans())
+
+
+async def test_a_link_between_two_benches_is_kept(collector: Collector) -> None:
+    """A skip after an attempt that benched, and before another one."""
+    async with running() as it:
+        await it.operator.Bench(BenchRequest(target="acme/off"))
+        chain = f"{DOWN},acme/off,acme/status:500,acme/echo"
+        await rest_of(it.generation.Stream(stream(chain)))
+
+    bench = "majordomo.v1.OperatorService/Bench"
+    assert [("chain", bench, "acme/off")] == links(collector.spans())
+
+
+async def test_a_skip_links_to_the_bench_that_kept_the_target_out(
+    collector: Collector,
+) -> None:
+    """Here the operator's, which lasts longer than the one of its failures."""
+    async with running() as it:
+        await failed(it.generation.Stream(stream(DOWN)))
+        await it.operator.Bench(BenchRequest(target="acme/*"))
+        await failed(it.generation.Stream(stream(DOWN)))
+
+    bench = "majordomo.v1.OperatorService/Bench"
+    assert [("chain", bench, DOWN)] == links(collector.spans())
+
+
+async def test_nothing_links_to_a_bench_that_is_older(collector: Collector) -> None:
+    """Where the call that benched last was not recorded, there is no link."""
+    unrecorded = (("traceparent", f"00-{TRACE}-{CALLER}-00"),)
+    chain = "acme/flaky,acme/echo"
+    async with running(FLAKY.format(script='"status:503"')) as it:
+        await rest_of(it.generation.Stream(stream(chain)))
+        await until_tried_again(it, chain, unrecorded)
+        await rest_of(it.generation.Stream(stream(chain)))
+
+    assert [] == links(collector.spans())
 
 
 async def test_an_operator_s_bench(collector: Collector) -> None:

@@ -224,10 +224,10 @@ class Tracker:
         Returns the targets now in rotation.
         """
         now = self._clock.monotonic()
-        wildcard = _wildcard(target)
+        whole = wildcard(target)
         live = dict(self._live_records(target, now))
-        if wildcard != target and wildcard in live:
-            raise BenchedByProvider(wildcard)
+        if whole != target and whole in live:
+            raise BenchedByProvider(whole)
         covered = self._covered(target)
         self._records.pop(target, None)
         for name in covered:
@@ -236,7 +236,7 @@ class Tracker:
             if health is not None:
                 health.forgive(now)
         self._note_all(target, HealthChange.CAUSE_OPERATOR_UNBENCH, now)
-        return [self._show(name, now) for name in covered if name != wildcard]
+        return [self._show(name, now) for name in covered if name != whole]
 
     def snapshot(self, names: Sequence[str] | None = None) -> list[TargetHealth]:
         """How `names`, or all targets and records by name, are doing."""
@@ -254,7 +254,7 @@ class Tracker:
     def states(self) -> dict[str, TargetHealth.State]:
         """Where the configured targets stand, and the providers that are benched."""
         now = self._clock.monotonic()
-        providers = (name for name in self._records if name == _wildcard(name))
+        providers = (name for name in self._records if name == wildcard(name))
         names = sorted({*self._configured, *providers})
         return {name: self._look(name, now).state for name in names}
 
@@ -298,7 +298,7 @@ class Tracker:
         others.
         """
         own = self.changes.last(name)
-        providers = self.changes.last(_wildcard(name))
+        providers = self.changes.last(wildcard(name))
         health = self._targets.get(name)
         if (
             providers is None
@@ -322,7 +322,7 @@ class Tracker:
 
     def _note_all(self, target: str, cause: HealthChange.Cause, now: float) -> None:
         names = {target, *self._covered(target)}
-        if target == _wildcard(target):
+        if target == wildcard(target):
             # Also of those that were forgotten since: who was told of them learns this.
             prefix = target.removesuffix("*")
             names.update(n for n in self.changes.known() if n.startswith(prefix))
@@ -347,7 +347,7 @@ class Tracker:
     def _live_records(self, target: str, now: float) -> list[tuple[str, Bench]]:
         """The operator's records over `target`; those whose time is over go."""
         live = []
-        for name in dict.fromkeys((target, _wildcard(target))):
+        for name in dict.fromkeys((target, wildcard(target))):
             record = self._records.get(name)
             if record is None:
                 continue
@@ -359,7 +359,7 @@ class Tracker:
 
     def _covered(self, target: str) -> list[str]:
         """The names that `target` stands for: itself, or all of its provider's."""
-        if target != _wildcard(target):
+        if target != wildcard(target):
             return [target]
         prefix = target.removesuffix("*")
         known = {*self._targets, *self._records}
@@ -406,7 +406,8 @@ class Tracker:
         return shown
 
 
-def _wildcard(target: str) -> str:
+def wildcard(target: str) -> str:
+    """The name of the record for all of a target's provider: "provider/*"."""
     return target.partition("/")[0] + "/*"
 
 

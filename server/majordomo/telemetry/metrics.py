@@ -14,7 +14,7 @@ from majordomo.chain.call import Call
 from majordomo.chain.changes import Change
 from majordomo.chain.clock import seconds
 from majordomo.chain.target import Target
-from majordomo.chain.tracker import Tracker
+from majordomo.chain.tracker import Tracker, wildcard
 from majordomo.telemetry import semconv, words
 from majordomo.telemetry.observation import Observation
 from majordomo.v1.attempt_pb2 import (
@@ -268,9 +268,10 @@ class Metrics:
 
     def _label(self, target: str) -> str:
         """Of a target that only a caller names no more than its provider."""
-        if self._is_configured(target) or target.endswith("/*"):
+        whole = wildcard(target)
+        if self._is_configured(target) or target == whole:
             return target
-        return f"{target.partition('/')[0]}/{_OTHER}"
+        return whole.replace("*", _OTHER)
 
     def _attempt(self, attempt: Attempt, target: Target) -> None:
         error = (

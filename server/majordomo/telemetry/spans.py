@@ -40,6 +40,7 @@ from opentelemetry.util.types import AttributeValue
 
 from majordomo.chain.call import Call
 from majordomo.chain.clock import seconds
+from majordomo.chain.tracker import wildcard
 from majordomo.telemetry import semconv
 from majordomo.telemetry.words import finish_reason, outcome, why
 from majordomo.v1.attempt_pb2 import (
@@ -50,6 +51,7 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_DEADLINE,
     FAILURE_REASON_NOT_REACHED,
     Attempt,
+    BenchRecord,
     Usage,
 )
 from majordomo.v1.generation_service_pb2 import Completion, GenerationConfig
@@ -69,6 +71,9 @@ _PROPAGATED = frozenset(_PROPAGATOR.fields)
 # A span that does not fit into a message is lost together with its whole batch.
 _LONGEST = 256
 _MOST_STOPS = 16
+
+_Benched = tuple[str, "BenchRecord.Origin"]
+"""What is benched, and whether by its failures or by an operator."""
 
 _MOST_BENCHED = 10_000
 """Targets of which is known what benched them: as many as the tracker keeps."""
@@ -91,7 +96,7 @@ class Traces:
 
     def __init__(self, tracers: TracerProvider) -> None:
         self.tracer = tracers.get_tracer("majordomo")
-        self._benched_by: OrderedDict[str, SpanContext] = OrderedDict()
+        self._benched_by: OrderedDict[_Benched, SpanContext] = OrderedDict()
 
     def begin(
         self, method: str, metadata: Iterable[tuple[str, str | bytes]]
@@ -99,17 +104,24 @@ class Traces:
         """The trace of a call of `method` that came with `metadata`."""
         return Trace(self, method, metadata)
 
-    def benched(self, target: str, by: Span) -> None:
-        """`by` is the span of what benched `target`, or "provider/*", last."""
-        self._benched_by[target] = by.get_span_context()
-        self._benched_by.move_to_end(target)
+    def benched(self, target: str, origin: BenchRecord.Origin, by: Span | None) -> None:
+        """`by` is the span of what benched `target`, or "provider/*"; None: nobody's.
+
+        It stands for that target and origin until the next.
+        """
+        key = target, origin
+        self._benched_by.pop(key, None)
+        if by is not None:
+            self._benched_by[key] = by.get_span_context()
         if len(self._benched_by) > _MOST_BENCHED:
             self._benched_by.popitem(last=False)
 
-    def who_benched(self, target: str) -> SpanContext | None:
+    def who_benched(
+        self, target: str, origin: BenchRecord.Origin
+    ) -> SpanContext | None:
         """The span of what benched `target`, or all of its provider, last."""
-        own = self._benched_by.get(target)
-        return own or self._benched_by.get(target.partition("/")[0] + "/*")
+        own = self._benched_by.get((target, origin))
+        return own or self._benched_by.get((wildcard(target), origin))
 
 
 class Trace:
@@ -136,9 +148,7 @@ class Trace:
 
         self._recording = self._span.is_recording()
         self._chain: Span | None = None
-        self._inside: Context | None = None
         self._built: set[int] = set()  # attempts, by number
-        self._links: list[Link] = []  # of the chain's skips
 
     @property
     def span_id(self) -> str:
@@ -148,25 +158,25 @@ class Trace:
 
     def noticed(self, call: Call, attempt: Attempt) -> None:
         """An attempt has failed, or a target was skipped, and the call goes on."""
-        if not self._recording:
-            return
         if attempt.benched:
-            span = self._attempt(call, attempt)
-            self._traces.benched(attempt.target, span)
+            # Of a call that is not recorded there is nothing to link to.
+            span = self._attempt(call, attempt) if self._recording else None
+            self._traces.benched(attempt.target, attempt.bench.origin, span)
         elif (
-            attempt.outcome == ATTEMPT_OUTCOME_SKIPPED
+            self._recording
+            and attempt.outcome == ATTEMPT_OUTCOME_SKIPPED
             and attempt.failure_reason == FAILURE_REASON_BENCHED
         ):
-            self._links += self._link(attempt)
+            for link in self._links(attempt, attempt.bench.origin):
+                self._begun(call).add_link(link.context, link.attributes)
 
     def operated(self, request: object, answer: object) -> None:
         """An operator's method has changed the health of targets."""
-        if not self._recording:
-            return
         match request, answer:
             case BenchRequest(), BenchResponse():
                 self._span.add_event(semconv.TARGET_BENCHED, _bench_asked(request))
-                self._traces.benched(request.target, self._span)
+                by = self._span if self._recording else None
+                self._traces.benched(request.target, BenchRecord.ORIGIN_OPERATOR, by)
             case UnbenchRequest(), UnbenchResponse():
                 about = {semconv.EVENT_TARGET: request.target}
                 self._span.add_event(semconv.TARGET_UNBENCHED, about)
@@ -195,7 +205,9 @@ class Trace:
 
     def _walk(self, call: Call, summary: Mapping[str, AttributeValue]) -> None:
         """The chain span, and what is below it and not yet built."""
-        span, _ = self._chain_span(call, summary)
+        if self._chain is not None:
+            self._chain.set_attributes(summary)
+        span = self._begun(call, summary)
         failed: Attempt | None = None
         for attempt in call.attempts:
             if attempt.outcome == ATTEMPT_OUTCOME_SKIPPED:
@@ -210,41 +222,28 @@ class Trace:
             failed = attempt
         span.end(call.ended_nanoseconds)
 
-    def _chain_span(
-        self, call: Call, summary: Mapping[str, AttributeValue] | None = None
-    ) -> tuple[Span, Context]:
-        """Begun when it is first needed; `summary` is for its end."""
-        links, self._links = self._links, []
-        if self._chain is None or self._inside is None:
-            known = {**(summary or {}), semconv.CHAIN: call.chain}
+    def _begun(self, call: Call, known: Mapping[str, AttributeValue] = {}) -> Span:
+        """The chain span; begun when it is first needed, with what is known by then."""
+        if self._chain is None:
             self._chain = self._tracer.start_span(
                 "chain",
                 context=set_span_in_context(self._span),
-                attributes=known,
-                links=links,
+                attributes={**known, semconv.CHAIN: call.chain},
                 start_time=call.started_nanoseconds,
             )
-            self._inside = set_span_in_context(self._chain)
-        elif summary is not None:
-            self._chain.set_attributes(summary)
-            for link in links:
-                self._chain.add_link(link.context, link.attributes)
-        return self._chain, self._inside
+        return self._chain
 
     def _attempt(self, call: Call, attempt: Attempt) -> Span:
         self._built.add(attempt.number)
-        _, inside = self._chain_span(call)
-        return _attempt(
-            self._tracer,
-            inside,
-            call,
-            attempt,
-            self._link(attempt) if attempt.probe else (),
+        inside = set_span_in_context(self._begun(call))
+        links = (
+            self._links(attempt, BenchRecord.ORIGIN_AUTOMATIC) if attempt.probe else ()
         )
+        return _attempt(self._tracer, inside, call, attempt, links)
 
-    def _link(self, attempt: Attempt) -> list[Link]:
+    def _links(self, attempt: Attempt, origin: BenchRecord.Origin) -> list[Link]:
         """To the span of what benched the target of a skip or a probe."""
-        context = self._traces.who_benched(attempt.target)
+        context = self._traces.who_benched(attempt.target, origin)
         if context is None:
             return []
         return [Link(context, {semconv.EVENT_TARGET: attempt.target})]
