@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-_NANOSECONDS = 1_000_000_000
+NANOSECONDS = 1_000_000_000
+"""A second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +29,17 @@ class Clock:
         """The wall time of the monotonic moment `at` (now, if None)."""
         nanoseconds = self.wall_nanoseconds()
         if at is not None:
-            nanoseconds += round((at - self.monotonic()) * _NANOSECONDS)
-        seconds, nanos = divmod(nanoseconds, _NANOSECONDS)
+            nanoseconds += round((at - self.monotonic()) * NANOSECONDS)
+        seconds, nanos = divmod(nanoseconds, NANOSECONDS)
         return Timestamp(seconds=seconds, nanos=nanos)
 
 
 def duration(seconds: float) -> Duration:
     """`seconds`, zero or more, as a protobuf Duration."""
-    whole, nanos = divmod(round(max(seconds, 0.0) * _NANOSECONDS), _NANOSECONDS)
+    whole, nanos = divmod(round(max(seconds, 0.0) * NANOSECONDS), NANOSECONDS)
     return Duration(seconds=whole, nanos=nanos)
 
 
 def seconds(value: Duration) -> float:
     """A protobuf Duration in seconds."""
-    return value.seconds + value.nanos / _NANOSECONDS
+    return value.seconds + value.nanos / NANOSECONDS

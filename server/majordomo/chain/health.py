@@ -11,7 +11,7 @@ that it was begun in, so that results from before a change of state are inert.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from majordomo.chain.clock import Clock
+from majordomo.chain.clock import NANOSECONDS, Clock
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_QUOTA_EXHAUSTED,
     FAILURE_REASON_RATE_LIMITED,
@@ -71,7 +71,11 @@ class Bench:
             consecutive_benches=self.count,
         )
         if self.until is not None:
-            record.expire_time.CopyFrom(clock.timestamp(self.until))
+            # By the start, so that it lasts as long as it does on the monotonic clock.
+            lasts = round((self.until - self.start) * NANOSECONDS)
+            record.expire_time.FromNanoseconds(
+                record.start_time.ToNanoseconds() + lasts
+            )
         return record
 
 
