@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from google.protobuf.message import DecodeError
 
@@ -26,6 +27,7 @@ from majordomo.providers.gemini import Gemini
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.openai_responses import OpenAIResponses
 from majordomo.providers.profiles import PROFILES
+from majordomo.providers.responses import Responses
 from majordomo.providers.retry_delay import retry_delay
 from majordomo.providers.state import pack, unpack
 from majordomo.rpc.validation import InvalidRequest, check
@@ -111,6 +113,38 @@ def test_answers(name: str) -> None:
         assert whole.ByteSize() < 40 * len(data) + 10_000
 
     assert hammer(_bodies(begins, ("unary", "stream")), attempt) > 10
+
+
+@pytest.mark.timeout(300)
+async def test_responses() -> None:
+    """HTTP or not, in any pieces and with any end: an answer, or an error of ours."""
+    seeds = [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        b"HTTP/1.1 100 Go on\r\n\r\nHTTP/1.0 503 No\r\nconnection: close\r\n\r\nabc",
+        b"HTTP/1.1 204 None\r\nx: y\r\n\r\n",
+    ]
+    loop = asyncio.get_running_loop()
+
+    def attempt(data: bytes, dice: random.Random) -> None:
+        reader = Responses(loop)
+        reader.expect(asyncio.ReadTransport())
+        at = 0
+        while at < len(data):
+            size = dice.choice([1, 7, 100, 10_000])
+            reader.feed(data[at : at + size])
+            at += size
+        reader.end(dice.choice([None, ConnectionResetError()]))
+        with suppress(httpx.RemoteProtocolError, ConnectionResetError):
+            # The end has come: whoever still waits would wait for ever.
+            with pytest.raises(StopIteration):
+                reader.head().send(None)
+            with pytest.raises(StopIteration) as read:
+                reader.read().send(None)
+            assert len(read.value.value) <= len(data)
+        assert not reader.reusable
+
+    assert hammer(seeds, attempt) > 10
 
 
 @pytest.mark.timeout(300)
