@@ -49,6 +49,9 @@ class Work:
     rate: float = 0.0
     image: str = ""
     words: int = WORDS
+    stagger_ms: float = 0.0
+    """How long after one another the callers begin."""
+
     patience: float = 60.0
 
 
@@ -138,6 +141,7 @@ def load(
         *(f"-model={model}", f"-in-flight={work.in_flight}", f"-calls={work.calls}"),
         *(f"-seconds={work.seconds}", f"-rate={work.rate}", f"-words={work.words}"),
         *(f"-image={work.image}", f"-patience={work.patience}s"),
+        f"-stagger={work.stagger_ms}ms",
         *(f"-streamed={str(work.streamed).lower()}", f"-headers={json.dumps(headers)}"),
     ]
     done = subprocess.run(

@@ -80,6 +80,7 @@ func load(arguments []string) error {
 	calls := flags.Int("calls", 0, "begin so many calls at most; 0: as many as fit")
 	rate := flags.Float64("rate", 0, "begin so many calls a second, whatever is in flight")
 	picture := flags.String("image", "", "send the PNG of this file with every call")
+	stagger := flags.Duration("stagger", 0, "how long after one another the callers begin")
 	words := flags.Int("words", chunks, "words that make an answer whole")
 	patience := flags.Duration("patience", time.Minute, "how long one call may take")
 	if err := flags.Parse(arguments); err != nil {
@@ -105,7 +106,7 @@ func load(arguments []string) error {
 	if *rate > 0 {
 		run.open(begun, over, *rate)
 	} else {
-		run.closed(over, *calls, asked.inFlight)
+		run.closed(over, *calls, asked.inFlight, *stagger)
 	}
 	run.result.Seconds = time.Since(begun).Seconds()
 	return json.NewEncoder(os.Stdout).Encode(run.result)
@@ -128,10 +129,11 @@ type run struct {
 	result result
 }
 
-func (run *run) closed(over time.Time, calls, inFlight int) {
+func (run *run) closed(over time.Time, calls, inFlight int, stagger time.Duration) {
 	var workers sync.WaitGroup
-	for range inFlight {
+	for number := range inFlight {
 		workers.Go(func() {
+			time.Sleep(time.Duration(number) * stagger)
 			for time.Now().Before(over) && run.next(calls) {
 				run.one()
 			}

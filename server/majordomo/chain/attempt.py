@@ -68,6 +68,7 @@ class RunningAttempt:
         self._content = False
         self._answered = False
         self._ran_out = False
+        self._patience = Patience()
 
     async def __aenter__(self) -> "RunningAttempt":
         for room in self._target.rooms:
@@ -86,6 +87,7 @@ class RunningAttempt:
             for room in self._target.rooms:
                 room.used -= 1
             self._tracker.release(self._lease)
+            self._patience.end()
             await self._pieces.aclose()
 
     @property
@@ -108,7 +110,7 @@ class RunningAttempt:
         else:
             limit = min(self._content_end, self._end)
         try:
-            async with Patience(limit):
+            with self._patience.until(limit):
                 piece = await anext(self._pieces)
         except TimeoutError:
             raise self._out_of_time(limit) from None

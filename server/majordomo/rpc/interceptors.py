@@ -16,6 +16,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from grpc.aio import AbortError, InternalError, ServicerContext
 
+from majordomo.chain.timing import Patience
 from majordomo.rpc.status import ReaderStalled, is_bug, refusal
 from majordomo.rpc.validation import InvalidRequest, Violation
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
@@ -51,13 +52,18 @@ class Driver(WrappingInterceptor):
 
         async def drive(request: Any, context: ServicerContext[Any, Any]) -> None:
             messages: AsyncGenerator[Any] = behaviour(request, context)
-            async with aclosing(messages):
-                async for message in messages:
-                    try:
-                        async with asyncio.timeout(READER_PATIENCE):
-                            await context.write(message)
-                    except TimeoutError:
-                        raise ReaderStalled(READER_PATIENCE) from None
+            time = asyncio.get_running_loop().time
+            patience = Patience()
+            try:
+                async with aclosing(messages):
+                    async for message in messages:
+                        try:
+                            with patience.until(time() + READER_PATIENCE):
+                                await context.write(message)
+                        except TimeoutError:
+                            raise ReaderStalled(READER_PATIENCE) from None
+            finally:
+                patience.end()
 
         return drive
 
