@@ -139,8 +139,8 @@ def burst(session: Session) -> Figures:
 
 
 def paced(session: Session) -> Figures:
-    """Streams of 200 chunks, one every 5 ms, 16 in flight."""
-    work = Work(model="pace-5ms", streamed=True)
+    """Streams of 200 chunks, one every 5 ms, 16 in flight that begin evenly spread."""
+    work = Work(model="pace-5ms", streamed=True, stagger_ms=5 / 16)
     return _rounds(session, [(who.name, who, work) for who in session.all], 5)
 
 

@@ -88,8 +88,9 @@ async def run(call: Call, asked: dict[str, Any]) -> dict[str, Any]:
     begun = time.perf_counter()
     left = asked["calls"] or sys.maxsize
 
-    async def worker() -> None:
+    async def worker(number: int) -> None:
         nonlocal left
+        await asyncio.sleep(number * asked["stagger_ms"] / 1000)
         while left > 0 and time.perf_counter() - begun < asked["seconds"]:
             left -= 1
             began = time.perf_counter()
@@ -104,8 +105,8 @@ async def run(call: Call, asked: dict[str, Any]) -> dict[str, Any]:
             latencies.append(round((time.perf_counter() - began) * 1000, 3))
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(asked["in_flight"]):
-            group.create_task(worker())
+        for number in range(asked["in_flight"]):
+            group.create_task(worker(number))
     return {
         "calls": len(latencies),
         "errors": len(errors),

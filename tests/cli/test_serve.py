@@ -39,23 +39,26 @@ async def test_spans_that_can_go_nowhere_are_refused() -> None:
     assert "OTEL_TRACES_EXPORTER is 'zipkin'; use otlp, console or none" in done.stderr
 
 
+def threads(process: int) -> dict[str, int]:
+    """A thread of each name that the process has, but for the first one."""
+    found = {}
+    for folder in Path(f"/proc/{process}/task").iterdir():
+        if int(folder.name) != process:
+            found[(folder / "comm").read_text().strip()] = int(folder.name)
+    return found
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has SCHED_BATCH")
-@pytest.mark.parametrize(
-    ("setting", "policy"), [("normal", os.SCHED_OTHER), ("batch", os.SCHED_BATCH)]
-)
-async def test_the_process_is_scheduled_as_it_is_told(
-    tmp_path: Path, setting: str, policy: int
-) -> None:
-    """All of its threads are, but for the one that writes the log."""
+async def test_grpcs_threads_do_not_interrupt_the_event_loop(tmp_path: Path) -> None:
+    """The first thread is scheduled as usual; those that serve gRPC wait for it."""
     path = tmp_path / "majordomo.toml"
-    text = f'[server]\nscheduling = "{setting}"\n[providers.acme]\nkind = "scripted"'
-    path.write_text(text)
+    path.write_text('[providers.acme]\nkind = "scripted"')
 
     async with serving(path) as it:
-        threads = os.listdir(f"/proc/{it.process.pid}/task")
-        policies = [os.sched_getscheduler(int(thread)) for thread in threads]
+        own = os.sched_getscheduler(it.process.pid)
+        grpcs = os.sched_getscheduler(threads(it.process.pid)["event_engine"])
 
-    assert len(threads) - 1 <= policies.count(policy)
+    assert (os.SCHED_OTHER, os.SCHED_BATCH) == (own, grpcs)
 
 
 async def test_every_command_explains_itself() -> None:

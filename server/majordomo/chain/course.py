@@ -7,7 +7,7 @@ policy: the end, one early attempt, or waiting for the first target to return
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from majordomo.chain import budget
 from majordomo.chain.call import Call
@@ -31,8 +31,7 @@ _TICK = 0.001
 """Seconds after a bench's end: timers may be early by the clock's resolution."""
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """Whose turn it is."""
 
     target: Target

@@ -245,10 +245,6 @@ class ServerConfig(_Section):
     max_request_bytes: Size = 512 << 20
     """Bytes of all requests in flight; further ones are turned away."""
 
-    scheduling: Literal["normal", "batch"] = "normal"
-    """How Linux schedules the process. As "batch" it is switched less often, and calls
-    cost about a tenth less CPU; beside busy neighbours they may wait longer for it."""
-
     reflection: bool = True
     """Tell whoever asks what the services and messages are, as grpcurl does."""
 

@@ -5,8 +5,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Any
@@ -58,7 +58,7 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),
 )
 
-_FIXED = ("listen", "tls", "reflection", "metrics_listen", "scheduling")
+_FIXED = ("listen", "tls", "reflection", "metrics_listen")
 """What holds from the start of a server to its end."""
 
 _log = logging.getLogger("majordomo")
@@ -90,7 +90,8 @@ class Server:
         self._held = AsyncExitStack()
         self._held.push_async_callback(self._registry.aclose)
         try:
-            await self._start()
+            with _patient_threads():
+                await self._start()
         except BaseException:
             await self._held.aclose()
             raise
@@ -207,12 +208,23 @@ class Server:
         return f"{address.rpartition(':')[0]}:{port}"
 
 
-def _schedule(policy: str) -> None:
-    """Before gRPC begins its threads: they have what the first one has."""
-    if policy == "batch" and sys.platform == "linux":
+@contextmanager
+def _patient_threads() -> Iterator[None]:
+    """Threads that begin in the block do not interrupt those that run.
+
+    gRPC's wake for each message: each time they would take the processor from the event
+    loop, which has to have it back to go on. Linux alone knows how to say so.
+    """
+    if sys.platform != "linux" or os.sched_getscheduler(0) != os.SCHED_OTHER:
+        yield
+        return
+    with suppress(OSError):  # a sandbox may forbid it
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    elif policy != "normal":
-        _log.warning("server.scheduling is %r, which only Linux knows", policy)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _tells_no_metadata(record: logging.LogRecord) -> bool:
@@ -261,7 +273,6 @@ async def serve(source: Source, listening: Callable[[str], None]) -> None:
         loop.add_signal_handler(number, signals.put_nowait, number)
     loop.add_signal_handler(signal.SIGHUP, hangup.set)
     config = source.load()
-    _schedule(config.server.scheduling)
     async with Server(config) as server:
         current = asyncio.create_task(keep_current(source, server.reload, hangup))
         listening(server.address)
