@@ -87,6 +87,7 @@ async def serving() -> AsyncIterator[tuple[Handlers, grpc.aio.Channel]]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield handlers, channel
     await server.stop(0)
+    observing.tell()
     await shutdown(tracers)
 
 

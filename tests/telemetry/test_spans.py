@@ -87,6 +87,7 @@ def end(provider: OtelProvider, finished: Call, code: RpcCode = RpcCode.OK) -> N
     observation.call = finished
     observation.reason = finished.error
     observation.code = code
+    observation.ended_nanoseconds = time.time_ns()
     observation.sum_up()
     observation.trace.end(observation)
 

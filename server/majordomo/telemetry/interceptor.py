@@ -16,6 +16,10 @@ from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
 from majordomo.telemetry.observation import Observation, Observer, current
 from majordomo.telemetry.spans import Traces
 
+_LULL = 0.01
+"""Seconds from the end of a call until the observers are given it, and with it those
+that have ended meanwhile."""
+
 _CODES = {code.value[0]: code for code in StatusCode}
 
 # A client whose deadline passes resets its stream, and we may have been told of a later
@@ -27,13 +31,15 @@ _DEADLINE_ROUNDING = 0.04
 class Observing(WrappingInterceptor):
     """Surrounds handlers that are coroutines, unary or streaming.
 
-    The trace of a call is begun with it; `observers` are given it once it has ended.
+    The trace of a call is begun with it; `observers` are given it soon after its end,
+    with all others that have ended by then: one after another they cost half as much.
     """
 
     def __init__(self, traces: Traces, observers: Sequence[Observer] = ()) -> None:
         super().__init__()
         self._traces = traces
         self._observers = observers
+        self._ended: list[Observation] = []
         self.in_flight = 0
         """Calls that have begun and not ended."""
 
@@ -61,16 +67,22 @@ class Observing(WrappingInterceptor):
                 self.in_flight -= 1
                 observation.code = code
                 observation.duration = time.perf_counter() - started
-                # The status goes out when this returns: the rest comes after it.
-                asyncio.get_running_loop().call_soon(self._tell, observation)
+                observation.ended_nanoseconds = time.time_ns()
+                if not self._ended:
+                    asyncio.get_running_loop().call_later(_LULL, self.tell)
+                self._ended.append(observation)
 
         return observed
 
-    def _tell(self, observation: Observation) -> None:
-        observation.sum_up()
-        observation.trace.end(observation)
+    def tell(self) -> None:
+        """Give the observers the calls that have ended by now."""
+        ended, self._ended = self._ended, []
+        for observation in ended:
+            observation.sum_up()
+            observation.trace.end(observation)
         for observer in self._observers:
-            observer(observation)
+            for observation in ended:
+                observer(observation)
 
 
 def _code(context: ServicerContext[Any, Any]) -> StatusCode:

@@ -7,6 +7,7 @@ own words; keys that find their way into a text all the same are taken out of th
 import logging
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -14,15 +15,11 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from majordomo.chain.changes import Change
-from majordomo.chain.clock import Clock, seconds
+from majordomo.chain.clock import NANOSECONDS, Clock, seconds
 from majordomo.telemetry import words
 from majordomo.telemetry.observation import Observation, current
 from majordomo.v1.attempt_pb2 import Attempt, BenchRecord, Usage
 from majordomo.v1.operator_service_pb2 import HealthChange
-
-_events: Any = None
-"""Calls and changes of health go straight to structlog, which takes a third of what
-logging's records take; all else that is logged goes by logging."""
 
 REDACTED = "[redacted]"
 
@@ -53,31 +50,47 @@ def hide(secrets: Iterable[str]) -> None:
     _secrets |= {secret for secret in secrets if len(secret) >= 4}
 
 
+class _Events:
+    """Calls and changes of health: lines like all others, without what loggers cost."""
+
+    def __init__(self, stream: TextStream, renderer: Processor) -> None:
+        self._stream = stream
+        self._renderer = renderer
+
+    def tell(self, level: str, event: str, about: EventDict, time: int) -> None:
+        """Write the line of `event`, `time` nanoseconds after the Unix epoch.
+
+        `about` is used up.
+        """
+        about["event"] = event
+        about["level"] = level
+        moment = datetime.fromtimestamp(time / NANOSECONDS, UTC)
+        about["timestamp"] = moment.isoformat().replace("+00:00", "Z")
+        line = _redact(None, level, self._renderer(None, level, about))
+        self._stream.write(line + "\n")
+
+
+_events: _Events | None = None
+
+
 def configure(stream: TextStream, *, terminal: bool) -> None:
     """Write the process's log to `stream`: JSON lines, or for people at a terminal."""
     global _events
-    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    renderer: Processor = structlog.processors.JSONRenderer(_json)
-    if terminal:
-        renderer = structlog.dev.ConsoleRenderer()
-    last: list[Processor] = [_exception, renderer, _redact]
-    _events = structlog.wrap_logger(
-        _Lines(stream),
-        processors=[structlog.processors.add_log_level, stamp, *last],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        cache_logger_on_first_use=True,
-    )
+    renderer: Processor = structlog.dev.ConsoleRenderer() if terminal else _json
+    _events = _Events(stream, renderer)
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.add_logger_name,
-                stamp,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
             ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *last,
+                _exception,
+                renderer,
+                _redact,
             ],
         )
     )
@@ -86,29 +99,17 @@ def configure(stream: TextStream, *, terminal: bool) -> None:
     root.setLevel(logging.INFO)
 
 
-class _Lines:
-    """Where the events go that structlog has made lines of."""
-
-    def __init__(self, stream: TextStream) -> None:
-        self._stream = stream
-
-    def info(self, line: str) -> None:
-        self._stream.write(line + "\n")
-
-    warning = info
-
-
 def call_ended(observation: Observation) -> None:
     """Log a call of GenerationService that has ended."""
     if _events is None or not observation.method.startswith(_GENERATION):
         return
-    about: dict[str, Any] = {
+    about: EventDict = {
         "method": observation.method.removeprefix(_GENERATION),
         "code": observation.code.name,
         "outcome": observation.outcome,
         "duration_s": round(observation.duration, 4),
-        **_ids(observation),
     }
+    _name(about, observation)
     call = observation.call
     if call is not None:
         about["chain"] = call.chain[:_LONGEST]
@@ -120,7 +121,7 @@ def call_ended(observation: Observation) -> None:
             about["target"] = completion.target
             if completion.HasField("usage"):
                 about["usage"] = _usage(completion.usage)
-    _events.info("call", **about)
+    _events.tell("info", "call", about, observation.ended_nanoseconds)
 
 
 class HealthLog:
@@ -134,7 +135,7 @@ class HealthLog:
         if _events is None:
             return
         view = change.view
-        about: dict[str, Any] = {
+        about: EventDict = {
             "target": change.target,
             "state": words.state(view.state),
             "cause": words.cause(change.cause),
@@ -151,17 +152,19 @@ class HealthLog:
         observation = current.get()
         # A timer runs under the call that happened to set it.
         if observation is not None and change.cause != HealthChange.CAUSE_EXPIRED:
-            about.update(_ids(observation))
-        tell = _events.warning if view.out else _events.info
-        tell("health", **about)
+            _name(about, observation)
+        level = "warning" if view.out else "info"
+        _events.tell(level, "health", about, self._clock.wall_nanoseconds())
 
 
-def _ids(observation: Observation) -> dict[str, str]:
+def _name(about: EventDict, observation: Observation) -> None:
+    """Add the ids by which the call is found elsewhere."""
     trace = observation.trace
-    ids = {"trace_id": trace.trace_id, "span_id": trace.span_id}
+    if trace.trace_id:
+        about["trace_id"] = trace.trace_id
+        about["span_id"] = trace.span_id
     if observation.call is not None:
-        ids["generation_id"] = observation.call.generation_id
-    return {name: value for name, value in ids.items() if value}
+        about["generation_id"] = observation.call.generation_id
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:
@@ -185,12 +188,18 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     return about
 
 
+_TOKENS = tuple(field.name for field in Usage.DESCRIPTOR.fields)
+
+
 def _usage(usage: Usage) -> dict[str, int]:
-    return {field.name: value for field, value in usage.ListFields()}
+    return {name: getattr(usage, name) for name in _TOKENS if usage.HasField(name)}
 
 
-def _json(event: EventDict, **_: object) -> str:
-    return msgspec.json.encode(event, enc_hook=str).decode()
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
+
+
+def _json(logger: Any, method: str, event: EventDict) -> str:  # noqa: ARG001
+    return _ENCODER.encode(event).decode()
 
 
 def where(error: BaseException) -> str:

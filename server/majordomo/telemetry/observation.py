@@ -29,6 +29,7 @@ class Observation:
         "call",
         "code",
         "duration",
+        "ended_nanoseconds",
         "failovers",
         "method",
         "outcome",
@@ -51,6 +52,9 @@ class Observation:
         self.code = StatusCode.OK
         self.duration = 0.0
         """Seconds, from the handler's begin to its end."""
+
+        self.ended_nanoseconds = 0
+        """Since the Unix epoch."""
 
         self.attempts: list[Attempt] = []
         """Those that were begun."""

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from majordomo.chain.tracker import Tracker
 from majordomo.telemetry.interceptor import Observing
 from majordomo.telemetry.logs import HealthLog, call_ended
-from majordomo.telemetry.metrics import Metrics
+from majordomo.telemetry.metrics import Metrics, Reading
 from majordomo.telemetry.setup import (
     SHUTDOWN_PATIENCE,
     metric_exporter,
@@ -46,7 +46,7 @@ class Telemetry:
             from majordomo.telemetry.otlp_metrics import Pushing  # noqa: PLC0415
 
             pushing = Pushing(
-                self._exporter, self._resource, self.metrics.read, metric_interval()
+                self._exporter, self._resource, self._read, metric_interval()
             )
             pushing.start()
             self._resources.push_async_callback(pushing.stop, SHUTDOWN_PATIENCE)
@@ -57,9 +57,15 @@ class Telemetry:
 
         about = {key: str(value) for key, value in self._resource.attributes.items()}
         return await self._resources.enter_async_context(
-            page(page_address, self.metrics.read, about)
+            page(page_address, self._read, about)
         )
+
+    def _read(self) -> list[Reading]:
+        """The metrics, with all calls that have ended."""
+        self.interceptor.tell()
+        return self.metrics.read()
 
     async def stop(self) -> None:
         """Send what is left and let go of everything, within SHUTDOWN_PATIENCE."""
+        self.interceptor.tell()
         await asyncio.gather(self._resources.aclose(), shutdown(self._tracers))

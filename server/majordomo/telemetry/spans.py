@@ -14,7 +14,6 @@ to it. Nothing is held in a context across an await. Prompts, answers and provid
 words are never recorded.
 """
 
-import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -185,7 +184,6 @@ class Trace:
         """Build what is missing and end the SERVER span with the call's status."""
         if not self._recording:
             return
-        ended = time.time_ns()  # building takes longer than many a call
         code = observation.code
         known: dict[str, AttributeValue] = {semconv.RPC_STATUS_CODE: code.name}
         if code in _SERVER_ERRORS:
@@ -201,7 +199,7 @@ class Trace:
         elif observation.reason is not None:
             known[semconv.OUTCOME] = observation.outcome
         self._span.set_attributes(known)
-        self._span.end(ended)
+        self._span.end(observation.ended_nanoseconds)
 
     def _walk(self, call: Call, summary: Mapping[str, AttributeValue]) -> None:
         """The chain span, and what is below it and not yet built."""
