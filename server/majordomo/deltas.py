@@ -1,8 +1,8 @@
 """A turn, put together from the pieces that it was streamed in."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Part, Reasoning, ToolCall
+from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Reasoning, ToolCall
 from majordomo.v1.generation_service_pb2 import PartDelta
 
 
@@ -12,28 +12,28 @@ def message(deltas: Iterable[PartDelta]) -> Message:
     for delta in deltas:
         parts.setdefault(delta.part_index, []).append(delta)
     turn = Message(role=ROLE_ASSISTANT)
-    turn.parts.extend(_parts(pieces for _, pieces in sorted(parts.items())))
+    for _, pieces in sorted(parts.items()):
+        _add_part(turn, pieces)
     return turn
 
 
-def _parts(groups: Iterable[list[PartDelta]]) -> Iterator[Part]:
-    """One part for the pieces of each; kinds that we do not know are left out."""
-    for deltas in groups:
-        part = Part(provider_state=b"".join(delta.provider_state for delta in deltas))
-        kinds = (delta.WhichOneof("delta") for delta in deltas)
-        match next(filter(None, kinds), None):
-            case "text":
-                part.text = "".join(delta.text for delta in deltas)
-            case "reasoning":
-                text = "".join(delta.reasoning for delta in deltas)
-                part.reasoning.CopyFrom(Reasoning(text=text))
-            case "tool_call":
-                part.tool_call.CopyFrom(_tool_call(deltas))
-            case "blob":
-                part.blob.CopyFrom(deltas[0].blob)
-            case _:
-                continue
-        yield part
+def _add_part(turn: Message, deltas: list[PartDelta]) -> None:
+    """One part for its pieces; of a kind that we do not know none."""
+    kinds = [kind for delta in deltas if (kind := delta.WhichOneof("delta"))]
+    match kinds and kinds[0]:
+        case "text":
+            part = turn.parts.add(text="".join([delta.text for delta in deltas]))
+        case "reasoning":
+            text = "".join([delta.reasoning for delta in deltas])
+            part = turn.parts.add(reasoning=Reasoning(text=text))
+        case "tool_call":
+            part = turn.parts.add(tool_call=_tool_call(deltas))
+        case "blob":
+            part = turn.parts.add(blob=deltas[0].blob)
+        case _:
+            return
+    if state := b"".join([delta.provider_state for delta in deltas]):
+        part.provider_state = state
 
 
 def _tool_call(deltas: list[PartDelta]) -> ToolCall:

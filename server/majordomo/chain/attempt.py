@@ -3,7 +3,7 @@
 from types import TracebackType
 
 from majordomo.chain.call import Call
-from majordomo.chain.clock import Clock, duration
+from majordomo.chain.clock import Clock, set_duration
 from majordomo.chain.failure import Failure, failure_class
 from majordomo.chain.health import Lease, silence_counts
 from majordomo.chain.plan import Plan
@@ -48,9 +48,9 @@ class RunningAttempt:
         self.record = Attempt(
             number=len(call.attempts) + 1,
             target=target.name,
-            start_time=clock.timestamp(),
             probe=lease.probe,
         )
+        clock.stamp(self.record.start_time)
         self._target = target
         self._shown = call.stream
         self._exchange = plan.exchange
@@ -125,8 +125,8 @@ class RunningAttempt:
         elif not self._content:
             self._content = True
             self._tracker.first_content(self._lease)
-            latency = duration(self._clock.monotonic() - self._start)
-            self.record.first_content_latency.CopyFrom(latency)
+            latency = self._clock.monotonic() - self._start
+            set_duration(self.record.first_content_latency, latency)
         self._handed_on = self._clock.monotonic()
         return piece
 
@@ -146,7 +146,7 @@ class RunningAttempt:
         record = self.record
         exchange = self._exchange
         ran = self._clock.monotonic() - self._start
-        record.duration.CopyFrom(duration(ran))
+        set_duration(record.duration, ran)
         record.http_status_code = exchange.http_status_code
         record.provider_request_id = exchange.provider_request_id
         if exchange.usage is not None and not record.HasField("usage"):
@@ -161,7 +161,7 @@ class RunningAttempt:
             record.message = bounded(error.message)
             record.provider_error_code = error.code
             if error.retry_delay is not None:
-                record.retry_delay.CopyFrom(duration(error.retry_delay))
+                set_duration(record.retry_delay, error.retry_delay)
             counts = self._counts(error, ran)
             if not counts and record.outcome == ATTEMPT_OUTCOME_CANCELLED:
                 return

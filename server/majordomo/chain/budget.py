@@ -3,7 +3,7 @@
 All values are seconds. Moments are on the monotonic clock.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from majordomo.chain.call import Policy
 from majordomo.chain.target import Timeouts
@@ -23,8 +23,7 @@ ATTEMPT_STREAM = 600.0
 _RESERVE_A_TARGET = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What one attempt may take."""
 
     first_content: float
@@ -69,4 +68,7 @@ def limits(
 
 
 def _first(*values: float | None) -> float:
-    return next(value for value in values if value is not None)
+    for value in values:
+        if value is not None:
+            return value
+    raise ValueError("one of them must be set")

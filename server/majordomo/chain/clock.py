@@ -25,6 +25,10 @@ class Clock:
     wall_nanoseconds: Callable[[], int] = time.time_ns
     """Nanoseconds since the Unix epoch."""
 
+    def stamp(self, field: Timestamp) -> None:
+        """Set `field`, of another message, to the wall time of now."""
+        field.seconds, field.nanos = divmod(self.wall_nanoseconds(), NANOSECONDS)
+
     def timestamp(self, at: float | None = None) -> Timestamp:
         """The wall time of the monotonic moment `at` (now, if None)."""
         nanoseconds = self.wall_nanoseconds()
@@ -34,10 +38,17 @@ class Clock:
         return Timestamp(seconds=seconds, nanos=nanos)
 
 
+def set_duration(field: Duration, seconds: float) -> None:
+    """Set `field`, of another message, to `seconds`, zero or more."""
+    nanoseconds = round(max(seconds, 0.0) * NANOSECONDS)
+    field.seconds, field.nanos = divmod(nanoseconds, NANOSECONDS)
+
+
 def duration(seconds: float) -> Duration:
     """`seconds`, zero or more, as a protobuf Duration."""
-    whole, nanos = divmod(round(max(seconds, 0.0) * NANOSECONDS), NANOSECONDS)
-    return Duration(seconds=whole, nanos=nanos)
+    made = Duration()
+    set_duration(made, seconds)
+    return made
 
 
 def seconds(value: Duration) -> float:

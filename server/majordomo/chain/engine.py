@@ -213,8 +213,8 @@ class Engine:
             failure_reason=skip.reason,
             message=bounded(skip.message),
             provider_error_code=skip.code,
-            start_time=self._clock.timestamp(),
         )
+        self._clock.stamp(attempt.start_time)
         if skip.bench is not None:
             attempt.bench.CopyFrom(skip.bench.record(self._clock))
         return attempt

@@ -5,7 +5,7 @@ cannot come to different ends.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from majordomo.chain import budget
 from majordomo.chain.call import Call
@@ -26,8 +26,7 @@ from majordomo.v1.generation_service_pb2 import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(NamedTuple):
     """No attempt is made, and why."""
 
     reason: FailureReason
@@ -40,8 +39,7 @@ class Skip:
     """The request cannot be made to fit; no other time will do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """An attempt that may begin now."""
 
     exchange: Exchange

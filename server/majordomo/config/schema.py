@@ -7,6 +7,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -367,11 +368,17 @@ class _ProviderConfig(AttemptConfig):
         own = type(self).model_fields.keys() - _ProviderConfig.model_fields.keys()
         return {name: getattr(self, name) for name in own}
 
+    @cached_property
+    def known_models(self) -> dict[str, Capabilities]:
+        """What each of `models` takes."""
+        return {
+            model: settings.known(capabilities(model))
+            for model, settings in self.models.items()
+        }
+
     def known(self, model: str) -> Capabilities:
         """What a model of it takes."""
-        known = capabilities(model)
-        settings = self.models.get(model)
-        return known if settings is None else settings.known(known)
+        return self.known_models.get(model) or capabilities(model)
 
 
 class HttpConfig(_ProviderConfig):
@@ -387,8 +394,7 @@ class HttpConfig(_ProviderConfig):
     """The keys of the request body that callers may set."""
 
     def made_of(self) -> dict[str, object]:
-        known = {model: self.known(model) for model in self.models}
-        return {**super().made_of(), "known": known}
+        return {**super().made_of(), "known": self.known_models}
 
 
 class OpenAIConfig(HttpConfig):

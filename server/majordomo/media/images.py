@@ -85,15 +85,15 @@ def _images(prompt: Prompt) -> list[tuple[str, Part]]:
     found = []
     for i, message in enumerate(prompt.messages):
         for j, part in enumerate(message.parts):
-            path = f"prompt.messages[{i}].parts[{j}]"
             if part.HasField("tool_result"):
+                path = f"prompt.messages[{i}].parts[{j}].tool_result"
                 found += [
-                    (f"{path}.tool_result.parts[{k}]", inner)
+                    (f"{path}.parts[{k}]", inner)
                     for k, inner in enumerate(part.tool_result.parts)
                     if _is_image(inner)
                 ]
             elif _is_image(part):
-                found.append((path, part))
+                found.append((f"prompt.messages[{i}].parts[{j}]", part))
     return found
 
 

@@ -98,14 +98,14 @@ class _Request:
         self.body["messages"] = messages
 
     def tools(self) -> None:
+        if not self._prompt.tools:
+            return
         choice = self._prompt.tool_choice
         tools = list(enumerate(self._prompt.tools))
         only = set(choice.allowed_names) if choice.mode == _REQUIRED else set()
         if len(only) > 1:
             tools = [(i, tool) for i, tool in tools if tool.name in only]
             self._adapted("prompt.tools", "only those that the tool choice allows")
-        if not tools:
-            return
         if not self._known.tools:
             raise unsupported("prompt.tools", "the model cannot call tools")
         functions = []
@@ -134,6 +134,8 @@ class _Request:
             self.body["parallel_tool_calls"] = choice.parallel_calls
 
     def config(self) -> None:
+        if not self._prompt.HasField("config"):
+            return
         config, profile, known = self._prompt.config, self._profile, self._known
         effort = effort_word(config, known, self._adapted)
         if effort == "none" and profile.thinking_switch:

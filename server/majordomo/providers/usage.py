@@ -145,7 +145,10 @@ def _count(value: object) -> int | None:
 
 
 def _first(*values: object) -> int | None:
-    return next((n for n in map(_count, values) if n is not None), None)
+    for value in values:
+        if value is not None and (count := _count(value)) is not None:
+            return count
+    return None
 
 
 def _part(part: int | None, whole: int | None) -> int | None:

@@ -1,7 +1,7 @@
 """GenerationService: a request becomes a call, and a walk its answer."""
 
 import logging
-import secrets
+import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -101,7 +101,7 @@ class GenerationService(GenerationServiceServicer):
 
         Raises Draining, InvalidRequest, ChainError, ResolverFailed.
         """
-        call_id = secrets.token_hex(12)
+        call_id = f"{random.getrandbits(96):024x}"
         generation_id.set(call_id)
         observation = current.get()
         trace_id = observation.trace.trace_id if observation is not None else ""
