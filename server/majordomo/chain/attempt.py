@@ -168,7 +168,7 @@ class RunningAttempt:
             bench = self._tracker.fail(self._lease, record, counts=counts)
             if bench is not None:
                 record.benched = True
-                record.bench.CopyFrom(bench.record(self._clock))
+                bench.write(record.bench, self._clock)
         else:
             # Cancelled, closed by its reader, or a bug of ours.
             record.outcome = ATTEMPT_OUTCOME_CANCELLED

@@ -25,17 +25,21 @@ class Clock:
     wall_nanoseconds: Callable[[], int] = time.time_ns
     """Nanoseconds since the Unix epoch."""
 
-    def stamp(self, field: Timestamp) -> None:
-        """Set `field`, of another message, to the wall time of now."""
-        field.seconds, field.nanos = divmod(self.wall_nanoseconds(), NANOSECONDS)
+    def stamp(self, field: Timestamp, at: float | None = None) -> None:
+        """Set `field`, of another message, to the wall time of the moment `at`.
 
-    def timestamp(self, at: float | None = None) -> Timestamp:
-        """The wall time of the monotonic moment `at` (now, if None)."""
+        `at` is monotonic; None: now.
+        """
         nanoseconds = self.wall_nanoseconds()
         if at is not None:
             nanoseconds += round((at - self.monotonic()) * NANOSECONDS)
-        seconds, nanos = divmod(nanoseconds, NANOSECONDS)
-        return Timestamp(seconds=seconds, nanos=nanos)
+        field.seconds, field.nanos = divmod(nanoseconds, NANOSECONDS)
+
+    def timestamp(self, at: float | None = None) -> Timestamp:
+        """The wall time of the monotonic moment `at` (now, if None)."""
+        made = Timestamp()
+        self.stamp(made, at)
+        return made
 
 
 def set_duration(field: Duration, seconds: float) -> None:

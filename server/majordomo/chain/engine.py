@@ -216,7 +216,7 @@ class Engine:
         )
         self._clock.stamp(attempt.start_time)
         if skip.bench is not None:
-            attempt.bench.CopyFrom(skip.bench.record(self._clock))
+            skip.bench.write(attempt.bench, self._clock)
         return attempt
 
 

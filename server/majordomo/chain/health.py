@@ -61,22 +61,18 @@ class Bench:
     probing: bool = False
     """The time is over, and another call is the probe."""
 
-    def record(self, clock: Clock) -> BenchRecord:
-        """The same in the contract's words, with wall times."""
-        record = BenchRecord(
-            origin=self.origin,
-            reason=self.reason,
-            failure_reason=self.cause,
-            start_time=clock.timestamp(self.start),
-            consecutive_benches=self.count,
-        )
+    def write(self, record: BenchRecord, clock: Clock) -> None:
+        """Say the same in `record`, of another message, with wall times."""
+        record.origin = self.origin
+        record.reason = self.reason
+        record.failure_reason = self.cause
+        record.consecutive_benches = self.count
+        clock.stamp(record.start_time, self.start)
         if self.until is not None:
             # By the start, so that it lasts as long as it does on the monotonic clock.
             lasts = round((self.until - self.start) * NANOSECONDS)
-            record.expire_time.FromNanoseconds(
-                record.start_time.ToNanoseconds() + lasts
-            )
-        return record
+            start = record.start_time.ToNanoseconds()
+            record.expire_time.FromNanoseconds(start + lasts)
 
 
 @dataclass(slots=True, eq=False)

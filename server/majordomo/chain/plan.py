@@ -148,7 +148,7 @@ def _tell(
             message=decision.message,
         )
         if decision.bench is not None:
-            told.bench.CopyFrom(decision.bench.record(clock))
+            decision.bench.write(told.bench, clock)
         return told
     limits = decision.limits
     left = decision.left

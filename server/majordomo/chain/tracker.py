@@ -81,16 +81,14 @@ class Tracker:
         return self._keeps_out(target, self._clock.monotonic())
 
     def _keeps_out(self, target: str, now: float) -> Bench | None:
+        out = None
+        if self._records:
+            whole = wildcard(target)
+            out = _longest(self._record(target, now), self._record(whole, now))
         health = self._targets.get(target)
-        automatic = None
         if health is not None and health.out_of_rotation(now):
-            automatic = self._automatic_bench(health, now)
-        if not self._records:
-            return automatic
-        found = [record for _, record in self._live_records(target, now)]
-        if automatic is not None:
-            found.append(automatic)
-        return max(found, key=_lasts, default=None)
+            out = _longest(out, self._automatic_bench(health, now))
+        return out
 
     def begin(self, target: str, *, early: bool = False) -> Lease | Bench:
         """Take a lease for an attempt, or learn what forbids it.
@@ -185,7 +183,8 @@ class Tracker:
         return (
             health is not None
             and health.may_be_tried_early(now)
-            and not self._live_records(target, now)
+            and self._record(target, now) is None
+            and self._record(wildcard(target), now) is None
         )
 
     def next_is_probe(self, target: str) -> bool:
@@ -225,8 +224,7 @@ class Tracker:
         """
         now = self._clock.monotonic()
         whole = wildcard(target)
-        live = dict(self._live_records(target, now))
-        if whole != target and whole in live:
+        if whole != target and self._record(whole, now) is not None:
             raise BenchedByProvider(whole)
         covered = self._covered(target)
         self._records.pop(target, None)
@@ -242,9 +240,8 @@ class Tracker:
         """How `names`, or all targets and records by name, are doing."""
         now = self._clock.monotonic()
         if names is None:
-            for target in list(self._records):
-                self._live_records(target, now)
-            names = sorted({*self._targets, *self._records})
+            live = [name for name in list(self._records) if self._record(name, now)]
+            names = sorted({*self._targets, *live})
         return [self._show(name, now) for name in names]
 
     def show(self, name: str) -> TargetHealth:
@@ -344,18 +341,13 @@ class Tracker:
         health = self._targets[target] = Health(now, self.changes.version)
         return health
 
-    def _live_records(self, target: str, now: float) -> list[tuple[str, Bench]]:
-        """The operator's records over `target`; those whose time is over go."""
-        live = []
-        for name in dict.fromkeys((target, wildcard(target))):
-            record = self._records.get(name)
-            if record is None:
-                continue
-            if record.until is not None and now >= record.until:
-                del self._records[name]
-            else:
-                live.append((name, record))
-        return live
+    def _record(self, name: str, now: float) -> Bench | None:
+        """The operator's record of that name; one whose time is over goes."""
+        record = self._records.get(name)
+        if record is None or record.until is None or now < record.until:
+            return record
+        del self._records[name]
+        return None
 
     def _covered(self, target: str) -> list[str]:
         """The names that `target` stands for: itself, or all of its provider's."""
@@ -390,7 +382,7 @@ class Tracker:
         view = self._look(name, now)
         shown = TargetHealth(target=name, state=view.state)
         if view.bench is not None:
-            shown.bench.CopyFrom(view.bench.record(self._clock))
+            view.bench.write(shown.bench, self._clock)
         health = self._targets.get(name)
         if health is None:
             return shown
@@ -409,6 +401,13 @@ class Tracker:
 def wildcard(target: str) -> str:
     """The name of the record for all of a target's provider: "provider/*"."""
     return target.partition("/")[0] + "/*"
+
+
+def _longest(one: Bench | None, other: Bench | None) -> Bench | None:
+    """The one that lasts longer; the first if they end together."""
+    if one is None or other is None:
+        return one or other
+    return other if _lasts(other) > _lasts(one) else one
 
 
 def _lasts(bench: Bench) -> float:

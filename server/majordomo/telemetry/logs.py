@@ -142,7 +142,8 @@ class HealthLog:
         }
         bench = view.bench
         if bench is not None:
-            record = bench.record(self._clock)
+            record = BenchRecord()
+            bench.write(record, self._clock)
             about["since"] = record.start_time.ToJsonString()
             if record.HasField("expire_time"):
                 about["until"] = record.expire_time.ToJsonString()
