@@ -25,6 +25,8 @@ from tests.upstream import (
     chunk,
 )
 
+from majordomo.providers.transport import Head, Response, Transport
+
 CONNECT_TIMEOUT = 1.0
 """Seconds until a connection must stand."""
 
@@ -39,17 +41,13 @@ _OK = answer(200, b"asked for")
 
 @dataclass(frozen=True)
 class Client:
-    """A transport, and what it wants to find in a request."""
+    """A transport on trial."""
 
-    transport: httpx.AsyncBaseTransport
-    extensions: dict[str, dict[str, float]]
+    transport: Transport
 
-    async def send(self, url: str, content: bytes = b"{}") -> httpx.Response:
+    async def send(self, url: str, content: bytes = b"{}") -> Response:
         """Post `content`; the response is to be closed."""
-        request = httpx.Request(
-            "POST", url, content=content, extensions=dict(self.extensions)
-        )
-        return await self.transport.handle_async_request(request)
+        return await self.transport.post(Head(httpx.URL(url), {}), content)
 
     async def read(self, url: str, content: bytes = b"{}") -> bytes:
         """Post `content` and read the answer to its end."""
@@ -60,10 +58,9 @@ class Client:
             await response.aclose()
 
 
-async def chunks(response: httpx.Response) -> AsyncGenerator[bytes]:
+async def chunks(response: Response) -> AsyncGenerator[bytes]:
     """The body's bytes as they arrive."""
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    async for data in response.stream:
+    async for data in response:
         yield data
 
 

@@ -33,7 +33,8 @@ from httpx_aiohttp import AiohttpTransport
 
 from bench.faults import CONNECT_TIMEOUT, FAULTS, Client, authority, chunks
 from bench.processes import build_native, native
-from majordomo.providers.transport import PooledTransport, failure
+from majordomo.providers.pool import PooledTransport
+from majordomo.providers.transport import Head, HttpxTransport, failure
 from majordomo.v1.attempt_pb2 import FailureReason
 
 _PATIENCE = 3.0
@@ -70,11 +71,11 @@ class Candidate:
 
 
 def _httpx() -> Client:
-    return Client(httpx.AsyncHTTPTransport(), _TIMEOUTS)
+    return Client(HttpxTransport(httpx.AsyncHTTPTransport(), _TIMEOUTS))
 
 
 def _aiohttp() -> Client:
-    return Client(AiohttpTransport(), _TIMEOUTS)
+    return Client(HttpxTransport(AiohttpTransport(), _TIMEOUTS))
 
 
 def _pyreqwest() -> Client:
@@ -89,11 +90,11 @@ def _pyreqwest() -> Client:
         .no_proxy()
         .build()
     )
-    return Client(adapter.HttpxTransport(client), {})
+    return Client(HttpxTransport(adapter.HttpxTransport(client)))
 
 
 def _majordomo() -> Client:
-    return Client(PooledTransport(), _TIMEOUTS)
+    return Client(PooledTransport(CONNECT_TIMEOUT))
 
 
 def _candidates() -> list[Candidate]:
@@ -195,20 +196,12 @@ async def _show_costs(rounds: int) -> None:
 
 async def _measure(client: Client, url: str, load: Load) -> float:
     """Microseconds of this process's CPU a request."""
-    target = httpx.URL(url)
-    headers = httpx.Headers({"content-type": "application/json"})
+    head = Head(httpx.URL(url), {"content-type": "application/json"})
     work = repeat(None, load.requests)  # shared: each worker takes the next
 
     async def worker() -> None:
         for _ in work:
-            request = httpx.Request(
-                "POST",
-                target,
-                headers=headers,
-                content=load.body,
-                extensions=dict(client.extensions),
-            )
-            response = await client.transport.handle_async_request(request)
+            response = await client.transport.post(head, load.body)
             async for _ in chunks(response):
                 pass
             await response.aclose()

@@ -48,7 +48,7 @@ def test_secrets_are_read_and_never_shown(tmp_path: Path) -> None:
     keys = {}
     for reference in ("env:KEY", f"file:{path}"):
         text = f'{OPENAI}\napi_key = "{reference}"'
-        config = parse(text, {"KEY": "sk-from-env"})
+        config = parse(text, {"KEY": "sk-from-env\n"})
         openai = config.providers["openai"]
         assert isinstance(openai, OpenAICompatibleConfig)
         assert openai.api_key is not None
@@ -207,6 +207,20 @@ def test_the_file_is_named_with_the_line(tmp_path: Path) -> None:
 
     (problem,) = refused.value.problems
     assert problem.startswith(f"{path}:4: chain.retries: unknown key")
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("sk-1\nsk-2", "one line of ASCII"), ("sk-\xe9", "one line"), (" \n", "is empty")],
+)
+def test_a_secret_is_a_line(key: str, words: str) -> None:
+    """It goes out in a header; what it is instead is not quoted."""
+    with pytest.raises(ConfigError) as refused:
+        parse(f'{OPENAI}api_key = "env:KEY"', {"KEY": key})
+
+    (problem,) = refused.value.problems
+    assert words in problem
+    assert "sk-" not in problem
 
 
 def test_the_environment_is_over_the_file() -> None:

@@ -20,6 +20,7 @@ from majordomo.providers.http import HttpProvider
 from majordomo.providers.local import Local
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.openai_responses import OpenAIResponses
+from majordomo.providers.transport import HttpxTransport
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CONTEXT_TOO_LONG
 from majordomo.v1.content_pb2 import ROLE_ASSISTANT, ROLE_TOOL, Message
 from majordomo.v1.generation_service_pb2 import (
@@ -53,7 +54,9 @@ async def llama(
         CODECS[request.param],
         "http://localhost/v1",
         {"anthropic-version": VERSION},
-        transport=httpx.AsyncHTTPTransport(uds=str(local.socket), limits=limits),
+        transport=HttpxTransport(
+            httpx.AsyncHTTPTransport(uds=str(local.socket), limits=limits)
+        ),
     )
     yield provider
     await provider.aclose()

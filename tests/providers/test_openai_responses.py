@@ -17,6 +17,7 @@ from majordomo.providers.http import HttpProvider
 from majordomo.providers.local import Local
 from majordomo.providers.openai_responses import OpenAIResponses
 from majordomo.providers.state import unpack
+from majordomo.providers.transport import HttpxTransport
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONTENT_REFUSED,
     FAILURE_REASON_CONTEXT_TOO_LONG,
@@ -481,7 +482,9 @@ async def llama(smollm2: Path) -> AsyncIterator[HttpProvider]:
     provider = HttpProvider(
         OpenAIResponses("local"),
         "http://localhost/v1",
-        transport=httpx.AsyncHTTPTransport(uds=str(local.socket), limits=limits),
+        transport=HttpxTransport(
+            httpx.AsyncHTTPTransport(uds=str(local.socket), limits=limits)
+        ),
     )
     yield provider
     await provider.aclose()

@@ -78,24 +78,31 @@ def _timeout(seconds: float) -> float:
 
 
 def _secret(value: object, info: ValidationInfo) -> object:
-    """The secret that a reference names, without the line end that files have."""
+    """The secret that a reference names, without the line end that files have.
+
+    It goes out in a header: it has to be a line of ASCII.
+    """
     kind, _, name = str(value).partition(":")
     environ: Mapping[str, str] = (info.context or {}).get("environ", {})
     if kind == "env" and name:
         if not environ.get(name):
             raise ValueError(f"the environment has no {name}; set it")
-        return SecretStr(environ[name])
-    if kind == "file" and name:
+        secret = environ[name]
+    elif kind == "file" and name:
         try:
-            secret = Path(name).read_text().strip()
+            secret = Path(name).read_text(errors="replace")
         except OSError as error:
             raise ValueError(f"cannot read {name}: {error.strerror}") from None
-        if not secret:
-            raise ValueError(f"{name} is empty")
-        return SecretStr(secret)
-    raise ValueError(
-        'name the secret as "env:NAME" or "file:/path"; never write it here'
-    )
+    else:
+        raise ValueError(
+            'name the secret as "env:NAME" or "file:/path"; never write it here'
+        )
+    secret = secret.strip()
+    if not secret:
+        raise ValueError(f"{name} is empty")
+    if not (secret.isascii() and secret.isprintable()):
+        raise ValueError(f"{name} must hold one line of ASCII, the key and no more")
+    return SecretStr(secret)
 
 
 def _base_url(value: str) -> str:

@@ -211,11 +211,11 @@ _STATUSES = {
 }
 """Statuses that mean the same whoever sent them, the provider or a proxy."""
 
-_STATUSES_OF_AN_API = {
+_STATUSES_OF_AN_API = _STATUSES | {
     401: FAILURE_REASON_CREDENTIALS,
     403: FAILURE_REASON_CREDENTIALS,
 }
-"""Statuses that mean this only with an API's own error body (rule 8.2)."""
+"""With an API's own error body some more do (rule 8.2)."""
 
 _LIMIT = re.compile(r"Limit:? ~?([0-9]+)[^\n]{0,40}?Requested:? ~?([0-9]+)")
 _MODEL = re.compile(r"\b(?:models?|deployment)\b", re.IGNORECASE)
@@ -246,8 +246,7 @@ def _reason(status: int, error: ErrorBody | None) -> FailureReason:
             return reason
     if status == 404 and _MODEL.search(error.text):
         return FAILURE_REASON_MODEL_NOT_FOUND
-    reasons = _STATUSES | _STATUSES_OF_AN_API
-    return reasons.get(status, FAILURE_REASON_PROVIDER_ERROR)
+    return _STATUSES_OF_AN_API.get(status, FAILURE_REASON_PROVIDER_ERROR)
 
 
 def _said(error: ErrorBody) -> Iterator[FailureReason]:

@@ -1,13 +1,12 @@
 """HTTP: the one module that talks to providers.
 
-A codec says what to send and what the answer means; this module moves the bytes. Its
-seam is httpx's `AsyncBaseTransport`, called directly.
+A codec says what to send and what the answer means, a transport moves the bytes; this
+module brings them together.
 """
 
 import asyncio
 from collections.abc import (
     AsyncGenerator,
-    AsyncIterator,
     Awaitable,
     Callable,
     Mapping,
@@ -20,7 +19,8 @@ from majordomo.chain.failure import Failure
 from majordomo.chain.target import Exchange, Piece
 from majordomo.media.images import fit_images
 from majordomo.providers.codec import Codec, Encoded, StreamDecoder
-from majordomo.providers.transport import ERRORS, PooledTransport, failure
+from majordomo.providers.pool import PooledTransport
+from majordomo.providers.transport import ERRORS, Head, Response, Transport, failure
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE, Usage
 from majordomo.v1.generation_service_pb2 import Adaptation, Prompt
 
@@ -29,6 +29,9 @@ LONGEST_BODY = 64 << 20
 
 LONGEST_ERROR_BODY = 64 << 10
 """Bytes of a failed answer that are read: enough for its words."""
+
+_MOST_HEADS = 1024
+"""Of requests that are alike; all are made anew beyond it."""
 
 _LAST_BYTES = 0.05
 """Seconds that the end of a body may come after the answer in it is complete."""
@@ -62,24 +65,19 @@ class HttpProvider:
         headers: Mapping[str, str] = {},
         *,
         connect_timeout: float = 5.0,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
         token: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self.codec = codec
         self._base_url = base_url.rstrip("/")
-        self.headers = httpx.Headers(
-            {
-                "host": httpx.URL(base_url).netloc.decode(),
-                "content-type": "application/json",
-                "accept-encoding": "identity",  # what is not packed cannot be a bomb
-                **headers,
-            }
-        )
-        timeout = {"connect": connect_timeout, "pool": connect_timeout}
-        self._extensions = {"timeout": timeout}
-        self._transport = transport or PooledTransport()
+        self.headers = {
+            "content-type": "application/json",
+            "accept-encoding": "identity",  # what is not packed cannot be a bomb
+            **{name.lower(): value for name, value in headers.items()},
+        }
+        self._transport = transport or PooledTransport(connect_timeout)
         self._token = token
-        self._urls: dict[str, httpx.URL] = {}
+        self._heads: dict[tuple[object, ...], Head] = {}
 
     async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
         """Encode `prompt` for `model`; Failure (UNSUPPORTED) if it has no form."""
@@ -92,33 +90,23 @@ class HttpProvider:
         """Close every connection."""
         await self._transport.aclose()
 
-    async def send(self, encoded: Encoded) -> httpx.Response:
+    async def send(self, encoded: Encoded) -> Response:
         """Post it; the response's body is still to be read, and to be closed."""
-        request = self._request(encoded)
-        if self._token is not None:
-            request.headers["authorization"] = f"Bearer {await self._token()}"
-        return await self._transport.handle_async_request(request)
+        token = None if self._token is None else await self._token()
+        return await self._transport.post(self._head(encoded, token), encoded.body)
 
-    def _request(self, encoded: Encoded) -> httpx.Request:
-        url = self._urls.get(encoded.path)
-        if url is None:
-            url = httpx.URL(self._base_url + encoded.path)
-            if len(self._urls) < 1024:
-                self._urls[encoded.path] = url
-        headers = self.headers
-        if encoded.headers or self._token is not None:
-            headers = httpx.Headers(headers)
-            headers.update(encoded.headers)
-        # As a stream, for which httpx works nothing out that is known.
-        request = httpx.Request(
-            "POST",
-            url,
-            headers=headers,
-            stream=httpx.ByteStream(encoded.body),
-            extensions=self._extensions,
-        )
-        request.headers["content-length"] = str(len(encoded.body))
-        return request
+    def _head(self, encoded: Encoded, token: str | None) -> Head:
+        key = (encoded.path, encoded.headers, token)
+        head = self._heads.get(key)
+        if head is None:
+            headers = {**self.headers, **dict(encoded.headers)}
+            if token is not None:
+                headers["authorization"] = f"Bearer {token}"
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()
+            head = Head(httpx.URL(self._base_url + encoded.path), headers)
+            self._heads[key] = head
+        return head
 
 
 class _HttpExchange(Exchange):
@@ -146,36 +134,29 @@ class _HttpExchange(Exchange):
     async def run(self) -> AsyncGenerator[Piece]:
         try:
             response = await self._provider.send(self._encoded)
-            body = response.stream
-            if not isinstance(body, httpx.AsyncByteStream):
-                raise TypeError("an asynchronous transport gave a synchronous body")
-            chunks = aiter(body)
             try:
-                headers = {name.lower(): value for name, value in response.headers.raw}
-                self._note(response.status_code, headers)
-                if not response.is_success:
-                    raise await self._refused(response, chunks)
+                headers = {name.lower(): value for name, value in response.headers}
+                self._note(response.status, headers)
+                if not 200 <= response.status < 300:
+                    raise await self._refused(response)
                 if headers.get(b"content-encoding", b"identity") != b"identity":
                     raise _malformed("packed, though that was not asked for")
                 if not self._stream:
-                    whole = await _read(chunks, LONGEST_BODY)
+                    whole = await _read(response, LONGEST_BODY)
                     yield self._provider.codec.decode(self._prompt, whole)
                     return
-                async with aclosing(self._streamed(chunks)) as pieces:
+                async with aclosing(self._streamed(response)) as pieces:
                     async for piece in pieces:
                         yield piece
             finally:
-                if isinstance(chunks, AsyncGenerator):
-                    # Left to the garbage collector it would be a task of its own.
-                    await chunks.aclose()
-                await body.aclose()
+                await response.aclose()
         except ERRORS as error:
             raise failure(error) from None
 
-    async def _streamed(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[Piece]:
+    async def _streamed(self, response: Response) -> AsyncGenerator[Piece]:
         decoder = self._decoder = self._provider.codec.decoder(self._prompt)
         received = 0
-        async for data in chunks:
+        async for data in response:
             received += len(data)
             if received > LONGEST_BODY:
                 raise _malformed(f"longer than {LONGEST_BODY} bytes")
@@ -184,7 +165,7 @@ class _HttpExchange(Exchange):
                 yield deltas
             if decoder.complete:
                 answer = decoder.finish()
-                await _to_the_end(chunks)
+                await _to_the_end(response)
                 break
         else:
             deltas = decoder.close()
@@ -193,36 +174,35 @@ class _HttpExchange(Exchange):
             answer = decoder.finish()
         yield answer
 
-    async def _refused(
-        self, response: httpx.Response, chunks: AsyncIterator[bytes]
-    ) -> Failure:
+    async def _refused(self, response: Response) -> Failure:
         """The failure in a response that is no success; its body is read first.
 
         A connection whose answer was read to its end can serve again.
         """
         try:
             async with asyncio.timeout(_LAST_WORDS):
-                words = await _read(chunks, LONGEST_ERROR_BODY, cut=True)
+                words = await _read(response, LONGEST_ERROR_BODY, cut=True)
         except ERRORS:
             words = b""  # the status says enough
-        headers = dict(response.headers.items())
-        return self._provider.codec.failure(response.status_code, headers, words)
+        told: dict[str, str] = {}
+        for key, value in response.headers:
+            name, text = key.lower().decode("latin-1"), value.decode("latin-1")
+            told[name] = f"{told[name]}, {text}" if name in told else text
+        return self._provider.codec.failure(response.status, told, words)
 
-    def _note(self, status_code: int, headers: Mapping[bytes, bytes]) -> None:
-        self.http_status_code = status_code
+    def _note(self, status: int, headers: Mapping[bytes, bytes]) -> None:
+        self.http_status_code = status
         for name in _REQUEST_IDS:
             if value := headers.get(name):
                 self.provider_request_id = value.decode("latin-1")[:128]
                 break
 
 
-async def _read(
-    chunks: AsyncIterator[bytes], limit: int, *, cut: bool = False
-) -> bytes:
+async def _read(response: Response, limit: int, *, cut: bool = False) -> bytes:
     """The whole body; beyond `limit` bytes it is cut, or else malformed."""
     pieces = []
     size = 0
-    async for data in chunks:
+    async for data in response:
         pieces.append(data)
         size += len(data)
         if size > limit:
@@ -232,7 +212,7 @@ async def _read(
     return b"".join(pieces)
 
 
-async def _to_the_end(chunks: AsyncIterator[bytes]) -> None:
+async def _to_the_end(response: Response) -> None:
     """Read what is left of a body, so that its connection can serve again.
 
     The answer is complete already: what comes late or broken costs the connection
@@ -240,7 +220,7 @@ async def _to_the_end(chunks: AsyncIterator[bytes]) -> None:
     """
     try:
         async with asyncio.timeout(_LAST_BYTES):
-            async for _ in chunks:
+            async for _ in response:
                 pass
     except ERRORS:
         return

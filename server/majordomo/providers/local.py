@@ -27,6 +27,7 @@ from majordomo.providers.child import Child
 from majordomo.providers.http import HttpProvider
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.profiles import PROFILES
+from majordomo.providers.transport import Head, HttpxTransport, Response
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MODEL_NOT_FOUND,
     FAILURE_REASON_UNSUPPORTED,
@@ -172,54 +173,56 @@ class Local:
         return command + [f"--{name}={value}" for name, value in options.items()]
 
 
-class _ChildTransport(httpx.AsyncBaseTransport):
+class _ChildTransport:
     """Sends requests to the child, once it is ready."""
 
     def __init__(self, child: Child, socket: Path) -> None:
         self._child = child
         # Kept connections would hold the child's few HTTP threads.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        self._inner = httpx.AsyncHTTPTransport(uds=str(socket), limits=limits)
+        self._inner = HttpxTransport(
+            httpx.AsyncHTTPTransport(uds=str(socket), limits=limits)
+        )
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def post(self, head: Head, body: bytes) -> Response:
         await self._child.ready()
         try:
-            response = await self._inner.handle_async_request(request)
+            response = await self._inner.post(head, body)
         except httpx.TransportError as error:
             died = await self._child.ended(_DEATH_SEEN)
             if not died or not isinstance(error, httpx.ConnectError):
                 raise
             # It was dead already: nothing was sent, and the next one may have it.
             await self._child.ready()
-            response = await self._inner.handle_async_request(request)
-        response.stream = _ChildStream(self._child, response.stream)
-        return response
+            response = await self._inner.post(head, body)
+        return _ChildResponse(self._child, response)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
 
 
-class _ChildStream(httpx.AsyncByteStream):
-    """An answer's bytes; when they break off, the death is seen before the error.
+class _ChildResponse:
+    """When its bytes break off, the death is seen before the error.
 
     So the next call starts a new child, and does not go to the one that dies.
     """
 
-    def __init__(
-        self, child: Child, stream: httpx.AsyncByteStream | httpx.SyncByteStream
-    ) -> None:
-        if not isinstance(stream, httpx.AsyncByteStream):
-            raise TypeError("not an asynchronous stream")
+    def __init__(self, child: Child, response: Response) -> None:
+        self.status = response.status
+        self.headers = response.headers
         self._child = child
-        self._stream = stream
+        self._response = response
+        self._chunks = aiter(response)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            async for data in self._stream:
-                yield data
+            return await anext(self._chunks)
         except httpx.TransportError:
             await self._child.ended(_DEATH_SEEN)
             raise
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        await self._response.aclose()

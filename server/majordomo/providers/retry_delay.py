@@ -42,7 +42,9 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return _sane(milliseconds / 1000)
-    value = headers.get("retry-after", "")
+    value = headers.get("retry-after")
+    if value is None:
+        return None
     delay = _number(value)
     if delay is not None:
         return _sane(delay)
