@@ -12,7 +12,7 @@ from grpc import StatusCode
 from majordomo.rpc.interceptors import Driver, ErrorBoundary
 from majordomo.telemetry import semconv
 from majordomo.telemetry.interceptor import Observing
-from majordomo.telemetry.observation import current
+from majordomo.telemetry.observation import Observation, Observer, current
 from majordomo.telemetry.setup import resource, shutdown, tracer_provider
 from majordomo.telemetry.spans import Traces
 from tests.telemetry.collector import Collector, attributes, outline
@@ -60,13 +60,15 @@ def streamed(method: Method) -> Callable[[bytes, Any], AsyncGenerator[bytes]]:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[tuple[Handlers, grpc.aio.Channel]]:
+async def serving(
+    *observers: Observer,
+) -> AsyncIterator[tuple[Handlers, grpc.aio.Channel]]:
     """A server of `Unary` and `Stream` services behind our interceptors.
 
-    What it traced is sent once the block is left.
+    What it traced is sent, and the last calls are observed, once the block is left.
     """
     tracers = tracer_provider(resource())
-    observing = Observing(Traces(tracers))
+    observing = Observing(Traces(tracers), observers)
     server = grpc.aio.server(interceptors=[observing, ErrorBoundary(), Driver()])
     handlers = Handlers()
     names = ("answer", "refuse", "bug", "silent")
@@ -163,6 +165,42 @@ async def test_a_bug_is_an_error_without_its_text(collector: Collector) -> None:
     )
     (request,) = collector.requests
     assert b"canary" not in request.SerializeToString()
+
+
+async def test_calls_are_observed_soon_after_their_end() -> None:
+    """While the server goes on, and in the order of their ends."""
+    seen: asyncio.Queue[Observation] = asyncio.Queue()
+    methods = [f"majordomo.v1.Unary/{name}" for name in ("answer", "refuse", "answer")]
+    async with serving(seen.put_nowait) as (_, channel):
+        for method in methods:
+            await told(begin(channel, method))
+        observed = [await seen.get() for _ in methods]
+
+    assert methods == [observation.method for observation in observed]
+    ends = [observation.ended_nanoseconds for observation in observed]
+    assert sorted(ends) == ends
+    assert 0 < ends[0]
+
+
+async def test_a_bug_in_one_observer_hides_nothing_from_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nor later calls from itself; it is logged without its text."""
+    seen: list[str] = []
+
+    def bad(observation: Observation) -> None:
+        raise ValueError(f"canary {observation.method}")
+
+    def good(observation: Observation) -> None:
+        seen.append(observation.code.name)
+
+    async with serving(bad, good) as (_, channel):
+        for name in ("answer", "refuse"):
+            await told(begin(channel, f"majordomo.v1.Unary/{name}"))
+
+    assert ["OK", "NOT_FOUND"] == seen
+    assert 2 == caplog.text.count("a bug in what is told of a call: ValueError")
+    assert "canary" not in caplog.text
 
 
 async def test_a_deadline_is_told_from_a_cancel(collector: Collector) -> None:

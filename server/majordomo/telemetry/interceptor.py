@@ -5,6 +5,7 @@ the status of calls that are aborted with details, and of those that are cancell
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -13,8 +14,11 @@ from grpc import StatusCode
 from grpc.aio import AbortError, ServicerContext
 
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
+from majordomo.telemetry.logs import where
 from majordomo.telemetry.observation import Observation, Observer, current
 from majordomo.telemetry.spans import Traces
+
+_log = logging.getLogger("majordomo")
 
 _LULL = 0.01
 """Seconds from the end of a call until the observers are given it, and with it those
@@ -77,12 +81,17 @@ class Observing(WrappingInterceptor):
     def tell(self) -> None:
         """Give the observers the calls that have ended by now."""
         ended, self._ended = self._ended, []
-        for observation in ended:
-            observation.sum_up()
-            observation.trace.end(observation)
-        for observer in self._observers:
+        for step in (_sum_up, *self._observers):
             for observation in ended:
-                observer(observation)
+                try:
+                    step(observation)
+                except Exception as error:
+                    _log.error("a bug in what is told of a call: %s", where(error))
+
+
+def _sum_up(observation: Observation) -> None:
+    observation.sum_up()
+    observation.trace.end(observation)
 
 
 def _code(context: ServicerContext[Any, Any]) -> StatusCode:
