@@ -11,8 +11,18 @@ from pathlib import Path
 # The innermost frame that matches decides; the order is from the most telling.
 _PARTS = {
     "spans": ("majordomo/telemetry", "opentelemetry"),
-    "provider codec": ("majordomo/providers/openai", "majordomo/providers/sse"),
-    "HTTP": ("majordomo/providers/http", "httpx", "aiohttp", "pyreqwest", "httpcore"),
+    "provider codec": (
+        "majordomo/providers/openai",
+        "majordomo/providers/sse",
+        "majordomo/providers/event_stream",
+        "majordomo/providers/pieces",
+    ),
+    "HTTP": (
+        "majordomo/providers/http",
+        "majordomo/providers/pool",
+        "majordomo/providers/responses",
+        "aiohttp",
+    ),
     "chain": ("majordomo/chain",),
     "rpc": ("majordomo/rpc",),
     "event loop": ("asyncio/", "selectors"),
