@@ -198,6 +198,26 @@ async def test_a_head_that_is_refused(data: bytes) -> None:
         await reader.head()
 
 
+async def test_a_trailer_is_no_head() -> None:
+    """What may follow the last chunk changes nothing; the connection serves again."""
+    reader = asked()
+    reader.feed(CHUNKS.removesuffix(b"\r\n") + b"x: y\r\n\r\n")
+
+    assert (200, b"abc") == await whole(reader)
+    assert reader.reusable
+
+
+async def test_a_trailer_without_an_end_is_refused() -> None:
+    """It is bounded as a head is."""
+    reader = asked()
+    reader.feed(CHUNKS.removesuffix(b"\r\n") + b"x: ")
+    for _ in range(responses.LONGEST_HEAD // 1000 + 1):
+        reader.feed(b"y" * 1000)
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        await whole(reader)
+
+
 async def test_a_body_that_nobody_reads_stops_the_socket() -> None:
     """And goes on with it once it is read."""
     socket: Any = Socket()

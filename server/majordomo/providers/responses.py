@@ -11,7 +11,7 @@ import httptools
 import httpx
 
 LONGEST_HEAD = 64 << 10
-"""Bytes before the end of a response's head has to come."""
+"""Bytes that may come in a row without any of a body, as a head does, or a trailer."""
 
 LONGEST_HEADER = 8 << 10
 """Bytes of one header, name and value."""
@@ -57,7 +57,7 @@ class Responses:
         self.headers: list[tuple[bytes, bytes]] = []
         """Of the last head that came: names as they were sent, and values."""
 
-        self._fed = 0
+        self._idle = 0  # bytes since the last of a body
         self._headed = False
         self._interim = False
         self._framed = False
@@ -78,12 +78,12 @@ class Responses:
     def feed(self, data: bytes) -> None:
         """`data` has come."""
         self.begun = True
+        unread = self._unread
         try:
             self._parser.feed_data(data)
-            if not self._headed:
-                self._fed += len(data)
-                if self._fed > LONGEST_HEAD:
-                    raise _Refused("a head without an end")
+            self._idle = 0 if self._unread > unread else self._idle + len(data)
+            if self._idle > LONGEST_HEAD and not self._complete:
+                raise _Refused("a head without an end")
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, _Refused):
             self._stop(httpx.RemoteProtocolError("no HTTP"))
         if self._unread > MOST_UNREAD and not self._paused and self._socket:
