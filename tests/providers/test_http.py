@@ -776,6 +776,32 @@ async def test_a_connection_serves_again(reply: bytes) -> None:
         assert 1 == len(upstream.connections)
 
 
+async def test_what_a_failed_answer_leaves_unread_is_nobodys() -> None:
+    """Events behind an error, there before the error is told, go with their stream."""
+    error = b'data: {"error": {"message": "Too busy", "type": "overloaded_error"}}\n\n'
+    behind = chunk(event("stale")) + chunk(event("", "stop") + DONE) + LAST_CHUNK
+
+    async def script(connection: Connection) -> None:
+        if connection.number == 0:
+            await connection.request()
+            await connection.send(CHUNKED + chunk(event("first")))
+            await told.wait()
+            await connection.send(chunk(error) + behind)
+        while await connection.request():
+            await connection.send(streamed(["good"]))
+
+    told = asyncio.Event()
+    async with Upstream(script) as upstream, to(upstream.url) as provider:
+        pieces = await begun(provider)
+        await anext(pieces)
+        told.set()
+        with pytest.raises(Failure):
+            await anext(pieces)
+        outcome = await ask(provider, stream=True)
+
+        assert "good" == outcome.text
+
+
 async def test_the_end_of_a_body_may_follow_its_answer() -> None:
     """A comment and the end of the framing come later: it serves again still."""
     whole = event("whole") + event("", "stop") + DONE

@@ -77,6 +77,18 @@ async def test_one_after_another() -> None:
     assert [(b"content-length", b"0")] == reader.headers
 
 
+async def test_what_is_unread_is_not_left_to_the_next() -> None:
+    """An answer that came to its end and was not read: the connection is done with."""
+    reader = asked()
+    reader.feed(OK)
+    await reader.head()
+    before = reader.reusable
+    await reader.read()
+
+    assert not before
+    assert reader.reusable
+
+
 async def test_interim_responses_are_passed_over() -> None:
     """100 and 103 come before the answer and are none."""
     reader = asked()

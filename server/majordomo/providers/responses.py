@@ -65,8 +65,8 @@ class Responses:
 
     @property
     def reusable(self) -> bool:
-        """The connection may be asked again: all came, and nothing but that."""
-        return self._complete and self._keeps
+        """The connection may be asked again: all came and was read, and no more."""
+        return self._complete and self._keeps and not self._body
 
     def expect(self, socket: asyncio.ReadTransport) -> None:
         """A request is sent on `socket`: the next message answers it."""
