@@ -78,7 +78,7 @@ FAILURE_REASON_SHUTDOWN: FailureReason
 FAILURE_REASON_NOT_REACHED: FailureReason
 
 class Attempt(_message.Message):
-    __slots__ = ("number", "target", "outcome", "failure_class", "failure_reason", "http_status_code", "message", "start_time", "duration", "first_content_latency", "retry_delay", "benched", "usage", "provider_request_id", "bench", "probe", "provider_error_code")
+    __slots__ = ("number", "target", "outcome", "failure_class", "failure_reason", "http_status_code", "message", "start_time", "duration", "first_content_latency", "retry_delay", "benched", "usage", "provider_request_id", "bench", "probe", "provider_error_code", "last_resort", "resent")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +96,8 @@ class Attempt(_message.Message):
     BENCH_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_ERROR_CODE_FIELD_NUMBER: _ClassVar[int]
+    LAST_RESORT_FIELD_NUMBER: _ClassVar[int]
+    RESENT_FIELD_NUMBER: _ClassVar[int]
     number: int
     target: str
     outcome: AttemptOutcome
@@ -113,7 +115,9 @@ class Attempt(_message.Message):
     bench: BenchRecord
     probe: bool
     provider_error_code: str
-    def __init__(self, number: _Optional[int] = ..., target: _Optional[str] = ..., outcome: _Optional[_Union[AttemptOutcome, str]] = ..., failure_class: _Optional[_Union[FailureClass, str]] = ..., failure_reason: _Optional[_Union[FailureReason, str]] = ..., http_status_code: _Optional[int] = ..., message: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., first_content_latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., benched: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., provider_request_id: _Optional[str] = ..., bench: _Optional[_Union[BenchRecord, _Mapping]] = ..., probe: _Optional[bool] = ..., provider_error_code: _Optional[str] = ...) -> None: ...
+    last_resort: bool
+    resent: bool
+    def __init__(self, number: _Optional[int] = ..., target: _Optional[str] = ..., outcome: _Optional[_Union[AttemptOutcome, str]] = ..., failure_class: _Optional[_Union[FailureClass, str]] = ..., failure_reason: _Optional[_Union[FailureReason, str]] = ..., http_status_code: _Optional[int] = ..., message: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., first_content_latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., benched: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., provider_request_id: _Optional[str] = ..., bench: _Optional[_Union[BenchRecord, _Mapping]] = ..., probe: _Optional[bool] = ..., provider_error_code: _Optional[str] = ..., last_resort: _Optional[bool] = ..., resent: _Optional[bool] = ...) -> None: ...
 
 class BenchRecord(_message.Message):
     __slots__ = ("origin", "reason", "failure_reason", "start_time", "expire_time", "consecutive_benches")

@@ -33,6 +33,7 @@ class AllBenchedPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ALL_BENCHED_POLICY_FAIL: _ClassVar[AllBenchedPolicy]
     ALL_BENCHED_POLICY_TRY_SOONEST: _ClassVar[AllBenchedPolicy]
     ALL_BENCHED_POLICY_WAIT: _ClassVar[AllBenchedPolicy]
+    ALL_BENCHED_POLICY_LAST_RESORT: _ClassVar[AllBenchedPolicy]
 FINISH_REASON_UNSPECIFIED: FinishReason
 FINISH_REASON_STOP: FinishReason
 FINISH_REASON_LENGTH: FinishReason
@@ -46,6 +47,7 @@ ALL_BENCHED_POLICY_UNSPECIFIED: AllBenchedPolicy
 ALL_BENCHED_POLICY_FAIL: AllBenchedPolicy
 ALL_BENCHED_POLICY_TRY_SOONEST: AllBenchedPolicy
 ALL_BENCHED_POLICY_WAIT: AllBenchedPolicy
+ALL_BENCHED_POLICY_LAST_RESORT: AllBenchedPolicy
 
 class GenerateRequest(_message.Message):
     __slots__ = ("chain", "prompt", "options", "labels")
