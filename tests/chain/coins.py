@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from majordomo.chain.call import Call, CallFailed, Policy
+from majordomo.chain.changes import Change
 from majordomo.chain.engine import Engine
 from majordomo.chain.evidence import Lease
 from majordomo.chain.failure import Failure
@@ -34,6 +35,7 @@ from majordomo.v1.generation_service_pb2 import (
     PartDelta,
     Prompt,
 )
+from majordomo.v1.operator_service_pb2 import HealthChange
 from tests.chain.fakes import VirtualLoop, loop_clock
 
 WARM_UP = 15.0
@@ -190,7 +192,8 @@ class _Exchange(Exchange):
             await asyncio.sleep(_FOREVER)
         if kind:
             await asyncio.sleep(took / 2 if kind == "cut" else min(took, 0.05))
-            raise FAULTS[kind]()
+            fault = FAULTS[kind]()
+            raise fault
         if self._stream:
             await asyncio.sleep(took / 2)
             yield [PartDelta(text="hello")]
@@ -233,13 +236,12 @@ async def _live(weather: Weather, seed: int, kind: type[Tracker]) -> Outcome:
     )
     loop = asyncio.get_running_loop()
     outcome = Outcome(providers, tracker, benched={name: [] for name in names})
-    tracker.changes.observers.add(
-        lambda change: (
+
+    def note(change: Change) -> None:
+        if change.cause == HealthChange.CAUSE_FAILURES:
             outcome.benched[change.target].append(loop.time())
-            if change.cause == change.cause.__class__(1)
-            else None
-        )
-    )
+
+    tracker.changes.observers.add(note)
 
     async def one(number: int, request: Request, counted: bool) -> None:
         prompt = Prompt(system_instruction=f"{number} {request.poison}")
