@@ -121,16 +121,16 @@ class _Exchange(Exchange):
         provider.calls.append(loop.time())
         attempt = provider.attempts.get(self._call, 0)
         provider.attempts[self._call] = attempt + 1
-        dice = random.Random(
-            f"{provider.seed} {self._call} {provider.name} {attempt}"
-        )
+        dice = random.Random(f"{provider.seed} {self._call} {provider.name} {attempt}")
         coin = dice.random()
         if weather.together:
             coin = random.Random(f"{provider.seed} {self._call}").random()
         kind = dice.choice(weather.kinds)
         if coin < weather.chance or not weather.up(provider.name, loop.time()):
             part = 0.5 if kind == "cut" else 0.0
-            await asyncio.sleep(max(part * weather.answer, 0.05) * dice.uniform(0.5, 1.5))
+            await asyncio.sleep(
+                max(part * weather.answer, 0.05) * dice.uniform(0.5, 1.5)
+            )
             raise FAULTS[kind]()
         await asyncio.sleep(weather.answer * dice.uniform(0.5, 1.5))
         provider.served += 1

@@ -20,6 +20,7 @@ from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONTEXT_TOO_LONG,
     FAILURE_REASON_CREDENTIALS,
+    FAILURE_REASON_MALFORMED_RESPONSE,
     FAILURE_REASON_OVERLOADED,
     FAILURE_REASON_QUOTA_EXHAUSTED,
     FAILURE_REASON_RATE_LIMITED,
@@ -271,6 +272,41 @@ async def test_a_short_deadline() -> None:
         await plain.ask(a, time_remaining=0.5)
 
     assert 0.0 == plain.returns_in()
+
+
+@departure("What the request may have caused counts once a call")
+@pytest.mark.rule("4.15")
+@virtual_time
+async def test_a_request_that_nobody_can_answer() -> None:
+    """Its retries are more of the same; the next call that fails benches."""
+    plain = Plain()
+    a = target("a/1", failure(FAILURE_REASON_MALFORMED_RESPONSE))
+    after = []
+    for _ in range(2):
+        await plain.ask(a, retries=3)
+        after.append(plain.returns_in())
+
+    assert [0.0, 5.0] == after
+
+
+@departure("A stream's silence counts while it lasts")
+@pytest.mark.rule("4.3")
+@virtual_time
+async def test_silence_that_has_not_ended() -> None:
+    """Where answers have come sooner: others need not wait as long to learn of it."""
+    plain = Plain()
+    await plain.ask(target("a/1", [Wait(0.5), *OK]), stream=True)
+    silent = target("a/1", [Wait(1000.0)])
+    calls = [asyncio.ensure_future(plain.ask(silent, stream=True)) for _ in range(2)]
+    for _ in range(25):
+        await asyncio.sleep(0.5)
+        plain.returns_in()  # whoever calls looks
+    then = plain.returns_in()
+    for waiting in calls:
+        waiting.cancel()
+
+    assert then is not None
+    assert then > 0
 
 
 @departure("A stream has answered when it has ended")
