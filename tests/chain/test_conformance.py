@@ -7,6 +7,7 @@ test_departures.py.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, get_args
 
 import pytest
@@ -34,12 +35,16 @@ from majordomo.v1.attempt_pb2 import (
     FailureReason,
 )
 from majordomo.v1.errors_pb2 import ErrorReason
-from majordomo.v1.generation_service_pb2 import ALL_BENCHED_POLICY_FAIL
+from majordomo.v1.generation_service_pb2 import (
+    ALL_BENCHED_POLICY_FAIL,
+    ALL_BENCHED_POLICY_LAST_RESORT,
+)
 from tests.chain import fakes, reference
 from tests.chain.reference import Outcome, Statement, Step
 
 TARGETS = ("a/1", "b/1", "b/2")
-SETTINGS = HealthSettings(failure_threshold=2, bench_failure_share=0.0)
+SETTINGS = HealthSettings(bench_failure_share=0.0)
+POLICY = Policy(all_benched=ALL_BENCHED_POLICY_FAIL, advance_on=frozenset())
 
 REASONS: dict[Outcome, tuple[FailureReason, ...]] = {
     "transient": (
@@ -104,7 +109,7 @@ def _script(outcome: Outcome, which: int) -> Sequence[fakes.Step]:
     return [Failure(reasons[which % len(reasons)], "scripted")]
 
 
-def _call(ask: Ask) -> Call:
+def _call(ask: Ask, policy: Policy) -> Call:
     misfit = Failure(FAILURE_REASON_UNSUPPORTED, "it cannot be made to fit")
     return fakes.call(
         *(
@@ -114,10 +119,10 @@ def _call(ask: Ask) -> Call:
             for name, outcomes in ask.targets.items()
         ),
         stream=ask.stream,
-        policy=Policy(
+        policy=replace(
+            policy,
             transient_retries=ask.retries,
             advance_on_permanent=ask.advance_on_permanent,
-            all_benched=ALL_BENCHED_POLICY_FAIL,
         ),
     )
 
@@ -147,18 +152,20 @@ def _end(result: fakes.Result) -> set[str]:
     return ends
 
 
-async def _compare(history: Sequence[Ask]) -> set[Statement]:
-    """Make the calls of `history` on both; the statements that they came by."""
+async def _compare(
+    history: Sequence[Ask], health: HealthSettings, policy: Policy
+) -> set[Statement]:
     clock = fakes.loop_clock()
-    tracker = Tracker(SETTINGS, clock, lambda: 1.0)  # cooldowns are not jittered
+    tracker = Tracker(health, clock, lambda: 1.0)  # cooldowns are not jittered
     engine = Engine(tracker, clock, lambda: 0.0)  # retries come at once
-    base, cap = SETTINGS.cooldown_base, SETTINGS.cooldown_cap
-    model = reference.Tracker(SETTINGS.failure_threshold, base, cap)
+    model = reference.Tracker(
+        health.failure_threshold, health.cooldown_base, health.cooldown_cap
+    )
     passed: set[Statement] = set()
     for ask in history:
         await asyncio.sleep(ask.after)
         now = clock.monotonic()
-        result = await fakes.walk(engine, _call(ask))
+        result = await fakes.walk(engine, _call(ask, policy))
         expected = reference.walk(
             model,
             now,
@@ -181,9 +188,12 @@ async def _compare(history: Sequence[Ask]) -> set[Statement]:
     return passed
 
 
-def compare(history: Sequence[Ask]) -> set[Statement]:
+def compare(
+    history: Sequence[Ask], health: HealthSettings = SETTINGS, policy: Policy = POLICY
+) -> set[Statement]:
+    """Make the calls of `history` on both; the statements that they came by."""
     with asyncio.Runner(loop_factory=fakes.VirtualLoop) as runner:
-        return runner.run(_compare(history))
+        return runner.run(_compare(history, health, policy))
 
 
 @pytest.mark.rule("2.1", "2.2", "2.4", "2.5", "2.6", "2.8", "2.9", "4.1", "4.4")
@@ -243,3 +253,40 @@ def test_each_bench_is_twice_as_long_until_an_answer() -> None:
     well = Ask(60.1, {"a/1": WELL})
 
     compare([Ask(0.0, {"a/1": FAIL}), *again, well, Ask(0.0, {"a/1": FAIL})])
+
+
+ANSWERED = Ask(0.0, {"a/1": WELL})
+FAILED = Ask(0.0, {"a/1": FAIL})
+CREDENTIALS = Ask(0.0, {"a/1": ["permanent"], "b/1": WELL}, which=1)
+
+
+@pytest.mark.parametrize(
+    ("health", "policy", "history"),
+    [
+        pytest.param(
+            SETTINGS,
+            replace(POLICY, all_benched=ALL_BENCHED_POLICY_LAST_RESORT),
+            [FAILED, ANSWERED],
+            id="all_benched_policy",
+        ),
+        pytest.param(
+            replace(SETTINGS, bench_failure_share=0.5),
+            POLICY,
+            [ANSWERED] * 3 + [FAILED],
+            id="bench_failure_share",
+        ),
+        pytest.param(
+            SETTINGS,
+            replace(POLICY, advance_on=frozenset({FAILURE_REASON_CREDENTIALS})),
+            [CREDENTIALS],
+            id="advance_on",
+        ),
+    ],
+)
+def test_each_key_turns_something_off(
+    health: HealthSettings, policy: Policy, history: list[Ask]
+) -> None:
+    """With any one of them set otherwise the product does more than the reference."""
+    compare(history)
+    with pytest.raises(AssertionError):
+        compare(history, health, policy)
