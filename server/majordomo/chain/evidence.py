@@ -13,6 +13,15 @@ from itertools import takewhile
 from typing import NamedTuple
 
 _NEWEST = 20
+"""Outcomes that are weighed, at least."""
+
+_LATEST = 0.5
+"""Seconds whose attempts are all weighed: at 100 calls a second the newest 20 outcomes
+are those of a tenth of a second, in which chance alone makes many of them alike."""
+
+_MOST = 100
+"""Outcomes that are weighed, at most."""
+
 _MEMORY = 60.0
 """Seconds that an outcome counts."""
 
@@ -67,8 +76,8 @@ class Lease:
 class _Outcome(NamedTuple):
     order: int
     failed: bool
+    start: float
     end: float
-    took: float
 
 
 class Evidence:
@@ -95,8 +104,8 @@ class Evidence:
     @property
     def answered_share(self) -> float:
         """How many of the newest outcomes are answers, from 0 to 1; 0 of none."""
-        answers = sum(not outcome.failed for outcome in self._outcomes)
-        return answers / max(1, len(self._outcomes))
+        newest = self._outcomes[-_NEWEST:]
+        return sum(not outcome.failed for outcome in newest) / max(1, len(newest))
 
     def begin(self, lease: Lease) -> None:
         """The attempt has begun."""
@@ -132,18 +141,15 @@ class Evidence:
         """
         if not share:
             return len(self.failures) >= in_a_row
-        recent = [outcome for outcome in self._outcomes if now - outcome.end < _MEMORY]
-        longest = max((o.took for o in recent if o.failed), default=0.0)
+        ended = [o for o in self._outcomes if now - o.end < _MEMORY]
+        longest = max((o.end - o.start for o in ended if o.failed), default=0.0)
         outlived = takewhile(lambda lease: now - lease.start > longest, self._running)
-        survivors = [lease.order for lease in outlived]
-        denied = survivors[-1] if survivors else 0
+        running = [_Outcome(o.order, False, o.start, now) for o in outlived]
+        denied = running[-1].order if running else 0
         if sum(order > denied for order in self.failures) < in_a_row:
             return False
-        newest = sorted(
-            [(outcome.order, outcome.failed) for outcome in recent]
-            + [(order, False) for order in survivors[-_NEWEST:]]
-        )[-_NEWEST:]
-        return sum(failed for _, failed in newest) >= share * len(newest)
+        weighed = _newest(sorted(ended + running[-_MOST:]))
+        return sum(outcome.failed for outcome in weighed) >= share * len(weighed)
 
     def patience(self, limit: float) -> float:
         """Seconds of silence that count at a target whose own limit is `limit`.
@@ -201,10 +207,17 @@ class Evidence:
         outcomes = self._outcomes
         if lease.judged:
             outcomes[:] = [o for o in outcomes if o.order != lease.order]
-        outcome = _Outcome(lease.order, failed, now, now - lease.start)
+        outcome = _Outcome(lease.order, failed, lease.start, now)
         if not outcomes or outcome > outcomes[-1]:
             outcomes.append(outcome)
         else:
             insort(outcomes, outcome)
-        if len(outcomes) > _NEWEST:
+        if len(outcomes) > _MOST:
             del outcomes[0]
+
+
+def _newest(outcomes: list[_Outcome]) -> list[_Outcome]:
+    """The newest 20, and all that began in the last half second of them."""
+    latest = outcomes[-1].start - _LATEST
+    least = max(0, len(outcomes) - _NEWEST)
+    return [o for place, o in enumerate(outcomes) if place >= least or o.start > latest]

@@ -11,6 +11,9 @@ _REFILL = 1.0
 _REFILL_SHARE = 0.05
 """Tokens for each call that asks, where that is more."""
 
+_DRAWN_FOR_ONE_LEFT = 4.0
+"""Tokens that a caller may have drawn for each that is left."""
+
 _PERIOD = 1.0
 """Seconds between two refills."""
 
@@ -18,8 +21,8 @@ _PERIOD = 1.0
 class Bucket:
     """The tokens of one target, shared by its callers; full when it is made.
 
-    A caller may have drawn at most as many as are left, so that nobody drains the
-    bucket of another (the dynamic threshold of shared switch buffers). Moments are
+    A caller may have drawn at most four times what is left, so that some are always
+    left for others (the dynamic threshold of shared switch buffers). Moments are
     monotonic seconds.
     """
 
@@ -50,7 +53,7 @@ class Bucket:
     def draw(self, caller: str) -> bool:
         """Take a token for `caller`; False where none is left for it."""
         drawn = self._drawn.get(caller, 0.0)
-        if self._tokens < 1 or drawn >= self._tokens:
+        if self._tokens < 1 or drawn >= _DRAWN_FOR_ONE_LEFT * self._tokens:
             return False
         self._tokens -= 1
         self._drawn[caller] = drawn + 1
