@@ -26,6 +26,9 @@ _SHORTEST_COOLDOWN = 2.5
 _LAST_RESORT = 20
 """Attempts against a bench that a target bears at once."""
 
+_PROBES = 6
+"""That many cooldowns are over in the time at most."""
+
 _SLACK = 0.1
 BENCHED = HealthChange.CAUSE_FAILURES
 
@@ -72,25 +75,27 @@ def test_a_dead_target_sees_one_attempt_a_cooldown(worlds: dict[str, World]) -> 
     """While another target answers nobody else goes there, and nothing is lost."""
     world = worlds["one-dead"]
     benched = world.first(0, BENCHED, 0.0)
-    after = [a.at for a in world.asked[0] if a.at > benched + _SLACK]
-    gaps = [after[0] - benched] + [b - a for a, b in pairwise(after)]
+    asked = [a.at for a in world.asked[0]]
+    last = max(at for at in asked if at <= benched)
+    gaps = [b - a for a, b in pairwise(asked) if a >= last]
 
     assert 1.0 == world.answered()
-    assert len(after) >= 2
+    assert len(gaps) >= 2
     assert min(gaps) >= _SHORTEST_COOLDOWN - _SLACK
 
 
 @pytest.mark.rule("4.12")
 @pytest.mark.parametrize("target", [0, 1])
 def test_dead_targets_are_not_overrun(worlds: dict[str, World], target: int) -> None:
-    """A few attempts at once, and then one a second, or 5 % of the calls."""
+    """Beside probes a few attempts at once, and then one a second, or 5 % of the calls."""
     world = worlds["all-dead"]
     benched = world.first(target, BENCHED, 0.0)
     after = [a.at for a in world.asked[target] if a.at > benched]
-    lasted = world.calls[-1].at - benched
+    lasted = after[-1] - benched
 
     assert 0.0 == world.answered()
-    assert 0 < len(after) <= _LAST_RESORT + lasted * max(1.0, 0.05 * RATE)
+    most = _LAST_RESORT + lasted * max(1.0, 0.05 * RATE) + _PROBES
+    assert len(after) <= most
 
 
 @pytest.mark.rule("4.6")
@@ -98,7 +103,7 @@ def test_dead_targets_are_not_overrun(worlds: dict[str, World], target: int) -> 
 def test_what_is_paid_for_is_used(worlds: dict[str, World], times: float) -> None:
     """However many more are made, nine in ten of those paid for are answered."""
     world = worlds[f"paid-{times}"]
-    served = [a for a in world.asked[0] if a.well and a.at >= WARM_UP]
-    lasted = world.calls[-1].at - WARM_UP
+    end = world.calls[-1].at
+    served = [a for a in world.asked[0] if a.well and WARM_UP <= a.at < end]
 
-    assert len(served) >= 0.9 * PAID * lasted / WINDOW
+    assert len(served) >= 0.9 * PAID * (end - WARM_UP) / WINDOW
