@@ -87,7 +87,7 @@ def test_a_dead_target_sees_one_attempt_a_cooldown(worlds: dict[str, World]) -> 
 @pytest.mark.rule("4.12")
 @pytest.mark.parametrize("target", [0, 1])
 def test_dead_targets_are_not_overrun(worlds: dict[str, World], target: int) -> None:
-    """Beside probes a few attempts at once, and then one a second, or 5 % of the calls."""
+    """Beside probes a few attempts, and then one a second, or 5 % of the calls."""
     world = worlds["all-dead"]
     benched = world.first(target, BENCHED, 0.0)
     after = [a.at for a in world.asked[target] if a.at > benched]
