@@ -21,6 +21,8 @@ from majordomo.chain.health import HealthSettings
 from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_SUCCEEDED,
+    FAILURE_CLASS_PERMANENT,
+    FAILURE_CLASS_TRANSIENT,
     FAILURE_REASON_BENCHED,
     FAILURE_REASON_CONNECTION,
     FAILURE_REASON_CONTENT_REFUSED,
@@ -136,7 +138,11 @@ def _step(attempt: Attempt, ask: Ask) -> Step:
         return Step(name, "backed off")
     if ask.targets[name] is None:
         return Step(name, "misfit")
-    return Step(name, CLASSES[attempt.failure_reason], attempt.benched)
+    kind = CLASSES[attempt.failure_reason]
+    passes = kind == "transient"
+    expected = FAILURE_CLASS_TRANSIENT if passes else FAILURE_CLASS_PERMANENT
+    assert expected == attempt.failure_class
+    return Step(name, kind, attempt.benched)
 
 
 def _end(result: fakes.Result) -> set[str]:
@@ -253,6 +259,21 @@ def test_each_bench_is_twice_as_long_until_an_answer() -> None:
     well = Ask(60.1, {"a/1": WELL})
 
     compare([Ask(0.0, {"a/1": FAIL}), *again, well, Ask(0.0, {"a/1": FAIL})])
+
+
+@fakes.virtual_time
+async def test_for_a_caller_who_has_gone_nobody_is_asked() -> None:
+    """Neither again nor the next one; and nothing is held against the target."""
+    engine, tracker = fakes.engine(SETTINGS)
+    busy = Failure(FAILURE_REASON_OVERLOADED, "busy")
+    a, b = fakes.target("a/1", [fakes.Wait(1.0), busy]), fakes.target("b/1")
+    waiting = asyncio.ensure_future(fakes.walk(engine, fakes.call(a, b, policy=POLICY)))
+    await asyncio.sleep(0.5)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+
+    assert (1, 0) == (len(fakes.exchanges(a)), len(fakes.exchanges(b)))
+    assert 0 == tracker.snapshot(["a/1"])[0].consecutive_failures
 
 
 ANSWERED = Ask(0.0, {"a/1": WELL})
