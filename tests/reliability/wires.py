@@ -24,11 +24,6 @@ class Wire:
     """The other events of a stream, its end included."""
 
 
-def text(first: str, second: str) -> str:
-    """What an answer in two pieces comes to."""
-    return first + second
-
-
 def _sse(*events: Body) -> bytes:
     return b"".join(
         b"data: " + json.dumps(event).encode() + b"\n\n" for event in events

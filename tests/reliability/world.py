@@ -21,7 +21,7 @@ from majordomo.v1.operator_service_pb2 import HealthChange, WatchHealthRequest
 from majordomo.v1.operator_service_pb2_grpc import OperatorServiceStub
 from tests.processes import serving
 from tests.reliability.provider import Fate, Provider
-from tests.reliability.wires import text, wires
+from tests.reliability.wires import wires
 from tests.servers import generate, stream
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ PIECES = ("one ", "two")
 WARM_UP = 5.0
 """Seconds in which a world is used and not judged."""
 
-_ANSWER = text(*PIECES)
+_ANSWER = "".join(PIECES)
 
 
 @dataclass
