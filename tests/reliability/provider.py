@@ -142,8 +142,9 @@ def _refusal(fate: Fate) -> bytes:
         case "malformed":
             return answer(200, b'{"cho', content_type="application/json")
         case "429" if fate.retry_after is not None:
-            wait = f"{max(1, round(fate.retry_after * 1000))}"
-            return answer(429, body, retry_after_ms=wait)
+            if fate.retry_after.is_integer():
+                return answer(429, body, retry_after=f"{fate.retry_after:.0f}")
+            return answer(429, body, retry_after_ms=f"{fate.retry_after * 1000:.3f}")
         case _:
             return answer(int(fate.fault or ""), body)
 
