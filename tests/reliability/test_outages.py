@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from itertools import cycle
 from statistics import mean, median, stdev
 
 import pytest
@@ -74,9 +75,10 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
             [away(fault), well],
             rate,
             WARM_UP + OUTAGE[fault] + BACK[fault][1] + 2,
+            rpc,
         )
         for fault in BACK
-        for rate in RATES[fault]
+        for rate, rpc in zip(RATES[fault], cycle(["Generate", "Stream"]), strict=False)
     ]
     flaps = [
         World(
