@@ -50,6 +50,10 @@ class Bucket:
         self._filled = now
         self._asked = 0
 
+    def spend(self) -> None:
+        """An attempt is made that needs no token: it counts all the same."""
+        self._tokens -= 1
+
     def draw(self, caller: str) -> bool:
         """Take a token for `caller`; False where none is left for it."""
         drawn = self._drawn.get(caller, 0.0)
