@@ -42,7 +42,7 @@ from tests.upstream import Connection, completion
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "decisions" / "0001-departures-from-the-reference.md"
-SETTINGS = HealthSettings(failure_threshold=2, bench_failure_share=0.0)
+SETTINGS = HealthSettings(bench_failure_share=0.0, cooldown_base=5.0)
 BUSY = Failure(FAILURE_REASON_OVERLOADED, "busy")
 SUCCEEDED, FAILED = "a/1 SUCCEEDED", "a/1 FAILED OVERLOADED"
 SKIPPED = "a/1 SKIPPED BENCHED"
