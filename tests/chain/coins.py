@@ -234,9 +234,11 @@ async def _live(weather: Weather, seed: int, kind: type[Tracker]) -> Outcome:
     loop = asyncio.get_running_loop()
     outcome = Outcome(providers, tracker, benched={name: [] for name in names})
     tracker.changes.observers.add(
-        lambda change: outcome.benched[change.target].append(loop.time())
-        if change.cause == change.cause.__class__(1)
-        else None
+        lambda change: (
+            outcome.benched[change.target].append(loop.time())
+            if change.cause == change.cause.__class__(1)
+            else None
+        )
     )
 
     async def one(number: int, request: Request, counted: bool) -> None:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.engine import Engine
+from majordomo.chain.evidence import Lease
 from majordomo.chain.failure import Failure
-from majordomo.chain.health import LONGEST_RETRY_DELAY, Bench, HealthSettings, Lease
+from majordomo.chain.health import LONGEST_RETRY_DELAY, Bench, HealthSettings
 from majordomo.chain.target import (
     Answer,
     Exchange,

@@ -163,7 +163,7 @@ class Health:
         return self.state == PROBING or (self.state == BENCHED and now < self.returns)
 
     def only_failures_keep_it_out(self, now: float) -> bool:
-        """Whether nothing but our own judgement says to wait (rules 4.12 and 4.15)."""
+        """Whether nothing but our own judgement says to wait (rules 4.10 and 4.12)."""
         return (
             self.state != ACTIVE and not self.out_of_quota and now >= self.asked_until
         )
