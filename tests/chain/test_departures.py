@@ -275,7 +275,7 @@ async def test_a_short_deadline() -> None:
 
 
 @departure("What the request may have caused counts once a call")
-@pytest.mark.rule("4.15")
+@pytest.mark.rule("4.2")
 @virtual_time
 async def test_a_request_that_nobody_can_answer() -> None:
     """Its retries are more of the same; the next call that fails benches."""
@@ -369,7 +369,7 @@ def test_jitter(die: float, cooldown: float) -> None:
 
 
 @departure("The time of a probe is a part of the cooldown after it")
-@pytest.mark.rule("4.8")
+@pytest.mark.rule("4.4")
 @virtual_time
 async def test_a_slow_probe() -> None:
     """A target that fails slowly is not looked at less often."""

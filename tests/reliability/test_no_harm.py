@@ -70,7 +70,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, float], 
     return made
 
 
-@pytest.mark.rule("4.1", "4.12")
+@pytest.mark.rule("4.1", "4.10", "4.12")
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("rpc", RPCS)
 def test_no_worse_than_no_memory(

@@ -135,7 +135,7 @@ def test_it_is_back(worlds: dict[str, World], faults: Iterable[Fault]) -> None:
     assert median(gone) <= usual
 
 
-@pytest.mark.rule("4.4", "4.8")
+@pytest.mark.rule("4.4")
 def test_a_flapping_target_still_serves(worlds: dict[str, World]) -> None:
     """It answers at least a quarter of the calls that come while it is well.
 
