@@ -18,7 +18,7 @@ import trustme
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer, Exchange, Piece
-from majordomo.providers import http
+from majordomo.providers import http, pool
 from majordomo.providers.http import HttpProvider
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.transport import failure
@@ -356,6 +356,52 @@ async def test_it_is_repeated_once_and_never_on_another_old_connection() -> None
         assert (CONNECTION, "connection reset") == outcome.failed
         assert 4 == len(upstream.requests)
         assert 3 == len(upstream.connections)
+
+
+@pytest.mark.rule("2.7")
+@pytest.mark.parametrize("late", [False, True], ids=["benched", "late"])
+@ENDS
+async def test_a_request_is_not_always_sent_twice(
+    how: str, message: str, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not to a target benched meanwhile, nor beyond the time for it: its failure."""
+    if late:
+        monkeypatch.setattr(pool, "_RESENT_WITHIN", 0.0)
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(completion("good"))
+        if await connection.request():
+            end(connection, how)
+
+    async with Upstream(script) as upstream, to(upstream.url) as provider:
+        await ask(provider)
+        exchange = await provider.fit("m-1", prompt(), stream=False)
+        exchange.may_resend = lambda: late
+        with pytest.raises(Failure, match=message):
+            await anext(exchange.run())
+
+        assert 2 == len(upstream.requests)
+        assert not exchange.resent
+
+
+@pytest.mark.rule("2.7")
+async def test_a_provider_that_is_gone_is_told_as_it_is() -> None:
+    """No new connection: refused, and nothing was sent twice."""
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(completion("good"))
+        await connection.request()
+        upstream._server.close()
+        connection.close()
+
+    async with Upstream(script) as upstream, to(upstream.url) as provider:
+        await ask(provider)
+        outcome = await ask(provider)
+
+        assert (CONNECTION, "connection refused") == outcome.failed
+        assert not outcome.exchange.resent
 
 
 @pytest.mark.rule("2.7")

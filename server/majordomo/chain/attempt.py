@@ -54,6 +54,7 @@ class RunningAttempt:
         self._target = target
         self._shown = call.stream
         self._exchange = plan.exchange
+        self._exchange.may_resend = self._may_resend
         self._pieces = plan.exchange.run()
         self._lease = lease
         self._tracker = tracker
@@ -141,6 +142,11 @@ class RunningAttempt:
             what = "no content"
         return Failure(FAILURE_REASON_TIMEOUT, f"{what} after {ran:.1f} s")
 
+    def _may_resend(self) -> bool:
+        """Nobody has benched the target since the attempt began (rule 2.7)."""
+        bench = self._tracker.out_of_rotation(self._target.name)
+        return bench is None or bench.start <= self._start
+
     def _judge(self, error: BaseException | None) -> None:
         """Write the end down and tell the tracker."""
         record = self.record
@@ -149,6 +155,7 @@ class RunningAttempt:
         set_duration(record.duration, ran)
         record.http_status_code = exchange.http_status_code
         record.provider_request_id = exchange.provider_request_id
+        record.resent = exchange.resent
         if exchange.usage is not None and not record.HasField("usage"):
             record.usage.CopyFrom(exchange.usage)
         if self._answered:

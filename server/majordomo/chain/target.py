@@ -7,7 +7,7 @@ yields its Answer and nothing before it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,12 +49,23 @@ class Exchange(ABC):
         self.adaptations = adaptations
         self.http_status_code = 0
         self.provider_request_id = ""
+        self.resent = False
+        """The request went out twice (rule 2.7)."""
+
+        self.may_resend: Callable[[], bool] | None = None
+        """Asked before it would; without it there is nothing against it."""
+
         self._usage: Usage | None = None
 
     @property
     def usage(self) -> Usage | None:
         """Tokens, as far as the provider has said."""
         return self._usage
+
+    def resend(self) -> bool:
+        """Whether the request may go out for the second time now; then it does."""
+        self.resent = self.may_resend is None or self.may_resend()
+        return self.resent
 
     @abstractmethod
     def run(self) -> AsyncGenerator[Piece]:

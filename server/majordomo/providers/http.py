@@ -90,10 +90,11 @@ class HttpProvider:
         """Close every connection."""
         await self._transport.aclose()
 
-    async def send(self, encoded: Encoded) -> Response:
+    async def send(self, encoded: Encoded, resend: Callable[[], bool]) -> Response:
         """Post it; the response's body is still to be read, and to be closed."""
         token = None if self._token is None else await self._token()
-        return await self._transport.post(self._head(encoded, token), encoded.body)
+        head = self._head(encoded, token)
+        return await self._transport.post(head, encoded.body, resend)
 
     def _head(self, encoded: Encoded, token: str | None) -> Head:
         key = (encoded.path, encoded.headers, token)
@@ -133,7 +134,7 @@ class _HttpExchange(Exchange):
 
     async def run(self) -> AsyncGenerator[Piece]:
         try:
-            response = await self._provider.send(self._encoded)
+            response = await self._provider.send(self._encoded, self.resend)
             try:
                 headers = {name.lower(): value for name, value in response.headers}
                 self._note(response.status, headers)

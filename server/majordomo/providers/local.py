@@ -14,7 +14,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
@@ -27,7 +27,7 @@ from majordomo.providers.child import Child
 from majordomo.providers.http import HttpProvider
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.profiles import PROFILES
-from majordomo.providers.transport import Head, HttpxTransport, Response
+from majordomo.providers.transport import Head, HttpxTransport, Response, never
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MODEL_NOT_FOUND,
     FAILURE_REASON_UNSUPPORTED,
@@ -184,17 +184,19 @@ class _ChildTransport:
             httpx.AsyncHTTPTransport(uds=str(socket), limits=limits)
         )
 
-    async def post(self, head: Head, body: bytes) -> Response:
+    async def post(
+        self, head: Head, body: bytes, resend: Callable[[], bool] = never
+    ) -> Response:
         await self._child.ready()
         try:
-            response = await self._inner.post(head, body)
+            response = await self._inner.post(head, body, resend)
         except httpx.TransportError as error:
             died = await self._child.ended(_DEATH_SEEN)
             if not died or not isinstance(error, httpx.ConnectError):
                 raise
             # It was dead already: nothing was sent, and the next one may have it.
             await self._child.ready()
-            response = await self._inner.post(head, body)
+            response = await self._inner.post(head, body, resend)
         return _ChildResponse(self._child, response)
 
     async def aclose(self) -> None:

@@ -18,7 +18,10 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
 from majordomo.providers.responses import Disconnected, Responses
-from majordomo.providers.transport import ERRORS, Head, Response
+from majordomo.providers.transport import ERRORS, Head, Response, never
+
+_RESENT_WITHIN = 1.0
+"""Seconds after the first byte of a request in which it may go out once more."""
 
 _MOST_ROUTES = 1024
 """Heads whose way is known; all are found anew beyond it."""
@@ -42,37 +45,49 @@ class PooledTransport:
         self._connector: aiohttp.TCPConnector | None = None
         self._routes: dict[Head, aiohttp.ClientRequest] = {}
 
-    async def post(self, head: Head, body: bytes) -> Response:
+    async def post(
+        self, head: Head, body: bytes, resend: Callable[[], bool] = never
+    ) -> Response:
         """Send a request and wait for the head of what answers it.
 
-        A connection that the provider closed while it lay idle is not the
-        provider's failure: the request goes out once more on a new one (rule 2.7).
+        A connection that the provider closed while it lay idle is not the provider's
+        failure: within a second the request goes out once more, on a new one, if
+        `resend` agrees (rule 2.7).
         """
         message = head.message(body)
+        connection, protocol = await self._lend(head, new=False)
         try:
-            return await self._ask(head, message)
-        except _Stale:
-            return await self._ask(head, message, new=True)
+            return await _ask(connection, protocol, message)
+        except ERRORS as error:
+            if not protocol.stale:
+                raise
+            connection, protocol = await self._lend_again(head, protocol.asked, error)
+            if not resend():
+                connection.close()
+                raise
+        return await _ask(connection, protocol, message)
 
     async def aclose(self) -> None:
         """Close every connection."""
         if self._connector is not None:
             await self._connector.close()
 
-    async def _ask(
-        self, head: Head, message: tuple[bytes, bytes], *, new: bool = False
-    ) -> Response:
-        connection, protocol = await self._lend(head, new=new)
+    async def _lend_again(
+        self, head: Head, asked: float, error: BaseException
+    ) -> tuple[Connection, "_Protocol"]:
+        """A new connection for a request that was first `asked` then.
+
+        Raises `error`, why it was in vain, where none stands in time.
+        """
+        loop = asyncio.get_running_loop()
+        end = asked + _RESENT_WITHIN
+        if loop.time() >= end:
+            raise error
         try:
-            protocol.ask(message)
-            await protocol.responses.head()
-        except BaseException as error:
-            stale = protocol.reused and not protocol.responses.begun
-            connection.close()
-            if stale and isinstance(error, ERRORS):
-                raise _Stale from error
-            raise
-        return _Response(connection, protocol.responses)
+            async with asyncio.timeout_at(end):
+                return await self._lend(head, new=True)
+        except TimeoutError:
+            raise error from None
 
     async def _lend(self, head: Head, *, new: bool) -> tuple[Connection, "_Protocol"]:
         """A connection for a request: one that lay idle, unless it has to be `new`."""
@@ -101,8 +116,16 @@ class PooledTransport:
         return route
 
 
-class _Stale(Exception):
-    """A connection that had served before ended before a byte of an answer came."""
+async def _ask(
+    connection: Connection, protocol: "_Protocol", message: tuple[bytes, bytes]
+) -> Response:
+    try:
+        protocol.ask(message)
+        await protocol.responses.head()
+    except BaseException:
+        connection.close()
+        raise
+    return _Response(connection, protocol.responses)
 
 
 class _Response:
@@ -141,6 +164,9 @@ class _Protocol(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.responses = Responses(loop)
+        self.asked = 0.0
+        """When the last request went out, by the event loop's clock."""
+
         self._requests = 0
 
     @property
@@ -156,9 +182,9 @@ class _Protocol(ResponseHandler):
         return self._requests > 0
 
     @property
-    def reused(self) -> bool:
-        """It was asked before the last time as well."""
-        return self._requests > 1
+    def stale(self) -> bool:
+        """It had served before, and no byte answers what it was asked last."""
+        return self._requests > 1 and not self.responses.begun
 
     @property
     def should_close(self) -> bool:
@@ -170,6 +196,7 @@ class _Protocol(ResponseHandler):
         if self.transport is None:
             raise Disconnected("before it was asked")
         self._requests += 1
+        self.asked = self._loop.time()
         self.responses.expect(self.transport)
         self.transport.writelines(message)
         if self._tail:  # it came before anybody asked
