@@ -140,7 +140,9 @@ class Engine:
         )
         if isinstance(decision, Skip):
             return self._skipped(call, target, decision)
-        lease = self._tracker.begin(target.name, early=turn.early)
+        lease = self._tracker.begin(
+            target.name, early=turn.early, inert=target.place.left
+        )
         if isinstance(lease, Bench):  # while the request was made to fit
             return self._skipped(call, target, benched(lease, self._tracker))
         return RunningAttempt(

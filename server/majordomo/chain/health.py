@@ -35,6 +35,7 @@ _LONGEST_QUOTA_BENCH = 60 * 60.0
 _RUNNING_SHARE = 0.2
 _EARLY_PACE = 1.0
 _MEMORY = 60.0
+_NO_EPOCH = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,12 @@ class Health:
             and now >= self.early + _EARLY_PACE
         )
 
-    def begin(self, target: str, order: int, now: float) -> Lease:
+    def begin(
+        self, target: str, order: int, now: float, *, inert: bool = False
+    ) -> Lease:
+        if inert:
+            self.running += 1
+            return Lease(target, order, _NO_EPOCH, probe=False)
         if self.state == BENCHED and now < self.until:
             self.early = now
         probe = self.state == BENCHED
@@ -265,6 +271,15 @@ class Health:
         self.activate(now)
         self.benches = self.quota_benches = 0
         self.rate_bench = 0.0
+
+    def move(self, now: float, *, elsewhere: bool) -> None:
+        """It is reached at another place, or else with another key (rule 4.14)."""
+        quota = self.cause == FAILURE_REASON_QUOTA_EXHAUSTED
+        if elsewhere or self.state == ACTIVE or quota:
+            self.forgive(now)
+        else:
+            self.state = BENCHED
+            self.epoch += 1
 
     def remembered_benches(self, now: float) -> int:
         """Benches in a row, one forgotten for each whole minute active."""

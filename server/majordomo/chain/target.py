@@ -8,7 +8,7 @@ yields its Answer and nothing before it.
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from majordomo.v1.attempt_pb2 import Usage
@@ -120,6 +120,14 @@ class Room:
         return self.limit is not None and self.used >= self.limit
 
 
+@dataclass(slots=True)
+class Place:
+    """Where a provider is reached, and with which key."""
+
+    left: bool = False
+    """Calls that come go elsewhere, or with another key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A model at a provider, as a chain names it."""
@@ -136,6 +144,8 @@ class Target:
     """The model is known to reason before it answers."""
 
     rooms: tuple[Room, ...] = ()
+
+    place: Place = field(default_factory=Place)
 
     streams: bool = False
     """Whole answers are asked for as streams too, so that silence is noticed."""

@@ -375,6 +375,14 @@ class _ProviderConfig(AttemptConfig):
         own = type(self).model_fields.keys() - _ProviderConfig.model_fields.keys()
         return {name: getattr(self, name) for name in own}
 
+    def place(self) -> dict[str, object]:
+        """Where it is: what was seen of its health holds there."""
+        return self.made_of()
+
+    def key(self) -> SecretStr | None:
+        """What it is asked with."""
+        return None
+
     @cached_property
     def known_models(self) -> dict[str, Capabilities]:
         """What each of `models` takes."""
@@ -402,6 +410,13 @@ class HttpConfig(_ProviderConfig):
 
     def made_of(self) -> dict[str, object]:
         return {**super().made_of(), "known": self.known_models}
+
+    def place(self) -> dict[str, object]:
+        own = type(self).model_fields.keys() - HttpConfig.model_fields.keys()
+        return {name: getattr(self, name) for name in ("kind", *own)}
+
+    def key(self) -> SecretStr | None:
+        return self.api_key
 
 
 class OpenAIConfig(HttpConfig):
