@@ -23,6 +23,9 @@ from majordomo.names import (
 )
 from majordomo.resolvers import Resolver, Resolvers, load_plugin
 
+_STREAMS = {None: None, "auto": None, "unary": False, "stream": True}
+"""Whether whole answers are asked for as streams, by `generate_via`."""
+
 _MOST_RESOLVED = 1024
 """Chains whose targets are kept; callers may write any."""
 
@@ -174,7 +177,7 @@ class Catalog:
             settings.known(model).reasons is True,
             tuple(rooms),
             kept.place,
-            _first("generate_via", *narrowest_first) == "stream",
+            _STREAMS[_first("generate_via", *narrowest_first)],
         )
 
 

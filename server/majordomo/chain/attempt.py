@@ -25,6 +25,8 @@ from majordomo.v1.attempt_pb2 import (
 from majordomo.v1.generation_service_pb2 import Adaptation
 
 _LONGEST_MESSAGE = 200
+_BATCH = 5.0
+"""Seconds in which pieces that nobody waits for are gathered."""
 
 
 class RunningAttempt:
@@ -55,6 +57,8 @@ class RunningAttempt:
         self._shown = call.stream
         self._exchange = plan.exchange
         self._exchange.may_resend = self._may_resend
+        if not call.stream:
+            self._exchange.batch = min(_BATCH, plan.limits.stall / 4)
         self._pieces = plan.exchange.run()
         self._lease = lease
         self._tracker = tracker
@@ -95,6 +99,11 @@ class RunningAttempt:
     def adaptations(self) -> list[Adaptation]:
         """What was changed or left out of the request to fit the target."""
         return self._exchange.adaptations
+
+    @property
+    def refit(self) -> bool:
+        """It was refused for a form that the target is spared from now on."""
+        return self._exchange.refit
 
     async def next_piece(self) -> Piece:
         """The next content, or the Answer.

@@ -87,7 +87,7 @@ async def plan(
             call.policy,
             target.timeouts,
             reasons=target.reasons or _asked_to_reason(call),
-            stream=stream,
+            stream=exchange.streamed,
         ),
         left,
         budget.reserve(left, in_rotation),

@@ -45,8 +45,20 @@ class Exchange(ABC):
     end: of an attempt that failed or was cancelled they tell how far it came.
     """
 
-    def __init__(self, adaptations: list[Adaptation]) -> None:
+    def __init__(
+        self, adaptations: list[Adaptation], *, streamed: bool = False
+    ) -> None:
         self.adaptations = adaptations
+        self.streamed = streamed
+        """The answer is asked for as a stream."""
+
+        self.batch = 0.0
+        """Seconds in which pieces may be held together: nobody waits for each."""
+
+        self.refit = False
+        """Refused for its form alone: the provider now makes the prompt fit in another.
+        """
+
         self.http_status_code = 0
         self.provider_request_id = ""
         self.resent = False
@@ -80,9 +92,10 @@ class Exchange(ABC):
 class Provider(Protocol):
     """A source of answers: one entry of the configuration's providers."""
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
+    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
         """Make `prompt` fit `model`; Failure (UNSUPPORTED) if nothing can.
 
+        `stream` asks for a stream; None: where it pays (rule 5.7).
         Reads the prompt and never changes it: the next target gets the same one.
         """
 
@@ -147,5 +160,6 @@ class Target:
 
     place: Place = field(default_factory=Place)
 
-    streams: bool = False
-    """Whole answers are asked for as streams too, so that silence is noticed."""
+    streams: bool | None = False
+    """Whole answers are asked for as streams too, so that silence is noticed. None:
+    where it pays (rule 5.7)."""

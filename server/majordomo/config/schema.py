@@ -267,9 +267,10 @@ class ServerConfig(_Section):
 class AttemptConfig(_Section):
     """How one attempt goes; the narrower setting wins: model, provider, chain."""
 
-    generate_via: Literal["unary", "stream"] | None = None
+    generate_via: Literal["auto", "unary", "stream"] | None = None
     """How whole answers are asked for. By "stream" silence is noticed as it is for
-    Stream, and the limits of streams hold. Without it "unary"."""
+    Stream, and the limits of streams hold; by "auto" that is done over HTTP for answers
+    that may have more than 256 tokens. Without it "auto"."""
 
     attempt_timeout: Timeout | None = None
     """How long one attempt may run. Without it 120s for Generate (600s where the

@@ -20,8 +20,13 @@ from majordomo.chain.target import Exchange, Piece
 from majordomo.media.images import fit_images
 from majordomo.providers.codec import Codec, Encoded, StreamDecoder
 from majordomo.providers.pool import PooledTransport
+from majordomo.providers.stream_refusals import STATUSES, StreamRefusals, refused
 from majordomo.providers.transport import ERRORS, Head, Response, Transport, failure
-from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE, Usage
+from majordomo.v1.attempt_pb2 import (
+    FAILURE_REASON_MALFORMED_RESPONSE,
+    FAILURE_REASON_UNSUPPORTED,
+    Usage,
+)
 from majordomo.v1.generation_service_pb2 import Adaptation, Prompt
 
 LONGEST_BODY = 64 << 20
@@ -77,14 +82,36 @@ class HttpProvider:
         }
         self._transport = transport or PooledTransport(connect_timeout)
         self._token = token
+        self.refusals = StreamRefusals()
         self._heads: dict[tuple[object, ...], Head] = {}
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
+    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
         """Encode `prompt` for `model`; Failure (UNSUPPORTED) if it has no form."""
         fitted, adaptations = await fit_images(prompt, self.codec.images)
-        encoded = self.codec.encode(model, fitted, stream=stream)
+        refused = self.refusals.of(model)
+        if refused is None:
+            encoded = self.codec.encode(model, fitted, stream=stream)
+            spared = ""
+        elif stream is None:
+            encoded = self.codec.encode(model, fitted, stream=False)
+            spared = "asked for whole" if encoded.long else ""
+        else:
+            codec = self.codec.bare if refused == "stream_options" else None
+            encoded = (codec or self.codec).encode(model, fitted, stream=stream)
+            spared = "left out" if codec is not None and encoded.streamed else ""
         adaptations += encoded.adaptations
-        return _HttpExchange(self, prompt, encoded, adaptations, stream=stream)
+        if spared:
+            told = f"{spared}: the target has refused it"
+            adaptations.append(Adaptation(field=refused, description=told))
+        return _HttpExchange(
+            self,
+            model,
+            prompt,
+            encoded,
+            adaptations,
+            optional=stream is None,
+            spared=bool(spared),
+        )
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -114,17 +141,21 @@ class _HttpExchange(Exchange):
     def __init__(
         self,
         provider: HttpProvider,
+        model: str,
         prompt: Prompt,
         encoded: Encoded,
         adaptations: list[Adaptation],
         *,
-        stream: bool,
+        optional: bool,
+        spared: bool,
     ) -> None:
-        super().__init__(adaptations)
+        super().__init__(adaptations, streamed=encoded.streamed)
         self._provider = provider
+        self._model = model
         self._prompt = prompt
         self._encoded = encoded
-        self._stream = stream
+        self._optional = optional  # the answer may as well be whole
+        self._spared = spared  # without what the model has refused
         self._decoder: StreamDecoder | None = None
 
     @property
@@ -142,7 +173,9 @@ class _HttpExchange(Exchange):
                     raise await self._refused(response)
                 if headers.get(b"content-encoding", b"identity") != b"identity":
                     raise _malformed("packed, though that was not asked for")
-                if not self._stream:
+                if self._spared:
+                    self._provider.refusals.settle(self._model, taken=True)
+                if not self.streamed:
                     whole = await _read(response, LONGEST_BODY)
                     yield self._provider.codec.decode(self._prompt, whole)
                     return
@@ -163,9 +196,11 @@ class _HttpExchange(Exchange):
                 raise _malformed(f"longer than {LONGEST_BODY} bytes")
             deltas = decoder.feed(data)
             if deltas:
+                response.batch(self.batch)
                 yield deltas
             if decoder.complete:
                 answer = decoder.finish()
+                response.batch(0)
                 await _to_the_end(response)
                 break
         else:
@@ -189,7 +224,17 @@ class _HttpExchange(Exchange):
         for key, value in response.headers:
             name, text = key.lower().decode("latin-1"), value.decode("latin-1")
             told[name] = f"{told[name]}, {text}" if name in told else text
-        return self._provider.codec.failure(response.status, told, words)
+        failure = self._provider.codec.failure(response.status, told, words)
+        refusals = self._provider.refusals
+        if self._spared and not failure.transient:
+            refusals.settle(self._model, taken=False)
+        elif self.streamed and response.status in STATUSES and (part := refused(words)):
+            refusals.note(self._model, part)
+            self.refit = self._optional or part == "stream_options"
+            return Failure(
+                FAILURE_REASON_UNSUPPORTED, failure.message, code=failure.code
+            )
+        return failure
 
     def _note(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         self.http_status_code = status

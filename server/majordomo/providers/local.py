@@ -109,7 +109,7 @@ class Local:
         except Failure as failure:
             _log.warning("the local model cannot start: %s", failure.message)
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
+    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
         """An exchange with the child, which starts when the exchange runs.
 
         Raises Failure: MODEL_NOT_FOUND for another model or a file that is not here,
@@ -128,7 +128,8 @@ class Local:
         ):
             # llama.cpp would leave them out without a word: its template has none.
             raise Failure(FAILURE_REASON_UNSUPPORTED, "SmolLM2 cannot call tools")
-        return await self._http.fit(model, prompt, stream=stream)
+        # Unasked it does not stream: its death is seen, and calls wait for their turn.
+        return await self._http.fit(model, prompt, stream=bool(stream))
 
     async def aclose(self) -> None:
         """End the child, and with it all answers in the making."""
@@ -225,6 +226,9 @@ class _ChildResponse:
         except httpx.TransportError:
             await self._child.ended(_DEATH_SEEN)
             raise
+
+    def batch(self, seconds: float) -> None:
+        self._response.batch(seconds)
 
     async def aclose(self) -> None:
         await self._response.aclose()

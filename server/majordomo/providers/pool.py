@@ -61,7 +61,9 @@ class PooledTransport:
         except ERRORS as error:
             if not protocol.stale:
                 raise
-            connection, protocol = await self._lend_again(head, protocol.asked, error)
+            connection, protocol = await self._lend_again(
+                head, protocol.responses.asked, error
+            )
             if not resend():
                 connection.close()
                 raise
@@ -151,6 +153,9 @@ class _Response:
             return data
         raise StopAsyncIteration
 
+    def batch(self, seconds: float) -> None:
+        self._responses.batch = seconds
+
     async def aclose(self) -> None:
         self._connection.release()
 
@@ -164,9 +169,6 @@ class _Protocol(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.responses = Responses(loop)
-        self.asked = 0.0
-        """When the last request went out, by the event loop's clock."""
-
         self._requests = 0
 
     @property
@@ -196,7 +198,6 @@ class _Protocol(ResponseHandler):
         if self.transport is None:
             raise Disconnected("before it was asked")
         self._requests += 1
-        self.asked = self._loop.time()
         self.responses.expect(self.transport)
         self.transport.writelines(message)
         if self._tail:  # it came before anybody asked

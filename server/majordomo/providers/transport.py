@@ -65,6 +65,12 @@ class Response(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The body's bytes as they come; what was read is gone."""
 
+    def batch(self, seconds: float) -> None:
+        """From now on hand on together what comes within `seconds`.
+
+        Its end and its failure wait for nothing. 0: all at once, as it comes.
+        """
+
     async def aclose(self) -> None:
         """Let go of the connection, or close it where something is unread."""
 
@@ -130,6 +136,9 @@ class _HttpxResponse:
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._chunks
+
+    def batch(self, seconds: float) -> None:
+        """It is read as it comes."""
 
     async def aclose(self) -> None:
         if isinstance(self._chunks, AsyncGenerator):
