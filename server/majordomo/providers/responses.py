@@ -20,9 +20,12 @@ LONGEST_HEADER = 8 << 10
 MOST_HEADERS = 128
 
 _LEFT_SHARE = 4
-_SHORTEST_LEFT, _LONGEST_LEFT = 2**-10, 2**-2
+_SHORTEST_LEFT, _LONGEST_LEFT = 2**-10, 2**-3
 """How long what comes of a body may lie unseen, its end too, where nobody waits for its
 pieces: a quarter of the time since the request, in seconds within these."""
+
+_PAUSE = 0.25
+"""Seconds without a byte after which no more is gathered."""
 
 MOST_UNREAD = 64 << 10
 """Bytes of a body that may lie unread before its socket is read no further."""
@@ -167,7 +170,8 @@ class Responses:
             timer.cancel()
             self._next(None)
             self._resting = False
-            self._socket.resume_reading()
+            if not self._paused:
+                self._socket.resume_reading()
 
     def _leave(self, socket: asyncio.ReadTransport) -> None:
         """Leave what comes to the system for a part of the time since the request.
@@ -184,7 +188,7 @@ class Responses:
     def _look(self, socket: asyncio.ReadTransport) -> None:
         """See what has come; where nothing comes for long, wait for no more of it."""
         socket.resume_reading()
-        self._next(self._loop.call_later(_LONGEST_LEFT, self._wake))
+        self._next(self._loop.call_later(_PAUSE, self._wake))
 
     def _next(self, tick: asyncio.TimerHandle | None) -> None:
         """`tick` is what comes next, and nothing else."""
