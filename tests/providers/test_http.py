@@ -385,6 +385,36 @@ async def test_a_request_is_not_always_sent_twice(
         assert not exchange.resent
 
 
+@pytest.mark.rule("5.4")
+async def test_reasoning_that_is_not_shown_is_told_of_once() -> None:
+    """Before any content: an empty piece, so that its limit may be another."""
+    thought = {"choices": [{"index": 0, "delta": {"reasoning_content": "hm"}}]}
+    thoughts = b"data: %s\n\n" % json.dumps(thought).encode()
+    events = [thoughts, thoughts, event("a"), thoughts, event("", "stop") + DONE]
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(CHUNKED)
+        for number, one in enumerate(events):
+            await connection.send(chunk(one))
+            await read[number].wait()
+        await connection.send(LAST_CHUNK)
+
+    read = [asyncio.Event() for _ in events]
+    async with Upstream(script) as upstream, to(upstream.url) as provider:
+        pieces = []
+        read[1].set()
+        async for piece in await begun(provider):
+            pieces.append(piece)
+            for one in read:
+                one.set()
+
+    assert [] == pieces[0]
+    assert [["a"]] == [
+        [d.text for d in it] for it in pieces[1:] if isinstance(it, list)
+    ]
+
+
 @pytest.mark.rule("2.7")
 async def test_a_provider_that_is_gone_is_told_as_it_is() -> None:
     """No new connection: refused, and nothing was sent twice."""

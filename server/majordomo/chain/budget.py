@@ -29,6 +29,8 @@ class Limits(NamedTuple):
     first_content: float
     stall: float
     attempt: float
+    first_content_reasoning: float = FIRST_CONTENT_REASONING
+    """Of a model that is seen to reason before it answers."""
 
 
 def usable(remaining: float | None) -> float:
@@ -64,7 +66,12 @@ def limits(
         ATTEMPT_STREAM if stream else unary,
     )
     stall = _first(policy.stall_timeout, timeouts.stall)
-    return Limits(first_content if stream else attempt, stall, attempt)
+    reasoning = _first(
+        policy.first_content_timeout, timeouts.first_content, FIRST_CONTENT_REASONING
+    )
+    if not stream:
+        first_content = reasoning = attempt
+    return Limits(first_content, stall, attempt, reasoning)
 
 
 def _first(*values: float | None) -> float:

@@ -35,7 +35,8 @@ class Answer:
 
 
 Piece = list[PartDelta] | Answer
-"""Content that arrived together, never empty; or the end."""
+"""Content that arrived together; or the end. Empty, before any content: the model is
+seen to reason."""
 
 
 class Exchange(ABC):

@@ -45,6 +45,10 @@ class StreamDecoder(Protocol):
     def usage(self) -> Usage | None:
         """As far as the provider has said."""
 
+    @property
+    def reasons(self) -> bool:
+        """The model was seen to reason, whether that is shown or not."""
+
     def feed(self, data: bytes) -> list[PartDelta]:
         """The content that `data` completes, adjacent text of one part joined.
 

@@ -190,14 +190,20 @@ class _HttpExchange(Exchange):
     async def _streamed(self, response: Response) -> AsyncGenerator[Piece]:
         decoder = self._decoder = self._provider.codec.decoder(self._prompt)
         received = 0
+        begun = False  # with content, or with reasoning that is not shown
         async for data in response:
             received += len(data)
             if received > LONGEST_BODY:
                 raise _malformed(f"longer than {LONGEST_BODY} bytes")
             deltas = decoder.feed(data)
             if deltas:
+                begun = True
                 response.batch(self.batch)
                 yield deltas
+            elif not begun and decoder.reasons:
+                begun = True
+                response.batch(self.batch)
+                yield []
             if decoder.complete:
                 answer = decoder.finish()
                 response.batch(0)
