@@ -113,7 +113,25 @@ class RunningAttempt:
         DEADLINE when the call's own time is over, MALFORMED_RESPONSE for an
         exchange that just stopped.
         """
-        while not (piece := await self._piece()):
+        while True:
+            now = self._clock.monotonic()
+            if self._content:
+                # The limits run while we wait for the provider, not for the reader.
+                self._end += now - self._handed_on
+                limit = min(now + self._limits.stall, self._end, self._call_end)
+            else:
+                limit = min(self._content_end, self._end)
+            try:
+                with self._patience.until(limit):
+                    piece = await anext(self._pieces)
+            except TimeoutError:
+                raise self._out_of_time(limit) from None
+            except StopAsyncIteration:
+                raise Failure(
+                    FAILURE_REASON_MALFORMED_RESPONSE, "the answer had no end"
+                ) from None
+            if piece:
+                break
             self._content_end = min(
                 self._start + self._limits.first_content_reasoning,
                 self._latest_content,
@@ -129,24 +147,6 @@ class RunningAttempt:
             set_duration(self.record.first_content_latency, latency)
         self._handed_on = self._clock.monotonic()
         return piece
-
-    async def _piece(self) -> Piece:
-        now = self._clock.monotonic()
-        if self._content:
-            # The limits run while we wait for the provider, not for the reader.
-            self._end += now - self._handed_on
-            limit = min(now + self._limits.stall, self._end, self._call_end)
-        else:
-            limit = min(self._content_end, self._end)
-        try:
-            with self._patience.until(limit):
-                return await anext(self._pieces)
-        except TimeoutError:
-            raise self._out_of_time(limit) from None
-        except StopAsyncIteration:
-            raise Failure(
-                FAILURE_REASON_MALFORMED_RESPONSE, "the answer had no end"
-            ) from None
 
     def _out_of_time(self, limit: float) -> Failure:
         self._ran_out = True

@@ -197,8 +197,9 @@ class _HttpExchange(Exchange):
                 raise _malformed(f"longer than {LONGEST_BODY} bytes")
             deltas = decoder.feed(data)
             if deltas:
-                begun = True
-                response.batch(self.batch)
+                if not begun:
+                    begun = True
+                    response.batch(self.batch)
                 yield deltas
             elif not begun and decoder.reasons:
                 begun = True
