@@ -21,6 +21,7 @@ from majordomo.chain.target import Answer, Exchange, Piece
 from majordomo.providers import http, pool
 from majordomo.providers.http import HttpProvider
 from majordomo.providers.openai_compatible import OpenAICompatible
+from majordomo.providers.pool import _below
 from majordomo.providers.transport import failure
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONNECTION,
@@ -1085,3 +1086,46 @@ async def test_a_stream_split_into_single_bytes() -> None:
         outcome = await ask(provider, stream=True)
 
     assert "Zwölf Bären" == outcome.text
+
+
+@pytest.mark.rule("5.7")
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+async def test_pieces_that_nobody_waits_for_come_together(
+    tls: bool, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The socket itself is left alone meanwhile; the connection serves again."""
+    below = []
+
+    def watched(transport: asyncio.Transport) -> asyncio.ReadTransport:
+        below.append((transport, found := _below(transport)))
+        return found
+
+    monkeypatch.setattr(pool, "_below", watched)
+
+    async def script(connection: Connection) -> None:
+        while await connection.request():
+            await connection.send(CHUNKED + chunk(event("first ")))
+            await first.wait()
+            for _ in range(40):
+                await connection.send(chunk(event("x")))
+                await asyncio.sleep(0.005)  # the provider's pace
+            await connection.send(chunk(event("", "stop") + DONE) + LAST_CHUNK)
+
+    context = server_tls(authority.issue_cert("127.0.0.1")) if tls else None
+    async with Upstream(script, context) as upstream, to(upstream.url) as provider:
+        for _ in range(2):
+            first = asyncio.Event()
+            exchange = await provider.fit("m-1", prompt(), stream=True)
+            exchange.batch = 5.0
+            texts = []
+            async for piece in exchange.run():
+                first.set()
+                if isinstance(piece, list):
+                    texts.append("".join(delta.text for delta in piece))
+
+            assert "first " + "x" * 40 == "".join(texts)
+            assert len(texts) < 10
+        assert 1 == len(upstream.connections)
+    ((transport, found),) = below
+    assert tls == (found is not transport)
+    assert isinstance(found, asyncio.ReadTransport)

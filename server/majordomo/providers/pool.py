@@ -10,6 +10,7 @@ import asyncio
 import select
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
+from typing import Any
 
 import aiohttp
 import httpx
@@ -198,7 +199,7 @@ class _Protocol(ResponseHandler):
         if self.transport is None:
             raise Disconnected("before it was asked")
         self._requests += 1
-        self.responses.expect(self.transport)
+        self.responses.expect(self._socket)
         self.transport.writelines(message)
         if self._tail:  # it came before anybody asked
             early, self._tail = self._tail, b""
@@ -206,6 +207,7 @@ class _Protocol(ResponseHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._socket = _below(transport)
         # Tells of what came while it lay idle, and the event loop has not read yet.
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket"), select.POLLIN)
@@ -223,3 +225,14 @@ class _Protocol(ResponseHandler):
     def close(self) -> None:
         """Without sending what is still to be sent, or a farewell over TLS."""
         self.abort()
+
+
+def _below(transport: Any) -> asyncio.ReadTransport:
+    """What reads the socket of `transport`.
+
+    That of TLS reads on for itself when it is paused; asyncio does not say so, but it
+    keeps the one below where it did since Python 3.11.
+    """
+    tls = getattr(transport, "_ssl_protocol", None)
+    below: asyncio.ReadTransport = transport if tls is None else tls._transport
+    return below
