@@ -5,11 +5,16 @@ import pytest
 from majordomo.chain.clock import Clock
 from majordomo.chain.health import Bench, HealthSettings, Lease
 from majordomo.chain.tracker import Moved, Tracker
-from majordomo.v1.attempt_pb2 import FAILURE_REASON_OVERLOADED, Attempt
+from majordomo.v1.attempt_pb2 import (
+    FAILURE_REASON_OVERLOADED,
+    FAILURE_REASON_QUOTA_EXHAUSTED,
+    Attempt,
+)
 from majordomo.v1.operator_service_pb2 import TargetHealth
 
 SETTINGS = HealthSettings(failure_threshold=1)
 FAILED = Attempt(failure_reason=FAILURE_REASON_OVERLOADED)
+SPENT = Attempt(failure_reason=FAILURE_REASON_QUOTA_EXHAUSTED)
 
 
 class World:
@@ -70,3 +75,18 @@ def test_attempts_at_the_old_place_are_inert() -> None:
     assert TargetHealth.STATE_ACTIVE == untouched
     assert TargetHealth.STATE_BENCHED == world.state
     assert 0 == world.tracker.show("a/m").active_attempts
+
+
+@pytest.mark.rule("4.11", "4.14")
+@pytest.mark.parametrize("operator", [False, True], ids=["key", "operator"])
+def test_a_bench_that_was_lifted_prolongs_no_other(operator: bool) -> None:
+    """The next one is as long as its own cause says."""
+    world = World()
+    world.tracker.fail(world.begin(), SPENT, counts=True)
+    if operator:
+        world.tracker.unbench("a/m")
+    else:
+        world.move(elsewhere=False)
+    world.fail(world.begin())
+
+    assert 5 == world.tracker.returns_in("a/m")

@@ -263,6 +263,7 @@ class Health:
         self.state = ACTIVE
         self.epoch += 1
         self.active_since = self.asked_until = now
+        self.until = min(self.until, now)  # what was lifted prolongs no other bench
         self.failures.clear()
         self.consecutive_failures = 0
 
