@@ -20,7 +20,12 @@ from majordomo.chain.target import Exchange, Piece
 from majordomo.media.images import fit_images
 from majordomo.providers.codec import Codec, Encoded, StreamDecoder
 from majordomo.providers.pool import PooledTransport
-from majordomo.providers.stream_refusals import STATUSES, StreamRefusals, refused
+from majordomo.providers.stream_refusals import (
+    STATUSES,
+    Refused,
+    StreamRefusals,
+    refused,
+)
 from majordomo.providers.transport import ERRORS, Head, Response, Transport, failure
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MALFORMED_RESPONSE,
@@ -37,6 +42,9 @@ LONGEST_ERROR_BODY = 64 << 10
 
 _MOST_HEADS = 1024
 """Of requests that are alike; all are made anew beyond it."""
+
+_GLANCE = 0.25
+"""Seconds for which reasoning that is not shown is gathered."""
 
 _LAST_BYTES = 0.05
 """Seconds that the end of a body may come after the answer in it is complete."""
@@ -88,21 +96,15 @@ class HttpProvider:
     async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
         """Encode `prompt` for `model`; Failure (UNSUPPORTED) if it has no form."""
         fitted, adaptations = await fit_images(prompt, self.codec.images)
-        refused = self.refusals.of(model)
-        if refused is None:
-            encoded = self.codec.encode(model, fitted, stream=stream)
-            spared = ""
-        elif stream is None:
-            encoded = self.codec.encode(model, fitted, stream=False)
-            spared = "asked for whole" if encoded.long else ""
+        part = self.refusals.of(model)
+        if part is None:
+            encoded, spared = self.codec.encode(model, fitted, stream=stream), ""
         else:
-            codec = self.codec.bare if refused == "stream_options" else None
-            encoded = (codec or self.codec).encode(model, fitted, stream=stream)
-            spared = "left out" if codec is not None and encoded.streamed else ""
+            encoded, spared = self._without(part, model, fitted, stream)
         adaptations += encoded.adaptations
         if spared:
             told = f"{spared}: the target has refused it"
-            adaptations.append(Adaptation(field=refused, description=told))
+            adaptations.append(Adaptation(field=part, description=told))
         return _HttpExchange(
             self,
             model,
@@ -112,6 +114,18 @@ class HttpProvider:
             optional=stream is None,
             spared=bool(spared),
         )
+
+    def _without(
+        self, part: Refused, model: str, prompt: Prompt, stream: bool | None
+    ) -> tuple[Encoded, str]:
+        """A request without `part`, which `model` refuses, and what became of that."""
+        if stream is None:
+            whole = self.codec.encode(model, prompt, stream=False)
+            return whole, "asked for whole" if whole.long else ""
+        bare = self.codec.bare
+        if stream and part == "stream_options" and bare is not None:
+            return bare.encode(model, prompt, stream=True), "left out"
+        return self.codec.encode(model, prompt, stream=stream), ""
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -203,7 +217,8 @@ class _HttpExchange(Exchange):
                 yield deltas
             elif not begun and decoder.reasons:
                 begun = True
-                response.batch(self.batch)
+                # Not for long: its limit must not pass while the content lies unread.
+                response.batch(min(self.batch, _GLANCE))
                 yield []
             if decoder.complete:
                 answer = decoder.finish()
