@@ -67,6 +67,13 @@ TABLES = {
         " another, evenly over 5 ms: those that all begin at once are written at once,"
         " by an echo whose timers then fall together.",
     ),
+    "inside": Table(
+        "Whole answers of 200 tokens in 4 s, 64 in flight",
+        (Column("CPU a call, us", "cpu_us", ratio_to="asked for whole"), P50, P99),
+        "A provider that answers after 4 s, and one that streams 50 tokens a second to"
+        " majordomo, whose caller waits for all of them. 16 calls begin and end in each"
+        " second.",
+    ),
     "failover": Table(
         "Failover from a target that answers 503, 16 in flight",
         (CPU, P50, P99),

@@ -186,7 +186,7 @@ def majordomo(
 
 def _grpc(name: str, pid: int, began: float, address: str) -> Subject:
     def make(work: Work) -> dict[str, Any]:
-        model = f"up/{work.model}"
+        model = work.model if "/" in work.model else f"up/{work.model}"
         if work.model == "failover":
             model = "up/status-503,up/plain"
         if work.model in ("skip", "no skip"):

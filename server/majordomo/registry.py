@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from majordomo.chain.target import Provider, Room, Target, Timeouts
+from majordomo.chain.target import Place, Provider, Room, Target, Timeouts
+from majordomo.chain.tracker import Moved
 from majordomo.config import (
     AttemptConfig,
     Config,
@@ -22,6 +23,9 @@ from majordomo.names import (
 )
 from majordomo.resolvers import Resolver, Resolvers, load_plugin
 
+_STREAMS = {None: None, "auto": None, "unary": False, "stream": True}
+"""Whether whole answers are asked for as streams, by `generate_via`."""
+
 _MOST_RESOLVED = 1024
 """Chains whose targets are kept; callers may write any."""
 
@@ -29,9 +33,10 @@ _MOST_RESOLVED = 1024
 class Kept:
     """A provider, closed when no catalog has it any more."""
 
-    def __init__(self, provider: Provider, made_of: dict[str, object]) -> None:
+    def __init__(self, provider: Provider, settings: ProviderConfig) -> None:
         self.provider = provider
-        self.made_of = made_of
+        self.settings = settings
+        self.place = Place()
         self.holders = 0
 
 
@@ -158,6 +163,7 @@ class Catalog:
         provider, model = split_target(name)
         of_model = settings.models.get(model, ModelConfig())
         narrowest_first = (of_model, settings, self._config.chain)
+        kept = self.providers[provider]
         rooms = [self._rooms[provider]]
         if name in self._rooms:
             rooms.append(self._rooms[name])
@@ -165,12 +171,13 @@ class Catalog:
             name,
             provider,
             model,
-            self.providers[provider].provider,
+            kept.provider,
             peer(provider, settings),
             _timeouts(*narrowest_first),
             settings.known(model).reasons is True,
             tuple(rooms),
-            _first("generate_via", *narrowest_first) == "stream",
+            kept.place,
+            _STREAMS[_first("generate_via", *narrowest_first)],
         )
 
 
@@ -183,8 +190,8 @@ class Registry:
         self._retiring: set[asyncio.Task[None]] = set()
         self.catalog = self._make(config, {})
 
-    def replace(self, config: Config) -> None:
-        """Put `config` into force for the calls that come.
+    def replace(self, config: Config) -> list[Moved]:
+        """Put `config` into force for the calls that come; who is reached otherwise.
 
         A provider that is made of the same as before stays as it is. What is not
         used any more is closed when the last call that may need it has ended.
@@ -194,6 +201,7 @@ class Registry:
         retiring = asyncio.create_task(self._retire(old))
         self._retiring.add(retiring)
         retiring.add_done_callback(self._retiring.discard)
+        return list(_moved(old.providers, config))
 
     async def aclose(self) -> None:
         """Let go of every provider's connections and processes."""
@@ -214,10 +222,9 @@ class Registry:
     def _make(self, config: Config, before: Mapping[str, Kept]) -> Catalog:
         providers = {}
         for name, settings in config.providers.items():
-            made_of = settings.made_of()
             kept = before.get(name)
-            if kept is None or kept.made_of != made_of:
-                kept = Kept(connect(name, settings), made_of)
+            if kept is None or kept.settings.made_of() != settings.made_of():
+                kept = Kept(connect(name, settings), settings)
             providers[name] = kept
         catalog = Catalog(config, providers, self._rooms)
         for name, limit in _limits(config):
@@ -226,6 +233,16 @@ class Registry:
             kept.holders += 1
             self._kept.add(kept)
         return catalog
+
+
+def _moved(before: Mapping[str, Kept], config: Config) -> Iterator[Moved]:
+    """The providers that have gone, or are reached otherwise; they are marked so."""
+    for name, kept in before.items():
+        settings = config.providers.get(name)
+        elsewhere = settings is None or settings.place() != kept.settings.place()
+        if settings is None or elsewhere or settings.key() != kept.settings.key():
+            kept.place.left = True
+            yield Moved(name, elsewhere)
 
 
 def _limits(config: Config) -> Iterator[tuple[str, int | None]]:

@@ -135,8 +135,8 @@ class Provider:
     spent: dict[int, int] = field(default_factory=dict)
     """Calls that were served in each window."""
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
-        return _Exchange(self, prompt, stream=stream)
+    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
+        return _Exchange(self, prompt, stream=bool(stream))
 
     async def aclose(self) -> None:
         """Nothing to let go of."""
@@ -171,7 +171,7 @@ class Provider:
 
 class _Exchange(Exchange):
     def __init__(self, provider: Provider, prompt: Prompt, *, stream: bool) -> None:
-        super().__init__([])
+        super().__init__([], streamed=stream)
         self._provider = provider
         self._call, _, self._poison = prompt.system_instruction.partition(" ")
         self._stream = stream

@@ -109,13 +109,13 @@ class SimulatedProvider:
         self._allowance = 1.0
         self._refilled = 0.0
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
+    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
         chance = self._world.dice.random() if self._world.mishaps else 1.0
         if chance < 0.02:
             raise Failure(FAILURE_REASON_UNSUPPORTED, "by chance")
         if chance < 0.1:
             await asyncio.sleep(0)  # as if an image had been scaled
-        return _SimulatedExchange(self._world, self, stream=stream)
+        return _SimulatedExchange(self._world, self, stream=bool(stream))
 
     async def aclose(self) -> None:
         """Nothing to let go of."""
@@ -138,7 +138,7 @@ class _SimulatedExchange(Exchange):
     def __init__(
         self, world: "World", provider: SimulatedProvider, *, stream: bool
     ) -> None:
-        super().__init__([])
+        super().__init__([], streamed=stream)
         self._world = world
         self._provider = provider
         self._stream = stream
@@ -201,6 +201,7 @@ class WatchedTracker(Tracker):
         again: Lease | None = None,
         limit: float = float("inf"),
         streamed: bool = False,
+        inert: bool = False,
     ) -> Lease | Bench:
         before = self.show(target)
         got = super().begin(
@@ -210,6 +211,7 @@ class WatchedTracker(Tracker):
             again=again,
             limit=limit,
             streamed=streamed,
+            inert=inert,
         )
         if isinstance(got, Lease):
             self.world.admitted(target, before, got, early=early)

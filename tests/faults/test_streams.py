@@ -189,8 +189,7 @@ async def test_a_stream_that_is_started_again(how: Break) -> None:
 async def test_a_broken_stream_behind_a_whole_answer(how: Break) -> None:
     """Generate by streams: what came was seen by nobody, so the next target answers."""
     script = plays(how.begin + how.content, how.last, end=how.end)
-    chain = 'transient_retries = 0\ngenerate_via = "stream"'
-    async with scene(script, kind=how.kind, chain=chain) as it:
+    async with scene(script, kind=how.kind) as it:
         seen = await it.ask("Generate")
 
         assert "rescued" == seen.text
@@ -201,7 +200,7 @@ async def test_a_broken_stream_behind_a_whole_answer(how: Break) -> None:
 @fault(10)
 @pytest.mark.parametrize("head", [SHORT, CHUNKED + b"400\r\n", CHUNKED])
 async def test_a_whole_answer_that_is_cut_short(head: bytes) -> None:
-    """Generate: even where what came could be read as an answer."""
+    """Generate: even where what came could be read as an answer, and none streamed."""
     body = completion("half an answer").partition(b"\r\n\r\n")[2]
     data = head + (chunk(body) if head == CHUNKED else body)
     async with scene(plays(data, end="closed")) as it:

@@ -157,6 +157,7 @@ async def test_a_kind_answers(
             {settings}
             base_url = "{upstream.url}/v1"
             api_key = "env:KEY"
+            generate_via = "unary"
         """
         async with running(config) as it:
             whole = await it.generation.Generate(generate("p/m"))

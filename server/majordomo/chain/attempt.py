@@ -29,6 +29,8 @@ from majordomo.v1.attempt_pb2 import (
 from majordomo.v1.generation_service_pb2 import Adaptation
 
 _LONGEST_MESSAGE = 200
+_BATCH = 5.0
+"""Seconds in which pieces that nobody waits for are gathered."""
 
 _LIMITS = {
     FAILURE_REASON_RATE_LIMITED,
@@ -66,6 +68,9 @@ class RunningAttempt:
         self._target = target
         self._shown = call.stream
         self._exchange = plan.exchange
+        self._exchange.may_resend = self._may_resend
+        if not call.stream:
+            self._exchange.batch = min(_BATCH, plan.limits.stall / 4)
         self._pieces = plan.exchange.run()
         self._lease = lease
         self._tracker = tracker
@@ -75,8 +80,9 @@ class RunningAttempt:
         self._earlier = call.attempts
         self._start = self._handed_on = clock.monotonic()
         self._call_end = call_end
+        self._latest_content = call_end - plan.reserve
         self._content_end = min(
-            self._start + self._limits.first_content, call_end - plan.reserve
+            self._start + self._limits.first_content, self._latest_content
         )
         self._end = self._start + self._limits.attempt
         self._content = False
@@ -110,6 +116,11 @@ class RunningAttempt:
         """What was changed or left out of the request to fit the target."""
         return self._exchange.adaptations
 
+    @property
+    def refit(self) -> bool:
+        """It was refused for a form that the target is spared from now on."""
+        return self._exchange.refit
+
     async def next_piece(self) -> Piece:
         """The next content, or the Answer.
 
@@ -117,22 +128,29 @@ class RunningAttempt:
         DEADLINE when the call's own time is over, MALFORMED_RESPONSE for an
         exchange that just stopped.
         """
-        now = self._clock.monotonic()
-        if self._content:
-            # The limits run while we wait for the provider, not for the reader.
-            self._end += now - self._handed_on
-            limit = min(now + self._limits.stall, self._end, self._call_end)
-        else:
-            limit = min(self._content_end, self._end)
-        try:
-            with self._patience.until(limit):
-                piece = await anext(self._pieces)
-        except TimeoutError:
-            raise self._out_of_time(limit) from None
-        except StopAsyncIteration:
-            raise Failure(
-                FAILURE_REASON_MALFORMED_RESPONSE, "the answer had no end"
-            ) from None
+        while True:
+            now = self._clock.monotonic()
+            if self._content:
+                # The limits run while we wait for the provider, not for the reader.
+                self._end += now - self._handed_on
+                limit = min(now + self._limits.stall, self._end, self._call_end)
+            else:
+                limit = min(self._content_end, self._end)
+            try:
+                with self._patience.until(limit):
+                    piece = await anext(self._pieces)
+            except TimeoutError:
+                raise self._out_of_time(limit) from None
+            except StopAsyncIteration:
+                raise Failure(
+                    FAILURE_REASON_MALFORMED_RESPONSE, "the answer had no end"
+                ) from None
+            if piece:
+                break
+            self._content_end = min(
+                self._start + self._limits.first_content_reasoning,
+                self._latest_content,
+            )
         if isinstance(piece, Answer):
             self._answered = True
             if piece.completion.HasField("usage"):
@@ -157,6 +175,11 @@ class RunningAttempt:
             what = "no content"
         return Failure(FAILURE_REASON_TIMEOUT, f"{what} after {ran:.1f} s")
 
+    def _may_resend(self) -> bool:
+        """Nobody has benched the target since the attempt began (rule 2.7)."""
+        bench = self._tracker.out_of_rotation(self._target.name)
+        return bench is None or bench.start <= self._start
+
     def _judge(self, error: BaseException | None) -> None:
         """Write the end down and tell the tracker."""
         record = self.record
@@ -165,6 +188,7 @@ class RunningAttempt:
         set_duration(record.duration, ran)
         record.http_status_code = exchange.http_status_code
         record.provider_request_id = exchange.provider_request_id
+        record.resent = exchange.resent
         if exchange.usage is not None and not record.HasField("usage"):
             record.usage.CopyFrom(exchange.usage)
         if self._answered:

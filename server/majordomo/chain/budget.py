@@ -35,6 +35,8 @@ class Limits(NamedTuple):
     first_content: float
     stall: float
     attempt: float
+    first_content_reasoning: float = FIRST_CONTENT_REASONING
+    """Of a model that is seen to reason before it answers."""
 
 
 def usable(remaining: float | None) -> float:
@@ -64,22 +66,31 @@ def backoff(retries: int, random: float) -> float:
 
 def limits(timeouts: Timeouts, *, reasons: bool, stream: bool) -> Limits:
     """What a target's configuration says, else the defaults."""
-    if stream:
-        known = FIRST_CONTENT_REASONING if reasons else FIRST_CONTENT
-        first_content = _first(timeouts.first_content, known)
-        attempt = _first(timeouts.attempt, ATTEMPT_STREAM)
-    else:
+    if not stream:
         known = ATTEMPT_REASONING if reasons else ATTEMPT_UNARY
-        first_content = attempt = _first(timeouts.attempt, known)
-    return Limits(first_content, timeouts.stall, attempt)
+        attempt = _first(timeouts.attempt, known)
+        return Limits(attempt, timeouts.stall, attempt, attempt)
+    known = FIRST_CONTENT_REASONING if reasons else FIRST_CONTENT
+    return Limits(
+        _first(timeouts.first_content, known),
+        timeouts.stall,
+        _first(timeouts.attempt, ATTEMPT_STREAM),
+        _first(timeouts.first_content, FIRST_CONTENT_REASONING),
+    )
 
 
 def wished(own: Limits, policy: Policy, *, stream: bool) -> Limits:
     """The limits of an attempt: the call's wish, else the target's `own`."""
     attempt = _first(policy.attempt_timeout, own.attempt)
-    first_content = _first(policy.first_content_timeout, own.first_content)
     stall = _first(policy.stall_timeout, own.stall)
-    return Limits(first_content if stream else attempt, stall, attempt)
+    if not stream:
+        return Limits(attempt, stall, attempt, attempt)
+    return Limits(
+        _first(policy.first_content_timeout, own.first_content),
+        stall,
+        attempt,
+        _first(policy.first_content_timeout, own.first_content_reasoning),
+    )
 
 
 def _first(wish: float | None, otherwise: float) -> float:

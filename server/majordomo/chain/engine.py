@@ -6,7 +6,6 @@ Unary and streamed calls share it: what differs is the attempt.
 import asyncio
 import random as _random
 from collections.abc import AsyncGenerator, Callable, Sequence
-from itertools import count
 
 from majordomo.chain import budget
 from majordomo.chain.attempt import RunningAttempt, bounded
@@ -68,7 +67,9 @@ class Engine:
         void: Attempt | None = None
         try:
             while (turn := await course.next()) is not None:
-                for retries in count():
+                retries = 0
+                refitted = False
+                while True:
                     running = await self._enter(call, turn, end)
                     if isinstance(running, Attempt):
                         call.attempts.append(running)
@@ -103,8 +104,12 @@ class Engine:
                     yield running.record
                     if running.record.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
                         void = running.record
+                    if running.refit and not refitted:
+                        refitted = True
+                        continue
                     if not await self._again(call, running.record, turn, retries, end):
                         break
+                    retries += 1
             raise self._failed(call, ())
         except (asyncio.CancelledError, GeneratorExit):
             call.cancelled = call.completion is None
@@ -138,7 +143,8 @@ class Engine:
             last_resort=turn.last_resort,
             again=call.leases.get(target.name),
             limit=decision.own.first_content,
-            streamed=decision.stream,
+            streamed=decision.exchange.streamed,
+            inert=target.place.left,
         )
         if isinstance(lease, Bench):  # while the request was made to fit
             return self._skipped(call, target, skip_benched(lease, self._tracker))

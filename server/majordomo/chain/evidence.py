@@ -70,6 +70,9 @@ class Lease:
     streamed: bool = False
     """Its first content comes before the rest of its answer."""
 
+    inert: bool = False
+    """Its result tells nothing: it goes where the target is reached no more."""
+
     content: bool = False
     """It has brought some."""
 

@@ -188,6 +188,9 @@ class Health:
 
     def begin(self, lease: Lease) -> None:
         """An attempt begins; at a target that is benched it is the probe."""
+        self.running += 1
+        if lease.inert:
+            return
         now = lease.start
         if not lease.last_resort and self.state == BENCHED:
             if now < self.until:
@@ -198,12 +201,13 @@ class Health:
             lease.probe = True
         lease.epoch = self.epoch
         self.newest = lease.order
-        self.running += 1
         self.total_attempts += 1
         self.evidence.begin(lease)
 
     def first_content(self, lease: Lease, now: float) -> bool:
         """True if the target is back by it."""
+        if self._tells_nothing(lease):
+            return False
         lease.content = True
         self.evidence.first_content(lease, now)
         return self._return(lease, now)
@@ -211,7 +215,7 @@ class Health:
     def succeed(self, lease: Lease, now: float) -> bool:
         """A complete answer. True if the target is back by it."""
         self.last_success = now
-        if lease.order <= self.renewed:
+        if self._tells_nothing(lease):
             return False
         back = not lease.content and self.first_content(lease, now)
         self.evidence.succeed(lease, now)
@@ -231,7 +235,7 @@ class Health:
         random: Callable[[], float],
     ) -> bool:
         """Count a transient failure; True if it benched the target."""
-        if lease.order <= self.renewed:
+        if self._tells_nothing(lease):
             return False
         delay = min(retry_delay or 0.0, LONGEST_RETRY_DELAY)
         if reason == FAILURE_REASON_RATE_LIMITED and retry_delay is not None:
@@ -303,9 +307,21 @@ class Health:
         self.benches = self.quota_benches = 0
         self.rate_bench = 0.0
 
+    def move(self, now: float, *, elsewhere: bool) -> None:
+        """It is reached at another place, or else with another key (rule 4.14)."""
+        if elsewhere or self.state == ACTIVE or self.out_of_quota:
+            self.forgive(now)
+        else:
+            self.state = BENCHED
+            self.epoch += 1
+            self.renewed = self.newest
+
+    def _tells_nothing(self, lease: Lease) -> bool:
+        return lease.inert or lease.order <= self.renewed
+
     def _return(self, lease: Lease, now: float) -> bool:
         """Back into rotation by an answer to an attempt begun since it left."""
-        if self.state == ACTIVE or lease.order <= max(self.left, self.renewed):
+        if self.state == ACTIVE or lease.order <= self.left:
             return False
         self.activate(now)
         lease.epoch = self.epoch

@@ -45,9 +45,6 @@ class Plan(NamedTuple):
     own: budget.Limits
     """What the target's settings allow, whatever the caller asks for."""
 
-    stream: bool
-    """It is asked for a stream."""
-
     left: float
     """Seconds that the call may still take."""
 
@@ -89,12 +86,11 @@ async def plan(
         return Skip(FAILURE_REASON_CONCURRENCY_LIMIT, message)
     in_rotation = sum(tracker.out_of_rotation(other.name) is None for other in to_come)
     reasons = target.reasons or _asked_to_reason(call)
-    own = budget.limits(target.timeouts, reasons=reasons, stream=stream)
+    own = budget.limits(target.timeouts, reasons=reasons, stream=exchange.streamed)
     return Plan(
         exchange,
-        budget.wished(own, call.policy, stream=stream),
+        budget.wished(own, call.policy, stream=exchange.streamed),
         own,
-        stream,
         left,
         budget.reserve(left, in_rotation),
         bench,

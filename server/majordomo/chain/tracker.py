@@ -6,6 +6,7 @@ but time and `unbench` lifts. All of it is local memory: decisions take microsec
 
 import random as _random
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from majordomo.chain.changes import WELL, Change, Changes, View
 from majordomo.chain.clock import Clock, seconds
@@ -22,6 +23,14 @@ from majordomo.v1.attempt_pb2 import Attempt, BenchRecord
 from majordomo.v1.operator_service_pb2 import HealthChange, TargetHealth
 
 _MOST_TARGETS = 10_000
+
+
+class Moved(NamedTuple):
+    """A provider that is reached otherwise from now on."""
+
+    provider: str
+    elsewhere: bool
+    """At another place; else with another key."""
 
 
 class BenchedByProvider(Exception):
@@ -59,8 +68,13 @@ class Tracker:
         self.changes = Changes()
         """For onlookers; in its words "provider/*" is a target too."""
 
-    def configure(self, settings: HealthSettings, configured: Iterable[str]) -> None:
-        """Go on under other settings; the health of every target is kept.
+    def configure(
+        self,
+        settings: HealthSettings,
+        configured: Iterable[str],
+        moved: Iterable[Moved] = (),
+    ) -> None:
+        """Go on under other settings; the health of targets that stay is kept.
 
         Onlookers begin anew with a snapshot.
         """
@@ -73,7 +87,17 @@ class Tracker:
         for name in self._targets.keys() - self._configured:
             if self._targets[name].forgettable:
                 del self._targets[name]
+        for move in moved:
+            self._move(move, now)
         self.changes.forget()
+
+    def _move(self, move: Moved, now: float) -> None:
+        """What was seen of a provider's targets tells nothing of them now."""
+        for name in self._covered(f"{move.provider}/*"):
+            health = self._targets.get(name)
+            if health is not None:
+                health.move(now, elsewhere=move.elsewhere)
+                self._note(name, HealthChange.CAUSE_OPERATOR_UNBENCH, now)
 
     # What the walk asks and tells.
 
@@ -103,6 +127,7 @@ class Tracker:
         again: Lease | None = None,
         limit: float = float("inf"),
         streamed: bool = False,
+        inert: bool = False,
     ) -> Lease | Bench:
         """Take a lease for an attempt, or learn what forbids it.
 
@@ -110,8 +135,8 @@ class Tracker:
         own judgement does not, as `last_resorts` tells. `again` is the lease of an
         earlier attempt of the same call there, `limit` how many seconds the target's
         settings let the attempt be silent, `streamed` whether its content comes as it
-        is written. The lease must be given back by exactly one of `succeed`, `fail`
-        and `release`.
+        is written, `inert` whether its result tells nothing of the target. The lease
+        must be given back by exactly one of `succeed`, `fail` and `release`.
         """
         now = self._clock.monotonic()
         bench = self._keeps_out(target, now)
@@ -132,6 +157,7 @@ class Tracker:
             last_resort=bench is not None and last_resort,
             limit=limit,
             streamed=streamed,
+            inert=inert,
         )
         health.begin(lease)
         if lease.probe:

@@ -269,9 +269,10 @@ class ServerConfig(_Section):
 class AttemptConfig(_Section):
     """How one attempt goes; the narrower setting wins: model, provider, chain."""
 
-    generate_via: Literal["unary", "stream"] | None = None
+    generate_via: Literal["auto", "unary", "stream"] | None = None
     """How whole answers are asked for. By "stream" silence is noticed as it is for
-    Stream, and the limits of streams hold. Without it "unary"."""
+    Stream, and the limits of streams hold; by "auto" that is done over HTTP for answers
+    that may have more than 256 tokens. Without it "auto"."""
 
     attempt_timeout: Timeout | None = None
     """How long one attempt may run. Without it 120s for Generate (600s where the
@@ -384,6 +385,14 @@ class _ProviderConfig(AttemptConfig):
         own = type(self).model_fields.keys() - _ProviderConfig.model_fields.keys()
         return {name: getattr(self, name) for name in own}
 
+    def place(self) -> dict[str, object]:
+        """Where it is: what was seen of its health holds there."""
+        return self.made_of()
+
+    def key(self) -> SecretStr | None:
+        """What it is asked with."""
+        return None
+
     @cached_property
     def known_models(self) -> dict[str, Capabilities]:
         """What each of `models` takes."""
@@ -411,6 +420,13 @@ class HttpConfig(_ProviderConfig):
 
     def made_of(self) -> dict[str, object]:
         return {**super().made_of(), "known": self.known_models}
+
+    def place(self) -> dict[str, object]:
+        own = type(self).model_fields.keys() - HttpConfig.model_fields.keys()
+        return {name: getattr(self, name) for name in ("kind", *own)}
+
+    def key(self) -> SecretStr | None:
+        return self.api_key
 
 
 class OpenAIConfig(HttpConfig):

@@ -15,6 +15,7 @@ from majordomo.providers.request_json import (
     EMPTY_PARAMETERS,
     Body,
     lone_text,
+    may_be_long,
     merge_options,
     raw,
     unsupported,
@@ -441,7 +442,7 @@ def encode_messages(
     model: str,
     prompt: Prompt,
     *,
-    stream: bool,
+    stream: bool | None,
     provider_name: str,
     allowed_options: frozenset[str],
     known: Capabilities,
@@ -454,12 +455,16 @@ def encode_messages(
     request.messages()
     request.config()
     request.response_schema()
-    if stream:
-        request.body["stream"] = True
     merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)
+    long = may_be_long(request.body["max_tokens"])
+    streamed = long if stream is None else stream
+    if streamed:
+        request.body["stream"] = True
     return Encoded(
         path="/messages",
         body=msgspec.json.encode(request.body),
+        streamed=streamed,
+        long=long,
         adaptations=request.adaptations,
     )
 

@@ -22,6 +22,7 @@ from majordomo.providers.gemini_thinking import thinking_config
 from majordomo.providers.request_json import (
     Body,
     lone_text,
+    may_be_long,
     merge_options,
     raw,
     unsupported,
@@ -217,6 +218,11 @@ class _Request:
         self._config["responseJsonSchema"] = understood(text, path, self._adapted)
 
     @property
+    def most_tokens(self) -> object:
+        """The limit of the answer that is sent; None: none is."""
+        return self._config.get("maxOutputTokens")
+
+    @property
     def _schema_is_told(self) -> bool:
         """Whether the model takes the schema of the answer in its instructions only."""
         return bool(self._prompt.response_schema_json) and not self._known.schema
@@ -366,7 +372,7 @@ def encode_gemini(
     model: str,
     prompt: Prompt,
     *,
-    stream: bool,
+    stream: bool | None,
     provider_name: str,
     allowed_options: frozenset[str],
     known: Capabilities,
@@ -378,10 +384,14 @@ def encode_gemini(
     request.tools()
     request.config()
     merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)
-    method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    long = may_be_long(request.most_tokens)
+    streamed = long if stream is None else stream
+    method = "streamGenerateContent?alt=sse" if streamed else "generateContent"
     return Encoded(
         path=f"/models/{quote(model.removeprefix('models/'), safe='')}:{method}",
         body=msgspec.json.encode(request.body),
+        streamed=streamed,
+        long=long,
         adaptations=request.adaptations,
     )
 

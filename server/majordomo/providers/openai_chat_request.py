@@ -24,6 +24,7 @@ from majordomo.providers.request_json import (
     cache_key,
     is_strict,
     lone_text,
+    may_be_long,
     merge_options,
     raw,
     unsupported,
@@ -357,7 +358,7 @@ def encode_chat(
     model: str,
     prompt: Prompt,
     *,
-    stream: bool,
+    stream: bool | None,
     provider_name: str,
     allowed_options: frozenset[str],
     profile: Profile,
@@ -370,11 +371,15 @@ def encode_chat(
     request.config()
     request.response_schema()
     request.cache()
-    if stream:
-        request.stream()
     merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)
+    long = may_be_long(request.body.get(profile.max_tokens))
+    streamed = long if stream is None else stream
+    if streamed:
+        request.stream()
     return Encoded(
         path="/chat/completions",
         body=msgspec.json.encode(request.body),
+        streamed=streamed,
+        long=long,
         adaptations=request.adaptations,
     )

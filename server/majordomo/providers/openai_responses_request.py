@@ -28,6 +28,7 @@ from majordomo.providers.request_json import (
     cache_key,
     is_strict,
     lone_text,
+    may_be_long,
     merge_options,
     raw,
     unsupported,
@@ -343,7 +344,7 @@ def encode_responses(
     model: str,
     prompt: Prompt,
     *,
-    stream: bool,
+    stream: bool | None,
     provider_name: str,
     allowed_options: frozenset[str],
     known: Capabilities,
@@ -355,12 +356,16 @@ def encode_responses(
     request.config()
     request.response_schema()
     request.cache()
-    if stream:
-        request.body["stream"] = True
     merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)
+    long = may_be_long(request.body.get("max_output_tokens"))
+    streamed = long if stream is None else stream
+    if streamed:
+        request.body["stream"] = True
     return Encoded(
         path="/responses",
         body=msgspec.json.encode(request.body),
+        streamed=streamed,
+        long=long,
         adaptations=request.adaptations,
     )
 

@@ -152,6 +152,17 @@ def merge_options(
         body[key] = value
 
 
+LONG = 256
+"""Tokens of an answer; one that may have more may be long (rule 5.7)."""
+
+
+def may_be_long(limit: object) -> bool:
+    """Whether an answer may be long for which `limit` is sent; None: none is."""
+    if isinstance(limit, msgspec.Raw):
+        limit = msgspec.json.decode(limit)
+    return not isinstance(limit, int) or limit > LONG
+
+
 def unsupported(path: str, problem: str) -> Failure:
     """The failure of what has no form in this wire, or that this target refuses."""
     return Failure(FAILURE_REASON_UNSUPPORTED, f"{path}: {problem}")

@@ -325,6 +325,8 @@ def _attempt(
         semconv.ATTEMPT_OUTCOME: outcome(attempt.outcome),
         **_request(call.prompt.config),
     }
+    if attempt.resent:
+        known[semconv.ATTEMPT_RESENT] = True
     if target.peer.server_address:
         known[semconv.SERVER_ADDRESS] = target.peer.server_address
         known[semconv.SERVER_PORT] = target.peer.server_port
