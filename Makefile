@@ -64,7 +64,7 @@ wheel: $(VENV)/dev ## Build the wheel, install it alone, and use it
 
 lock: $(VENV)/dev ## Write requirements.lock: what the image installs, newest that fits
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-		--extra local --extra otlp --extra vertex --generate-hashes \
+		--extra server --extra local --extra otlp --extra vertex --generate-hashes \
 		--no-emit-index-url --no-emit-find-links \
 		--custom-compile-command 'make lock' \
 		--output-file requirements.lock pyproject.toml
@@ -104,7 +104,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[local]'
+	$(BIN)/python -m pip install --quiet --editable '.[server,local]'
 	@touch $@
 
 $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
