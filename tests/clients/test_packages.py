@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from scripts.packages import imported_from, without_dead_links
 
 from tests.clients.languages import CLIENTS
 from tests.servers import running
 
 ROOT = CLIENTS.parent
+GO_PLUGINS = CLIENTS / "go/buf.gen.yaml"
 ANSWER = "hello from outside"
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
@@ -107,11 +109,12 @@ def build_npm(name: str, package: Path, folder: Path) -> str:
 def build_crate(name: str, package: Path, folder: Path) -> str:
     """A crate with a dependency by its path; what is compiled already is not again."""
     client = tomllib.loads((CLIENTS / "rust/Cargo.toml").read_text())
-    helpers = ["lexopt@" + client["dev-dependencies"]["lexopt"]]
-    helpers.append("tokio@" + client["dev-dependencies"]["tokio"]["version"])
+    helpers = client["dev-dependencies"]
+    tokio = f"tokio@{helpers['tokio']['version']}"
     done("cargo init --name consumer --vcs none", folder)
     done(f"cargo add --path {package} {name}", folder)
-    done(f"cargo add {' '.join(helpers)} --features tokio/macros,tokio/rt", folder)
+    done(f"cargo add lexopt@{helpers['lexopt']}", folder)
+    done(f"cargo add {tokio} --features macros,rt", folder)
     shutil.copy(CLIENTS / "rust/examples/ask.rs", folder / "src/main.rs")
     target = CLIENTS / "rust/target"
     done("cargo build", folder, CARGO_TARGET_DIR=str(target))
@@ -206,3 +209,36 @@ def test_links_to_what_is_not_in_a_package(tmp_path: Path) -> None:
     assert "[`v1`](v1), tests, [site](https://example.com/)" == without_dead_links(
         text, tmp_path
     )
+
+
+@pytest.mark.languages
+@pytest.mark.timeout(600)
+def test_stubs_by_buf_and_by_protoc(tmp_path: Path) -> None:
+    """What docs/stubs.md shows writes Go by both, under the import path it names."""
+    if shutil.which("go", path=PATH) is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("it needs go")
+    page = (ROOT / "docs/stubs.md").read_text()
+    [template] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    by_protoc = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)[1:]
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for plugin in yaml.safe_load(GO_PLUGINS.read_text())["plugins"]:
+        done(f"go install {plugin['local'][-1]}", CLIENTS / "go", GOBIN=str(tools))
+    protoc = shutil.which("python-grpc-tools-protoc", path=PATH)
+    assert protoc is not None
+    (tools / "protoc").symlink_to(protoc)
+    path = os.pathsep.join([str(tools), PATH])
+    written = []
+    for name, commands in (("buf", ["buf generate"]), ("protoc", by_protoc)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "majordomo").symlink_to(ROOT)
+        (folder / "buf.gen.yaml").write_text(template)
+        for command in commands:
+            done(f"sh -euc {shlex.quote(command)}", folder, PATH=path)
+        stubs = folder / "answers/v1"
+        written.append({file.name for file in stubs.iterdir()})
+        assert "package majordomov1\n" in (stubs / "content.pb.go").read_text()
+
+    assert written[0] == written[1]
+    assert (tmp_path / "protoc/majordomo.binpb").stat().st_size > 0
