@@ -22,6 +22,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 CLIENTS = ROOT / "clients"
+PROTOS = ROOT / "protos"
 
 _FOR_CONTRIBUTORS = {"From an empty folder", "To work on it"}
 """Sections of the clients' READMEs that are about this repository."""
@@ -39,7 +40,7 @@ def write_go(module: str, out: Path) -> None:
     for path in out.rglob("*.go"):
         path.write_text(imported_from(module, path.read_text(), ours))
     template = yaml.safe_load((client / "buf.gen.yaml").read_text())
-    protos = (path.relative_to(ROOT / "protos") for path in _protos())
+    protos = [path.relative_to(PROTOS) for path in sorted(PROTOS.rglob("*.proto"))]
     packages = [f"M{proto}={module}/v1;majordomov1" for proto in protos]
     for plugin in template["plugins"]:
         plugin["opt"] = [f"module={module}", *packages]
@@ -84,7 +85,7 @@ def write_npm(scope: str, out: Path) -> None:
     )
     _write_readme(client, out, f"npm install {name}")
     readme = out / "README.md"
-    readme.write_text(readme.read_text().replace('"majordomo-client"', f'"{name}"'))
+    readme.write_text(readme.read_text().replace(f'"{manifest["name"]}"', f'"{name}"'))
 
 
 def write_crate(name: str, out: Path) -> None:
@@ -96,8 +97,9 @@ def write_crate(name: str, out: Path) -> None:
     package, ours, rest = re.split(
         r'^name = "(.*)"$', manifest, flags=re.MULTILINE, maxsplit=1
     )
-    library = f'\n[lib]\nname = "{ours.replace("-", "_")}"\n'
-    rest = rest.replace("\n\n[dependencies]", f"\n{library}\n[dependencies]", 1)
+    if "\n[lib]\n" not in rest:
+        library = f'[lib]\nname = "{ours.replace("-", "_")}"'
+        rest = rest.replace("\n[dependencies]", f"\n{library}\n\n[dependencies]", 1)
     (out / "Cargo.toml").write_text(f'{package}name = "{name}"{rest}')
     _write_readme(client, out, f"cargo add {name}")
 
@@ -109,10 +111,6 @@ WRITERS: dict[str, tuple[Callable[[str, Path], None], str]] = {
     "crate": (write_crate, r"[A-Za-z][A-Za-z0-9_-]{0,63}"),
 }
 """What writes each package, and how its name is written."""
-
-
-def _protos() -> Iterable[Path]:
-    return sorted((ROOT / "protos").rglob("*.proto"))
 
 
 def _copy(client: Path, out: Path, paths: Iterable[Path]) -> None:

@@ -1,5 +1,7 @@
 """The name of the distribution, its extras, and what is said where one is missing."""
 
+import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -35,23 +37,23 @@ FOREIGN = re.compile(
 """What installs, requires or asks for the distribution `majordomo`, not ours."""
 
 
+MADE = {"__pycache__", "build", "dist", "node_modules", "target"}
+"""Folders that tools leave behind; so are those with a dot."""
+
+
 def texts() -> dict[str, str]:
     """Every text of the repository but this one, by its path."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
     found = {}
-    for path in paths:
-        if path != Path(__file__) and path.is_file():
-            try:
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [
+            name
+            for name in folders
+            if name not in MADE and (name[0] != "." or name == ".ci")
+        ]
+        for path in (Path(folder) / name for name in names):
+            with contextlib.suppress(UnicodeDecodeError):  # a picture
                 found[str(path.relative_to(ROOT))] = path.read_text()
-            except UnicodeDecodeError:
-                continue  # a picture
+    del found[str(Path(__file__).relative_to(ROOT))]
     return found
 
 
