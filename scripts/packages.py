@@ -29,7 +29,7 @@ _FOR_CONTRIBUTORS = {"From an empty folder", "To work on it"}
 
 
 def write_go(module: str, out: Path) -> None:
-    """The Go module `module`, with the stubs in its package v1."""
+    """The Go module `module`, with the stubs where the client has them."""
     client = CLIENTS / "go"
     sources = {*client.glob("*.go"), *client.glob("cmd/**/*.go")}
     _copy(client, out, sources - {*client.glob("*_test.go")})
@@ -39,11 +39,15 @@ def write_go(module: str, out: Path) -> None:
     (out / "go.mod").write_text(manifest.replace(ours, module, 1))
     for path in out.rglob("*.go"):
         path.write_text(imported_from(module, path.read_text(), ours))
-    template = yaml.safe_load((client / "buf.gen.yaml").read_text())
+    [stubs] = {path.parent.relative_to(client) for path in client.rglob("*.pb.go")}
+    package = f"{module}/{stubs.as_posix()};majordomov1"
     protos = [path.relative_to(PROTOS) for path in sorted(PROTOS.rglob("*.proto"))]
-    packages = [f"M{proto}={module}/v1;majordomov1" for proto in protos]
-    for plugin in template["plugins"]:
-        plugin["opt"] = [f"module={module}", *packages]
+    options = [f"module={module}", *(f"M{proto}={package}" for proto in protos)]
+    plugins = yaml.safe_load((client / "buf.gen.yaml").read_text())["plugins"]
+    template = {
+        "version": "v2",
+        "plugins": [{**plugin, "opt": options} for plugin in plugins],
+    }
     generate = ["buf", "generate", "--template", json.dumps(template)]
     _run([*generate, "--output", str(out), str(ROOT)], client)
     _write_readme(client, out, f"go get {module}")
