@@ -8,7 +8,7 @@ ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(shell command -v 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test languages sim fuzz soak mutation lint types protos reference contract wheel lock locked check image image-check jaeger scorecard peers bench clean
+.PHONY: help demo serve test languages sim fuzz soak mutation lint types protos reference contract packages wheel lock locked check image image-check jaeger scorecard peers bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,12 +60,16 @@ reference: $(VENV)/dev ## Write docs/configuration.md, its JSON Schema, docs/pro
 contract: $(VENV)/dev ## Check that generated code is fresh and the contract compatible
 	scripts/check_contract.sh
 
+packages: $(VENV)/dev ## Clients to publish: GO_MODULE=, JAVA_GROUP=, NPM_SCOPE=, CRATE=
+	rm -rf build/packages
+	python scripts/packages.py --out build/packages
+
 wheel: $(VENV)/dev ## Build the wheel, install it alone, and use it
 	scripts/check_wheel.sh
 
 lock: $(VENV)/dev ## Write requirements.lock: what the image installs, newest that fits
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-		--extra local --extra otlp --extra vertex --generate-hashes \
+		--extra server --extra local --extra otlp --extra vertex --generate-hashes \
 		--no-emit-index-url --no-emit-find-links \
 		--custom-compile-command 'make lock' \
 		--output-file requirements.lock pyproject.toml
@@ -105,7 +109,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[local]'
+	$(BIN)/python -m pip install --quiet --editable '.[server,local]'
 	@touch $@
 
 $(VENV)/dev: pyproject.toml | $(VENV)/bin/python

@@ -14,6 +14,7 @@ from typing import Any
 from bench.aims import CHUNKS, Results, verdicts
 from bench.measurements import Figures
 from bench.subjects import BUILD
+from majordomo.distribution import DISTRIBUTION
 
 HERE = Path(__file__).parent
 PAGE = HERE / "RESULTS.md"
@@ -145,7 +146,7 @@ def machine() -> dict[str, Any]:
 def _versions() -> Iterator[str]:
     commit = ["git", "rev-parse", "--short", "HEAD"]
     done = subprocess.run(commit, cwd=HERE, capture_output=True, text=True, check=False)
-    yield f"majordomo {version('majordomo')} ({done.stdout.strip() or 'no commit'})"
+    yield f"majordomo {version(DISTRIBUTION)} ({done.stdout.strip() or 'no commit'})"
     yield f"Python {platform.python_version()}"
     for package in ("grpcio", "aiohttp", "protobuf"):
         yield f"{package} {version(package)}"

@@ -173,7 +173,7 @@ def majordomo(
     provider: str, folder: Path, name: str = "majordomo", **environ: str
 ) -> Iterator[Subject]:
     config = _filled("majordomo.toml", provider, folder)
-    command = module("majordomo.cli", "serve", "--config", str(config))
+    command = module("majordomo", "serve", "--config", str(config))
     began = time.perf_counter()
     log = folder / f"{name}.log"
     with running(SUBJECT_CORE, command, log, **environ) as process:

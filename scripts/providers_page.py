@@ -51,7 +51,7 @@ HEAD = """\
 | --- | --- | --- |
 | `openai` | OpenAI's Responses API, or with `api = "chat"` Chat Completions | `OPENAI_API_KEY` |
 | `anthropic` | Anthropic's Messages API | `ANTHROPIC_API_KEY` |
-| `gemini` | Google's Gemini API by a key, or Vertex AI (`project`, `location`) by the machine's account: `pip install 'majordomo[vertex]'` | `GEMINI_API_KEY` |
+| `gemini` | Google's Gemini API by a key, or Vertex AI (`project`, `location`) by the machine's account: `pip install 'majordomo-grpc[server,vertex]'` | `GEMINI_API_KEY` |
 | `openai-compatible` | any server that speaks Chat Completions; `profile` says how it differs, or the base URL tells | by name, see [configuration](configuration.md#without-a-file) |
 | `local` | a real model on this machine, in a supervised llama.cpp server | none |
 | `scripted` | answers and fails as told, for demos and tests | none |

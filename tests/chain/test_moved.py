@@ -3,7 +3,8 @@
 import pytest
 
 from majordomo.chain.clock import Clock
-from majordomo.chain.health import HealthSettings
+from majordomo.chain.evidence import Lease
+from majordomo.chain.health import Bench, HealthSettings
 from majordomo.chain.tracker import Moved, Tracker
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_OVERLOADED,

@@ -34,7 +34,7 @@ class Lines:
 async def watching(environ: dict[str, str]) -> AsyncIterator[Lines]:
     """Watch the server that `environ` names; stopped at the end."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "majordomo.cli", "health", "--watch"),
+        *(sys.executable, "-m", "majordomo", "health", "--watch"),
         stdout=PIPE,
         stderr=PIPE,
         env={**os.environ, **environ},

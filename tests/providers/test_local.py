@@ -248,7 +248,7 @@ async def test_what_is_missing_is_named_with_its_mend(
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
 
     assert (
-        "llama.cpp is not installed: pip install 'majordomo[local]'"
+        "llama.cpp is not installed: pip install 'majordomo-grpc[server,local]'"
         == await failure_of(Local(), asked, FAILURE_REASON_UNSUPPORTED)
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from majordomo.chain.failure import Failure
 from majordomo.config import GeminiConfig, parse
 from majordomo.connecting import peer
+from majordomo.distribution import require
 from majordomo.providers.google_token import GoogleToken
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
 from majordomo.v1.generation_service_pb2 import FINISH_REASON_STOP
@@ -266,3 +268,14 @@ async def test_no_token_is_no_credentials() -> None:
 
     assert FAILURE_REASON_CREDENTIALS == caught.value.reason
     assert "the-secret" not in str(caught.value)
+
+
+async def test_a_token_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it the failure says what to install."""
+    require.cache_clear()
+    monkeypatch.setitem(sys.modules, "google.auth", None)
+    with pytest.raises(Failure) as caught:
+        await GoogleToken()()
+
+    assert FAILURE_REASON_CREDENTIALS == caught.value.reason
+    assert "pip install 'majordomo-grpc[server,vertex]'" in str(caught.value)

@@ -10,7 +10,7 @@ import grpc
 from grpc import aio
 
 from majordomo.client.assembly import Assembly, text_in
-from majordomo.client.channel import Options, channel_options, health_check
+from majordomo.client.channel import SERVING, Options, channel_options, health_check
 from majordomo.client.requests import (
     GENERATE_TIMEOUT,
     OPERATOR_TIMEOUT,
@@ -232,7 +232,7 @@ class AsyncClient:
         """
         check, request = health_check(self._channel, service)
         response = await self._unary(check, request, timeout)
-        return bool(response.status == response.SERVING)
+        return bool(response.value == SERVING)
 
     async def close(self) -> None:
         """End the calls that run, and let go of the connections."""

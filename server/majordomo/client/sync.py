@@ -6,7 +6,7 @@ from typing import Any, Generic, Self, TypeVar, Unpack
 import grpc
 
 from majordomo.client.assembly import Assembly, text_in
-from majordomo.client.channel import Options, channel_options, health_check
+from majordomo.client.channel import SERVING, Options, channel_options, health_check
 from majordomo.client.requests import (
     GENERATE_TIMEOUT,
     OPERATOR_TIMEOUT,
@@ -221,7 +221,7 @@ class Client:
         """
         check, request = health_check(self._channel, service)
         response = self._unary(check, request, timeout)
-        return bool(response.status == response.SERVING)
+        return bool(response.value == SERVING)
 
     def close(self) -> None:
         """End the calls that run, and let go of the connections."""

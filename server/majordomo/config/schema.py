@@ -466,8 +466,8 @@ class GeminiConfig(HttpConfig):
     AI where a project is set."""
 
     project: str | None = Field(default=None, pattern=r"^[a-z0-9:.-]+$")
-    """Vertex AI: the Google Cloud project. It needs the extra majordomo[vertex] and
-    Google's application default credentials."""
+    """Vertex AI: the Google Cloud project. It needs the extra majordomo-grpc[vertex]
+    and Google's application default credentials."""
 
     location: str = Field(default="global", pattern=r"^[a-z0-9-]+$")
     """Vertex AI: the region."""

@@ -7,7 +7,6 @@ the file's name without `.gguf`. Any other model id is MODEL_NOT_FOUND.
 The child listens on a Unix socket in a folder that only this user may enter.
 """
 
-import importlib.util
 import logging
 import os
 import secrets
@@ -22,6 +21,7 @@ import httpx
 from majordomo.chain.clock import Clock
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Exchange
+from majordomo.distribution import installing, is_installed
 from majordomo.providers import llama_server, model_file
 from majordomo.providers.child import Child
 from majordomo.providers.http import HttpProvider
@@ -138,10 +138,10 @@ class Local:
         shutil.rmtree(self.socket.parent, ignore_errors=True)
 
     def _require_files(self) -> None:
-        if importlib.util.find_spec("xllamacpp") is None:
+        if not is_installed("local"):
             raise Failure(
                 FAILURE_REASON_UNSUPPORTED,
-                "llama.cpp is not installed: pip install 'majordomo[local]'",
+                f"llama.cpp is not installed: {installing('local')}",
             )
         if not self._file().is_file():
             mend = (

@@ -13,6 +13,7 @@ from grpc.aio import ServicerContext
 from majordomo.chain.changes import NOTHING_TOLD, Change
 from majordomo.chain.clock import Clock, seconds
 from majordomo.chain.tracker import Tracker
+from majordomo.distribution import DISTRIBUTION
 from majordomo.names import MalformedChain
 from majordomo.registry import Registry
 from majordomo.rpc.health_feed import HealthFeed
@@ -38,7 +39,7 @@ _SHORTEST_HEARTBEAT_INTERVAL = 1.0
 _LONGEST_HEARTBEAT_INTERVAL = 3600.0
 
 INSTANCE_ID = (
-    f"majordomo/{version('majordomo')} "
+    f"majordomo/{version(DISTRIBUTION)} "
     f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 )
 """This process: version, host, process id, and a word that no other process has."""
