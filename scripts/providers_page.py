@@ -19,6 +19,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_TOOL,
     ROLE_USER,
     Blob,
+    FunctionTool,
     MediaReference,
     Message,
     Part,
@@ -102,7 +103,7 @@ def _choice(**choice: object) -> Callable[[Prompt], object]:
 
 def _result(*parts: Part, is_error: bool = False) -> Callable[[Prompt], object]:
     def call(prompt: Prompt) -> None:
-        prompt.tools.append(Tool(name="f"))
+        prompt.tools.append(Tool(function=FunctionTool(name="f")))
         asked = Part(tool_call=ToolCall(id="c1", name="f", arguments_json="{}"))
         prompt.messages.add(role=ROLE_ASSISTANT, parts=[asked])
         told = ToolResult(tool_call_id="c1", parts=parts, is_error=is_error)
@@ -117,7 +118,7 @@ def _config(**config: object) -> Callable[[Prompt], object]:
 
 
 def _schema(prompt: Prompt) -> None:
-    prompt.response_schema_json = (
+    prompt.response_format.json_schema.schema_json = (
         '{"type":"object","properties":{},"additionalProperties":false,"required":[]}'
     )
 

@@ -22,8 +22,12 @@ from majordomo.v1.content_pb2 import (
 from majordomo.v1.generation_service_pb2 import (
     CachePolicy,
     GenerationConfig,
+    JsonFormat,
+    JsonSchemaFormat,
     Prompt,
     ReasoningConfig,
+    ResponseFormat,
+    TextFormat,
 )
 
 TEXTS = st.text(min_size=1, max_size=8)
@@ -50,6 +54,15 @@ CLOSED = (
 )
 
 
+_FORMATS = [
+    None,
+    ResponseFormat(json_schema=JsonSchemaFormat(schema_json=SCHEMA)),
+    ResponseFormat(json_schema=JsonSchemaFormat(schema_json=CLOSED, name="form")),
+    ResponseFormat(json=JsonFormat()),
+    ResponseFormat(text=TextFormat()),
+]
+
+
 def prompts(
     blobs: tuple[str, ...],
     links: tuple[str, ...],
@@ -60,14 +73,16 @@ def prompts(
     media = _media(blobs, links)
     return st.builds(
         Prompt,
-        system_instruction=st.sampled_from(["", "Be brief."]),
+        system_instruction=st.lists(
+            st.builds(Part, text=st.sampled_from(["", "Be brief."])), max_size=2
+        ),
         messages=st.lists(_turns(media, states, origin), min_size=1, max_size=3).map(
             lambda turns: [message for turn in turns for message in turn]
         ),
-        tools=st.lists(_tools(), max_size=3, unique_by=lambda tool: tool.name),
+        tools=st.lists(_tools(), max_size=3, unique_by=lambda tool: tool.function.name),
         tool_choice=_tool_choices(),
         config=_configs(),
-        response_schema_json=st.sampled_from(["", SCHEMA, CLOSED]),
+        response_format=st.sampled_from(_FORMATS),
         cache_policy=st.builds(
             CachePolicy,
             cache_instructions=st.booleans(),

@@ -22,7 +22,7 @@ from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.openai_responses import OpenAIResponses
 from majordomo.providers.transport import HttpxTransport
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CONTEXT_TOO_LONG
-from majordomo.v1.content_pb2 import ROLE_ASSISTANT, ROLE_TOOL, Message
+from majordomo.v1.content_pb2 import ROLE_ASSISTANT, ROLE_TOOL, Message, Part
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_LENGTH,
     FINISH_REASON_STOP,
@@ -78,7 +78,7 @@ async def asked(
 
 def greeting() -> Prompt:
     return Prompt(
-        system_instruction="Be brief.",
+        system_instruction=[Part(text="Be brief.")],
         messages=[user("Say hello to Bob.")],
         config=GenerationConfig(max_output_tokens=16, temperature=0),
     )

@@ -33,6 +33,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
     ROLE_USER,
+    FunctionTool,
     Message,
     Part,
     Tool,
@@ -507,7 +508,7 @@ async def answer_of(
 
 def greeting() -> Prompt:
     return Prompt(
-        system_instruction="Be brief.",
+        system_instruction=[Part(text="Be brief.")],
         messages=[Message(role=ROLE_USER, parts=[Part(text="Say hello to Bob.")])],
         config=GenerationConfig(max_output_tokens=16, temperature=0),
     )
@@ -543,7 +544,7 @@ async def test_llama_reads_a_conversation(llama: HttpProvider) -> None:
     tool = Message(role=ROLE_TOOL, parts=[Part(tool_result=result)])
     user = Message(role=ROLE_USER, parts=[Part(text="And"), Part(text="now?")])
     prompt.messages.extend([own, user, other, tool, user])
-    prompt.tools.append(Tool(name="weather"))
+    prompt.tools.append(Tool(function=FunctionTool(name="weather")))
 
     _, completion = await answer_of(llama, prompt, stream=False)
 

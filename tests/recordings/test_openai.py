@@ -377,7 +377,8 @@ def prompt_of(request: dict[str, Any]) -> Prompt | None:
         if said["role"] in ("system", "developer"):
             if prompt.system_instruction or prompt.messages:
                 return None
-            prompt.system_instruction = "".join(part["text"] for part in parts)
+            text = "".join(part["text"] for part in parts)
+            prompt.system_instruction.add(text=text)
             continue
         if said["role"] == "tool":
             result = prompt.messages.add(role=ROLE_TOOL).parts.add().tool_result

@@ -240,9 +240,14 @@ class Tracker:
         """How `names`, or all targets and records by name, are doing."""
         now = self._clock.monotonic()
         if names is None:
-            live = [name for name in list(self._records) if self._record(name, now)]
-            names = sorted({*self._targets, *live})
+            names = self.names()
         return [self._show(name, now) for name in names]
+
+    def names(self) -> list[str]:
+        """All targets and records by name."""
+        now = self._clock.monotonic()
+        live = [name for name in list(self._records) if self._record(name, now)]
+        return sorted({*self._targets, *live})
 
     def show(self, name: str) -> TargetHealth:
         """How one target, or the record for a provider, is doing."""
