@@ -95,7 +95,7 @@ def _link(media_type: str) -> Callable[[Prompt], object]:
 
 def _choice(**choice: object) -> Callable[[Prompt], object]:
     def choose(prompt: Prompt) -> None:
-        prompt.tools.add(name="f", description="Does it.")
+        prompt.tools.add(function=FunctionTool(name="f", description="Does it."))
         prompt.tool_choice.CopyFrom(ToolChoice(**choice))  # type: ignore[arg-type]
 
     return choose
@@ -124,7 +124,7 @@ def _schema(prompt: Prompt) -> None:
 
 
 FEATURES: dict[str, Callable[[Prompt], object]] = {
-    "system instruction": lambda p: setattr(p, "system_instruction", "Be brief."),
+    "system instruction": lambda p: p.system_instruction.add(text="Be brief."),
     "image, bytes": _blob("image/png"),
     "image, URL": _link("image/png"),
     "PDF, bytes": _blob("application/pdf"),

@@ -213,7 +213,7 @@ async def test_too_many_messages() -> None:
 
         assert INVALID == seen.status
         (violation,) = seen.failure.details[BadRequest].field_violations
-        assert "prompt.messages" == violation.field
+        assert "call.prompt.messages" == violation.field
         assert [] == it.bad.requests
 
 

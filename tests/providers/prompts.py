@@ -9,6 +9,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_TOOL,
     ROLE_USER,
     Blob,
+    FunctionTool,
     MediaReference,
     Message,
     Part,
@@ -148,12 +149,13 @@ def _turns(
 
 
 def _tools() -> st.SearchStrategy[Tool]:
-    return st.builds(
-        Tool,
+    function = st.builds(
+        FunctionTool,
         name=st.sampled_from(NAMES),
         description=st.sampled_from(["", "Does it."]),
         parameters_schema_json=st.sampled_from(["", SCHEMA, CLOSED]),
     )
+    return st.builds(Tool, function=function)
 
 
 @st.composite

@@ -519,7 +519,8 @@ async def test_llama_answers(llama: HttpProvider) -> None:
     text, completion = await answer_of(llama, greeting(), stream=False)
     again, streamed_completion = await answer_of(llama, greeting(), stream=True)
     tooled = greeting()
-    tooled.tools.add(name="weather", parameters_schema_json='{"type":"object"}')
+    tooled.tools.add().function.name = "weather"
+    tooled.tools[0].function.parameters_schema_json = '{"type":"object"}'
     untold, _ = await answer_of(llama, tooled, stream=True)
 
     assert "Bob" in text.parts[0].text

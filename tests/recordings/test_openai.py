@@ -28,6 +28,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
     ROLE_USER,
+    FunctionTool,
     Message,
     ToolCall,
     ToolChoice,
@@ -409,10 +410,12 @@ def prompt_of(request: dict[str, Any]) -> Prompt | None:
         if "function" not in tool:
             return None
         function = tool["function"]
-        prompt.tools.add(
-            name=function["name"],
-            description=function.get("description") or "",
-            parameters_schema_json=json.dumps(function["parameters"]),
+        prompt.tools.add().function.MergeFrom(
+            FunctionTool(
+                name=function["name"],
+                description=function.get("description") or "",
+                parameters_schema_json=json.dumps(function["parameters"]),
+            )
         )
     for key in ("temperature", "top_p", "seed"):
         if request.get(key) is not None:
