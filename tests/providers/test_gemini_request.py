@@ -153,6 +153,7 @@ def test_the_simplest_request() -> None:
         (NEWER, True, "/models/gemini-3-pro:streamGenerateContent?alt=sse"),
         ("models/gemini-3-pro", False, "/models/gemini-3-pro:generateContent"),
         ("a/b:c", False, "/models/a%2Fb%3Ac:generateContent"),
+        ("~a#b", False, "/models/~a%23b:generateContent"),
     ],
 )
 def test_the_path(model: str, stream: bool, path: str) -> None:
