@@ -405,6 +405,7 @@ async def violations(it: Running, request: Any) -> list[str]:
     return []
 
 
+@pytest.mark.rule("6.4")
 async def test_every_limit_holds_on_both_sides() -> None:
     """As the contract says, and the violation names the field."""
     async with running() as it:
@@ -416,6 +417,7 @@ async def test_every_limit_holds_on_both_sides() -> None:
             assert taken != refused, f"{limit} {size}: {told}"
 
 
+@pytest.mark.rule("6.4")
 @pytest.mark.parametrize("field", sorted({*fields()} - LINES.keys()))
 async def test_no_limit_without_its_line(field: str) -> None:
     """A field without one takes what is most extreme in its form."""
