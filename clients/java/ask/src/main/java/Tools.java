@@ -1,13 +1,13 @@
-import java.util.List;
-import majordomo.Majordomo;
-import majordomo.Turns;
 import io.github.majordomo_grpc.v1.Call;
+import io.github.majordomo_grpc.v1.FunctionTool;
 import io.github.majordomo_grpc.v1.GenerateRequest;
 import io.github.majordomo_grpc.v1.Message;
 import io.github.majordomo_grpc.v1.Prompt;
-import io.github.majordomo_grpc.v1.FunctionTool;
 import io.github.majordomo_grpc.v1.Tool;
 import io.github.majordomo_grpc.v1.ToolCall;
+import java.util.List;
+import majordomo.Majordomo;
+import majordomo.Turns;
 
 /**
  * A conversation in which the model may call a tool: asked, answered, carried on.
@@ -56,7 +56,8 @@ public final class Tools {
    */
   private static String answer(Majordomo majordomo, String chain, Prompt.Builder prompt) {
     for (int round = 0; round < ROUNDS; round++) {
-      var request = GenerateRequest.newBuilder().setCall(Call.newBuilder().setChain(chain).setPrompt(prompt));
+      var request =
+          GenerateRequest.newBuilder().setCall(Call.newBuilder().setChain(chain).setPrompt(prompt));
       Message turn = majordomo.generate(request.build()).getMessage();
       prompt.addMessages(turn);
       List<ToolCall> calls = Turns.toolCalls(turn);

@@ -1,8 +1,5 @@
 package majordomo;
 
-import java.util.Optional;
-import java.util.SortedMap;
-import java.util.TreeMap;
 import io.github.majordomo_grpc.v1.Blob;
 import io.github.majordomo_grpc.v1.Completion;
 import io.github.majordomo_grpc.v1.Message;
@@ -11,6 +8,9 @@ import io.github.majordomo_grpc.v1.PartDelta;
 import io.github.majordomo_grpc.v1.Role;
 import io.github.majordomo_grpc.v1.StreamResponse;
 import io.github.majordomo_grpc.v1.ToolCallDelta;
+import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
 
 /** A turn, put together from the events of its stream. */
 final class Assembly {

@@ -3,7 +3,6 @@ package majordomo;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import com.google.protobuf.ByteString;
-import java.util.Optional;
 import io.github.majordomo_grpc.v1.Completion;
 import io.github.majordomo_grpc.v1.Message;
 import io.github.majordomo_grpc.v1.Part;
@@ -14,6 +13,7 @@ import io.github.majordomo_grpc.v1.Role;
 import io.github.majordomo_grpc.v1.StreamResponse;
 import io.github.majordomo_grpc.v1.ToolCall;
 import io.github.majordomo_grpc.v1.ToolCallDelta;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
 /** A turn from the pieces it came in. */

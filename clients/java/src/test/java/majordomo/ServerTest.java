@@ -17,6 +17,23 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.ByteString;
+import io.github.majordomo_grpc.v1.Attempt;
+import io.github.majordomo_grpc.v1.AttemptOutcome;
+import io.github.majordomo_grpc.v1.Blob;
+import io.github.majordomo_grpc.v1.Call;
+import io.github.majordomo_grpc.v1.ChainOptions;
+import io.github.majordomo_grpc.v1.ErrorReason;
+import io.github.majordomo_grpc.v1.FailureReason;
+import io.github.majordomo_grpc.v1.FunctionTool;
+import io.github.majordomo_grpc.v1.GenerateRequest;
+import io.github.majordomo_grpc.v1.GenerateResponse;
+import io.github.majordomo_grpc.v1.InterruptionPolicy;
+import io.github.majordomo_grpc.v1.Message;
+import io.github.majordomo_grpc.v1.Part;
+import io.github.majordomo_grpc.v1.Prompt;
+import io.github.majordomo_grpc.v1.StreamRequest;
+import io.github.majordomo_grpc.v1.StreamResponse;
+import io.github.majordomo_grpc.v1.Tool;
 import io.grpc.Status.Code;
 import io.grpc.TlsChannelCredentials;
 import java.io.File;
@@ -26,23 +43,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
-import io.github.majordomo_grpc.v1.Attempt;
-import io.github.majordomo_grpc.v1.AttemptOutcome;
-import io.github.majordomo_grpc.v1.Blob;
-import io.github.majordomo_grpc.v1.ChainOptions;
-import io.github.majordomo_grpc.v1.ErrorReason;
-import io.github.majordomo_grpc.v1.FailureReason;
-import io.github.majordomo_grpc.v1.Call;
-import io.github.majordomo_grpc.v1.GenerateRequest;
-import io.github.majordomo_grpc.v1.GenerateResponse;
-import io.github.majordomo_grpc.v1.InterruptionPolicy;
-import io.github.majordomo_grpc.v1.Message;
-import io.github.majordomo_grpc.v1.Part;
-import io.github.majordomo_grpc.v1.Prompt;
-import io.github.majordomo_grpc.v1.StreamRequest;
-import io.github.majordomo_grpc.v1.StreamResponse;
-import io.github.majordomo_grpc.v1.FunctionTool;
-import io.github.majordomo_grpc.v1.Tool;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -93,7 +93,9 @@ class ServerTest {
 
   @Test
   void tools() {
-    var prompt = prompt(Turns.user("What is the weather in Paris?")).addTools(Tool.newBuilder().setFunction(WEATHER));
+    var prompt =
+        prompt(Turns.user("What is the weather in Paris?"))
+            .addTools(Tool.newBuilder().setFunction(WEATHER));
     Message asking = generate("upstream/tool-java", prompt).getMessage();
     var calls = Turns.toolCalls(asking);
     assertEquals(1, calls.size());
@@ -286,7 +288,9 @@ class ServerTest {
 
   @Test
   void toolsLocal() {
-    var prompt = prompt(Turns.user("What is the weather in Paris?")).addTools(Tool.newBuilder().setFunction(WEATHER));
+    var prompt =
+        prompt(Turns.user("What is the weather in Paris?"))
+            .addTools(Tool.newBuilder().setFunction(WEATHER));
     GenerateResponse response = generate(LOCAL + ",upstream/tool-java", prompt);
 
     assertEquals(1, Turns.toolCalls(response.getMessage()).size());
@@ -328,11 +332,14 @@ class ServerTest {
   }
 
   private static GenerateRequest generating(String chain, Prompt.Builder prompt) {
-    return GenerateRequest.newBuilder().setCall(Call.newBuilder().setChain(chain).setPrompt(prompt)).build();
+    return GenerateRequest.newBuilder()
+        .setCall(Call.newBuilder().setChain(chain).setPrompt(prompt))
+        .build();
   }
 
   private static StreamRequest.Builder streaming(String chain, String text) {
-    return StreamRequest.newBuilder().setCall(Call.newBuilder().setChain(chain).setPrompt(prompt(Turns.user(text))));
+    return StreamRequest.newBuilder()
+        .setCall(Call.newBuilder().setChain(chain).setPrompt(prompt(Turns.user(text))));
   }
 
   private GenerateResponse generate(String chain, Prompt.Builder prompt) {
