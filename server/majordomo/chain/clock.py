@@ -55,6 +55,10 @@ class Clock:
         return made
 
 
+CLOCK = Clock()
+"""This process's, one for all: a moment has one wall time, whoever tells it."""
+
+
 def set_duration(field: Duration, seconds: float) -> None:
     """Set `field`, of another message, to `seconds`, zero or more."""
     nanoseconds = round(max(seconds, 0.0) * NANOSECONDS)

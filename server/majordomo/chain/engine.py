@@ -11,7 +11,7 @@ from itertools import count
 from majordomo.chain import budget
 from majordomo.chain.attempt import RunningAttempt, bounded
 from majordomo.chain.call import Call, CallFailed, Policy
-from majordomo.chain.clock import Clock
+from majordomo.chain.clock import CLOCK, Clock
 from majordomo.chain.course import Course, Turn
 from majordomo.chain.failure import PERMANENT, TRANSIENT, Failure
 from majordomo.chain.health import Bench
@@ -56,7 +56,7 @@ class Engine:
     def __init__(
         self,
         tracker: Tracker,
-        clock: Clock = Clock(),
+        clock: Clock = CLOCK,
         random: Callable[[], float] = _random.random,
     ) -> None:
         self._tracker = tracker

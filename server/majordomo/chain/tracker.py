@@ -8,7 +8,7 @@ import random as _random
 from collections.abc import Callable, Iterable, Sequence
 
 from majordomo.chain.changes import WELL, Change, Changes, View
-from majordomo.chain.clock import Clock, seconds
+from majordomo.chain.clock import CLOCK, Clock, seconds
 from majordomo.chain.health import (
     BENCHED,
     PROBING,
@@ -43,7 +43,7 @@ class Tracker:
     def __init__(
         self,
         settings: HealthSettings = HealthSettings(),
-        clock: Clock = Clock(),
+        clock: Clock = CLOCK,
         random: Callable[[], float] = _random.random,
         configured: Iterable[str] = (),
     ) -> None:

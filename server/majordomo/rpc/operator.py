@@ -11,7 +11,7 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from majordomo.chain.changes import NOTHING_TOLD, Change
-from majordomo.chain.clock import Clock, seconds
+from majordomo.chain.clock import CLOCK, Clock, seconds
 from majordomo.chain.tracker import Tracker, wildcard
 from majordomo.names import MalformedChain
 from majordomo.registry import Registry
@@ -56,7 +56,7 @@ class OperatorService(OperatorServiceServicer):
         tracker: Tracker,
         feed: HealthFeed,
         registry: Registry,
-        clock: Clock = Clock(),
+        clock: Clock = CLOCK,
     ) -> None:
         self._tracker = tracker
         self._feed = feed

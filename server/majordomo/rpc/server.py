@@ -16,7 +16,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
-from majordomo.chain.clock import Clock
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
 from majordomo.config import Config, TlsConfig
@@ -85,11 +84,8 @@ class Server:
         logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_no_metadata)
         hide(config.secrets())
         self._registry = Registry(config)
-        self._clock = Clock()
         self._tracker = Tracker(
-            config.health_settings(),
-            self._clock,
-            configured=self._registry.catalog.names,
+            config.health_settings(), configured=self._registry.catalog.names
         )
         self._held = AsyncExitStack()
         self._held.push_async_callback(self._registry.aclose)
@@ -148,7 +144,7 @@ class Server:
         tracker = self._tracker
         telemetry = Telemetry(tracker)
         self._held.push_async_callback(telemetry.stop)
-        engine = Engine(tracker, clock=self._clock)
+        engine = Engine(tracker)
         self._generation = GenerationService(engine, self._registry)
         self._health = health.aio.HealthServicer()
         self._access = Access(config.tokens)
@@ -169,7 +165,7 @@ class Server:
         self._feed = HealthFeed(tracker)
         # The log tells that a bench is over whether or not somebody watches.
         self._held.enter_context(self._feed.watching())
-        operator = OperatorService(tracker, self._feed, self._registry, self._clock)
+        operator = OperatorService(tracker, self._feed, self._registry)
         add_OperatorServiceServicer_to_server(operator, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if config.server.reflection:
