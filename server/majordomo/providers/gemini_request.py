@@ -139,7 +139,7 @@ class _Request:
         self.body["contents"] = turns
 
     def instruction(self) -> None:
-        schema = answer_schema(self._prompt) if self._schema_is_told else ""
+        schema = "" if self._known.schema else answer_schema(self._prompt)
         texts = instructions(self._prompt, schema)
         if texts:
             parts = [{"text": text} for text in texts]

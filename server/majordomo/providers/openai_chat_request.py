@@ -111,10 +111,11 @@ class _Request:
         functions = []
         for i, tool in tools:
             path = f"prompt.tools[{i}].function.parameters_schema_json"
-            function: Body = {"name": tool.function.name}
-            if tool.function.description:
-                function["description"] = tool.function.description
-            schema = tool.function.parameters_schema_json
+            declared = tool.function
+            function: Body = {"name": declared.name}
+            if declared.description:
+                function["description"] = declared.description
+            schema = declared.parameters_schema_json
             function["parameters"] = raw(schema, path) if schema else EMPTY_PARAMETERS
             functions.append({"type": "function", "function": function})
         self.body["tools"] = functions

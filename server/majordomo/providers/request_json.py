@@ -127,12 +127,16 @@ SCHEMA_PATH = "prompt.response_format.json_schema.schema_json"
 
 def answer_schema(prompt: Prompt) -> str:
     """The JSON Schema that the answer must follow; "" without one."""
+    if not prompt.HasField("response_format"):
+        return ""
     return prompt.response_format.json_schema.schema_json
 
 
 def wants_json(prompt: Prompt) -> bool:
     """Whether the answer shall be JSON of no given schema."""
-    return prompt.response_format.HasField("json")
+    return prompt.HasField("response_format") and prompt.response_format.HasField(
+        "json"
+    )
 
 
 def cache_key(prompt: Prompt) -> str:

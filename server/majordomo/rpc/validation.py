@@ -94,7 +94,6 @@ def _too_long(call: Call) -> Iterator[Violation]:
     """Lists that are not worth looking into, for their length."""
     prompt = call.prompt
     lists: list[tuple[str, Sized]] = [
-        ("prompt.system_instruction", prompt.system_instruction),
         ("prompt.messages", prompt.messages),
         ("prompt.tools", prompt.tools),
     ]
@@ -150,7 +149,12 @@ def _call(call: Call) -> Iterator[Violation]:
 
 
 def _prompt(prompt: Prompt) -> Iterator[Violation]:
-    for i, part in enumerate(prompt.system_instruction):
+    instructions = prompt.system_instruction
+    if len(instructions) > _MOST_ENTRIES:
+        limit = f"must hold at most {_MOST_ENTRIES} entries"
+        yield Violation("prompt.system_instruction", limit)
+        return
+    for i, part in enumerate(instructions):
         if not part.HasField("text"):
             yield from _media(part, f"prompt.system_instruction[{i}]")
     if not prompt.messages:
