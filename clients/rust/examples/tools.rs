@@ -9,8 +9,8 @@ use std::{env, error};
 use majordomo::{
     CallOptions, Client, text_of, tool_calls, user,
     v1::{
-        Call, FunctionTool, GenerateRequest, Message, Part, Prompt, Role, Tool, ToolCall, ToolResult,
-        part::Kind, tool,
+        Call, FunctionTool, GenerateRequest, Message, Part, Prompt, Role, Tool, ToolCall,
+        ToolResult, part::Kind, tool,
     },
 };
 
