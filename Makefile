@@ -53,9 +53,10 @@ types: $(VENV)/dev ## Check types: mypy, strict
 protos: $(VENV)/dev ## Generate the Python code of the contract
 	buf generate
 
-reference: $(VENV)/dev ## Write docs/configuration.md, its JSON Schema, docs/providers.md
+reference: $(VENV)/dev ## Write docs/configuration.md, its JSON Schema, docs/providers.md, docs/contract.md
 	python scripts/config_reference.py
 	python scripts/providers_page.py
+	python scripts/contract_page.py
 
 contract: $(VENV)/dev ## Check that generated code is fresh and the contract compatible
 	scripts/check_contract.sh

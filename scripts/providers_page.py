@@ -19,6 +19,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_TOOL,
     ROLE_USER,
     Blob,
+    FunctionTool,
     MediaReference,
     Message,
     Part,
@@ -94,7 +95,7 @@ def _link(media_type: str) -> Callable[[Prompt], object]:
 
 def _choice(**choice: object) -> Callable[[Prompt], object]:
     def choose(prompt: Prompt) -> None:
-        prompt.tools.add(name="f", description="Does it.")
+        prompt.tools.add(function=FunctionTool(name="f", description="Does it."))
         prompt.tool_choice.CopyFrom(ToolChoice(**choice))  # type: ignore[arg-type]
 
     return choose
@@ -102,7 +103,7 @@ def _choice(**choice: object) -> Callable[[Prompt], object]:
 
 def _result(*parts: Part, is_error: bool = False) -> Callable[[Prompt], object]:
     def call(prompt: Prompt) -> None:
-        prompt.tools.append(Tool(name="f"))
+        prompt.tools.append(Tool(function=FunctionTool(name="f")))
         asked = Part(tool_call=ToolCall(id="c1", name="f", arguments_json="{}"))
         prompt.messages.add(role=ROLE_ASSISTANT, parts=[asked])
         told = ToolResult(tool_call_id="c1", parts=parts, is_error=is_error)
@@ -117,13 +118,13 @@ def _config(**config: object) -> Callable[[Prompt], object]:
 
 
 def _schema(prompt: Prompt) -> None:
-    prompt.response_schema_json = (
+    prompt.response_format.json_schema.schema_json = (
         '{"type":"object","properties":{},"additionalProperties":false,"required":[]}'
     )
 
 
 FEATURES: dict[str, Callable[[Prompt], object]] = {
-    "system instruction": lambda p: setattr(p, "system_instruction", "Be brief."),
+    "system instruction": lambda p: p.system_instruction.add(text="Be brief."),
     "image, bytes": _blob("image/png"),
     "image, URL": _link("image/png"),
     "PDF, bytes": _blob("application/pdf"),

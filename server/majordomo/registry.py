@@ -99,6 +99,21 @@ class Catalog:
             named.update(f"{name}/{model}" for model in provider.models)
         return sorted(named)
 
+    @property
+    def tiers(self) -> list[str]:
+        """The names of the tiers that the configuration has, sorted."""
+        return sorted(self._config.tiers)
+
+    def known_targets(self, chain: str) -> list[str]:
+        """The targets of `chain`; none where only a resolver can tell.
+
+        Raises MalformedChain.
+        """
+        try:
+            return expand(chain, self._config.tiers)
+        except UnknownTier:
+            return []
+
     async def resolve(self, chain: str) -> tuple[Target, ...]:
         """The targets of `chain`, or of the default one if it is empty.
 
@@ -128,16 +143,13 @@ class Catalog:
         self._resolved[chain] = targets
         return targets
 
-    def check_benchable(self, target: str) -> None:
-        """Raise ChainError unless `target` is "provider/model-id" or "provider/*"."""
-        if "/" not in target:
-            raise MalformedChain(
-                f'{target[:80]!r} is no target; write "provider/model-id" or '
-                '"provider/*", not a tier'
-            )
-        provider, _, model = target.partition("/")
-        if model != "*":
-            split_target(target)
+    def check_target(self, target: str) -> None:
+        """Raise ChainError unless `target` is one of a configured provider."""
+        provider, _ = split_target(target)
+        self.check_provider(provider)
+
+    def check_provider(self, provider: str) -> None:
+        """Raise UnknownProvider unless it is configured."""
         if provider not in self._config.providers:
             raise UnknownProvider(provider)
 

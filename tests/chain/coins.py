@@ -173,7 +173,7 @@ class _Exchange(Exchange):
     def __init__(self, provider: Provider, prompt: Prompt, *, stream: bool) -> None:
         super().__init__([], streamed=stream)
         self._provider = provider
-        self._call, _, self._poison = prompt.system_instruction.partition(" ")
+        self._call, _, self._poison = prompt.system_instruction[0].text.partition(" ")
         self._stream = stream
 
     async def run(self) -> AsyncGenerator[Piece]:
@@ -244,7 +244,8 @@ async def _live(weather: Weather, seed: int, kind: type[Tracker]) -> Outcome:
     tracker.changes.observers.add(note)
 
     async def one(number: int, request: Request, counted: bool) -> None:
-        prompt = Prompt(system_instruction=f"{number} {request.poison}")
+        name = Part(text=f"{number} {request.poison}")
+        prompt = Prompt(system_instruction=[name])
         call = Call(
             *("g", prompt, "chain", targets),
             stream=request.stream,

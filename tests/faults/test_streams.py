@@ -9,6 +9,7 @@ import pytest
 
 from majordomo.v1.generation_service_pb2 import (
     INTERRUPTION_POLICY_RESTART,
+    Call,
     ChainOptions,
     StreamRequest,
 )
@@ -145,7 +146,7 @@ async def test_a_stream_that_breaks_after_content(how: Break) -> None:
     received = asyncio.Event()
     script = plays(how.begin + how.content, received.wait, how.last, end=how.end)
     async with scene(script, kind=how.kind) as it:
-        call = it.it.generation.Stream(StreamRequest(prompt=prompt()))
+        call = it.it.generation.Stream(StreamRequest(call=Call(prompt=prompt())))
         read = await read_text(call, SAID)
         received.set()
         seen = await got(call, read)
@@ -168,7 +169,7 @@ async def test_a_stream_that_is_started_again(how: Break) -> None:
     script = plays(how.begin + how.content, received.wait, how.last, end=how.end)
     options = ChainOptions(interruption_policy=INTERRUPTION_POLICY_RESTART)
     async with scene(script, kind=how.kind) as it:
-        request = StreamRequest(prompt=prompt(), options=options)
+        request = StreamRequest(call=Call(prompt=prompt(), options=options))
         call = it.it.generation.Stream(request)
         read = await read_text(call, SAID)
         received.set()

@@ -156,7 +156,7 @@ class _Play:
                 target = answer.completion.target
             else:
                 asked = stream(chain)
-                asked.options.interruption_policy = INTERRUPTION_POLICY_RESTART
+                asked.call.options.interruption_policy = INTERRUPTION_POLICY_RESTART
                 events = generation.Stream(asked, timeout=world.deadline)
                 said, target = await _read(events)
         except grpc.aio.AioRpcError as error:

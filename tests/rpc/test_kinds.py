@@ -197,10 +197,10 @@ async def test_what_models_take_may_be_configured() -> None:
         """
         async with running(config) as it:
             request = generate("p/m")
-            request.prompt.config.temperature = 0.5
-            request.prompt.config.max_output_tokens = 99
+            request.call.prompt.config.temperature = 0.5
+            request.call.prompt.config.max_output_tokens = 99
             response = await it.generation.Generate(request)
-            request.prompt.tools.add(name="f")
+            request.call.prompt.tools.add().function.name = "f"
             told = await failed(it.generation.Generate(request))
 
     sent = json.loads(upstream.requests[0].body)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from majordomo.v1.generation_service_pb2 import ExplainRequest, GenerateRequest
+from majordomo.v1.generation_service_pb2 import Call, ExplainRequest, GenerateRequest
 from majordomo.v1.operator_service_pb2 import TargetHealth
 from tests.faults.scene import got, rescued, scene
 from tests.servers import generate, prompt, running
@@ -66,9 +66,9 @@ async def test_where_a_stream_is_asked_for(
 ) -> None:
     """As installed where the answer may be long; else as the configuration says."""
     chain = f'generate_via = "{via}"' if via else ""
-    request = GenerateRequest(prompt=prompt())
+    request = GenerateRequest(call=Call(prompt=prompt()))
     if tokens is not None:
-        request.prompt.config.max_output_tokens = tokens
+        request.call.prompt.config.max_output_tokens = tokens
     async with scene(refuses(lambda _: ""), chain=chain) as it:
         seen = await got(it.it.generation.Generate(request))
 
@@ -110,7 +110,7 @@ async def test_the_limits_as_installed() -> None:
     kind = "scripted"
     """
     async with running(config) as it:
-        request = ExplainRequest(chain="p/m,q/echo", prompt=prompt())
+        request = ExplainRequest(call=Call(chain="p/m,q/echo", prompt=prompt()))
         plans = (await it.generation.Explain(request)).targets
 
     limits = [

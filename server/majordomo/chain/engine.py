@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from majordomo.chain import budget
 from majordomo.chain.attempt import RunningAttempt, bounded
 from majordomo.chain.call import Call, CallFailed, Policy
-from majordomo.chain.clock import Clock
+from majordomo.chain.clock import CLOCK, Clock
 from majordomo.chain.course import Course, Turn, retriable
 from majordomo.chain.failure import PERMANENT, Failure
 from majordomo.chain.health import Bench
@@ -47,7 +47,7 @@ class Engine:
     def __init__(
         self,
         tracker: Tracker,
-        clock: Clock = Clock(),
+        clock: Clock = CLOCK,
         random: Callable[[], float] = _random.random,
     ) -> None:
         self._tracker = tracker

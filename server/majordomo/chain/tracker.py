@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from majordomo.chain.changes import WELL, Change, Changes, View
-from majordomo.chain.clock import Clock, seconds
+from majordomo.chain.clock import CLOCK, Clock, seconds
 from majordomo.chain.evidence import Lease
 from majordomo.chain.health import (
     ACTIVE,
@@ -53,7 +53,7 @@ class Tracker:
     def __init__(
         self,
         settings: HealthSettings = HealthSettings(),
-        clock: Clock = Clock(),
+        clock: Clock = CLOCK,
         random: Callable[[], float] = _random.random,
         configured: Iterable[str] = (),
     ) -> None:
@@ -359,9 +359,14 @@ class Tracker:
         """How `names`, or all targets and records by name, are doing."""
         now = self._clock.monotonic()
         if names is None:
-            live = [name for name in list(self._records) if self._record(name, now)]
-            names = sorted({*self._targets, *live})
+            names = self.names()
         return [self._show(name, now) for name in names]
+
+    def names(self) -> list[str]:
+        """All targets and records by name."""
+        now = self._clock.monotonic()
+        live = [name for name in list(self._records) if self._record(name, now)]
+        return sorted({*self._targets, *live})
 
     def show(self, name: str) -> TargetHealth:
         """How one target, or the record for a provider, is doing."""
