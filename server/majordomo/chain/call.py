@@ -52,6 +52,9 @@ class Call:
 
     labels: dict[str, str] = field(default_factory=dict)
     trace_id: str = ""
+    caller: str = ""
+    """Among whom what all share is shared: the name of the token that was shown,
+    or where none are configured the peer's address. Empty where nobody called."""
 
     attempts: list[Attempt] = field(default_factory=list)
     started_nanoseconds: int = 0
