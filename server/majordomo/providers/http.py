@@ -9,9 +9,11 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
+    Hashable,
     Mapping,
 )
 from contextlib import aclosing
+from typing import Any
 
 import httpx
 
@@ -79,9 +81,17 @@ class HttpProvider:
         self._token = token
         self._heads: dict[tuple[object, ...], Head] = {}
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
+    async def fit(
+        self,
+        model: str,
+        prompt: Prompt,
+        *,
+        stream: bool,
+        caller: str = "",
+        kept: dict[Hashable, Any] | None = None,
+    ) -> Exchange:
         """Encode `prompt` for `model`; Failure (UNSUPPORTED) if it has no form."""
-        fitted, adaptations = await fit_images(prompt, self.codec.images)
+        fitted, adaptations = await fit_images(prompt, self.codec.images, caller, kept)
         encoded = self.codec.encode(model, fitted, stream=stream)
         adaptations += encoded.adaptations
         return _HttpExchange(self, prompt, encoded, adaptations, stream=stream)

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -109,7 +110,9 @@ class Local:
         except Failure as failure:
             _log.warning("the local model cannot start: %s", failure.message)
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
+    async def fit(
+        self, model: str, prompt: Prompt, *, stream: bool, **shared: Any
+    ) -> Exchange:
         """An exchange with the child, which starts when the exchange runs.
 
         Raises Failure: MODEL_NOT_FOUND for another model or a file that is not here,
@@ -128,7 +131,7 @@ class Local:
         ):
             # llama.cpp would leave them out without a word: its template has none.
             raise Failure(FAILURE_REASON_UNSUPPORTED, "SmolLM2 cannot call tools")
-        return await self._http.fit(model, prompt, stream=stream)
+        return await self._http.fit(model, prompt, stream=stream, **shared)
 
     async def aclose(self) -> None:
         """End the child, and with it all answers in the making."""
