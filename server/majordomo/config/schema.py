@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import (
@@ -28,7 +29,7 @@ from majordomo.chain.call import Policy
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import HealthSettings
 from majordomo.providers.capabilities import Capabilities, capabilities
-from majordomo.providers.profiles import PROFILES
+from majordomo.providers.profiles import PROFILES, guess
 from majordomo.providers.scripted import Script
 from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.generation_service_pb2 import (
@@ -538,9 +539,19 @@ class Config(_Section):
     that of an entry point of the group majordomo.resolvers in an installed package."""
 
     def secrets(self) -> list[str]:
-        """What must never be seen in a log."""
+        """What must never be told."""
         keys = (getattr(it, "api_key", None) for it in self.providers.values())
         return [key.get_secret_value() for key in keys if key is not None]
+
+    def inner_hosts(self) -> list[str]:
+        """Hosts of providers but for those that everybody knows: not for callers."""
+        urls = [
+            str(getattr(it, "base_url", None) or "")
+            for it in self.providers.values()
+            if "base_url" in it.model_fields_set
+        ]
+        hosts = (urlsplit(url).hostname for url in urls if not guess(url).hosts)
+        return [host for host in hosts if host]
 
     def policy(self) -> Policy:
         """How to walk a chain where the call does not say."""

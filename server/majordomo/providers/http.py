@@ -23,6 +23,7 @@ from majordomo.media.images import fit_images
 from majordomo.providers.codec import Codec, Encoded, StreamDecoder
 from majordomo.providers.pool import PooledTransport
 from majordomo.providers.transport import ERRORS, Head, Response, Transport, failure
+from majordomo.secrets import redact
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE, Usage
 from majordomo.v1.generation_service_pb2 import Adaptation, Prompt
 
@@ -204,7 +205,7 @@ class _HttpExchange(Exchange):
         self.http_status_code = status
         for name in _REQUEST_IDS:
             if value := headers.get(name):
-                self.provider_request_id = value.decode("latin-1")[:128]
+                self.provider_request_id = redact(value.decode("latin-1")[:128])
                 break
 
 

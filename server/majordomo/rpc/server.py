@@ -28,7 +28,7 @@ from majordomo.rpc.interceptors import Driver, ErrorBoundary
 from majordomo.rpc.operator import OperatorService
 from majordomo.rpc.reload import Source, keep_current
 from majordomo.rpc.tls import Certificates
-from majordomo.telemetry.logs import hide
+from majordomo.secrets import hide
 from majordomo.telemetry.service import Telemetry
 from majordomo.v1.generation_service_pb2_grpc import (
     add_GenerationServiceServicer_to_server,
@@ -82,7 +82,7 @@ class Server:
     async def __aenter__(self) -> "Server":
         config = self._config
         logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_no_metadata)
-        hide(config.secrets())
+        hide(config.secrets(), config.inner_hosts())
         self._registry = Registry(config)
         self._tracker = Tracker(
             config.health_settings(), configured=self._registry.catalog.names
@@ -117,7 +117,7 @@ class Server:
         self._admission.configure(
             config.server.max_calls, config.server.max_request_bytes
         )
-        hide(config.secrets())
+        hide(config.secrets(), config.inner_hosts())
         self._registry.replace(config)
         names = self._registry.catalog.names
         self._tracker.configure(config.health_settings(), names)
