@@ -1,10 +1,12 @@
 """HTTP: the one module that talks to providers.
 
 A codec says what to send and what the answer means, a transport moves the bytes; this
-module brings them together.
+module brings them together. What either makes of somebody else's bytes, it ends in a
+Failure: a bug that they find costs one attempt.
 """
 
 import asyncio
+import logging
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
@@ -23,9 +25,15 @@ from majordomo.media.images import fit_images
 from majordomo.providers.codec import Codec, Encoded, StreamDecoder
 from majordomo.providers.pool import PooledTransport
 from majordomo.providers.transport import ERRORS, Head, Response, Transport, failure
-from majordomo.secrets import redact
-from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE, Usage
+from majordomo.secrets import redact, where
+from majordomo.v1.attempt_pb2 import (
+    FAILURE_REASON_MALFORMED_RESPONSE,
+    FAILURE_REASON_UNSUPPORTED,
+    Usage,
+)
 from majordomo.v1.generation_service_pb2 import Adaptation, Prompt
+
+_log = logging.getLogger("majordomo")
 
 LONGEST_BODY = 64 << 20
 """Bytes of an answer."""
@@ -92,8 +100,16 @@ class HttpProvider:
         kept: dict[Hashable, Any] | None = None,
     ) -> Exchange:
         """Encode `prompt` for `model`; Failure (UNSUPPORTED) if it has no form."""
-        fitted, adaptations = await fit_images(prompt, self.codec.images, caller, kept)
-        encoded = self.codec.encode(model, fitted, stream=stream)
+        try:
+            images = self.codec.images
+            fitted, adaptations = await fit_images(prompt, images, caller, kept)
+            encoded = self.codec.encode(model, fitted, stream=stream)
+        except Failure:
+            raise
+        except Exception as error:
+            _report(error, "encoding a request")
+            problem = "prompt: cannot be written in this target's form"
+            raise Failure(FAILURE_REASON_UNSUPPORTED, problem) from None
         adaptations += encoded.adaptations
         return _HttpExchange(self, prompt, encoded, adaptations, stream=stream)
 
@@ -140,7 +156,11 @@ class _HttpExchange(Exchange):
     @property
     def usage(self) -> Usage | None:
         """Of a stream what its decoder has read by now, counted when asked for."""
-        return None if self._decoder is None else self._decoder.usage
+        try:
+            return None if self._decoder is None else self._decoder.usage
+        except Exception as error:
+            _report(error, "counting an answer's tokens")
+            return None
 
     async def run(self) -> AsyncGenerator[Piece]:
         try:
@@ -159,6 +179,11 @@ class _HttpExchange(Exchange):
                 async with aclosing(self._streamed(response)) as pieces:
                     async for piece in pieces:
                         yield piece
+            except (Failure, *ERRORS):
+                raise
+            except Exception as error:
+                _report(error, "reading an answer")
+                raise _malformed("none that this server can read") from None
             finally:
                 await response.aclose()
         except ERRORS as error:
@@ -235,6 +260,11 @@ async def _to_the_end(response: Response) -> None:
                 pass
     except ERRORS:
         return
+
+
+def _report(error: Exception, doing: str) -> None:
+    """Log a bug that somebody else's bytes have found: its place and not its text."""
+    _log.error("a bug in %s: %s", doing, where(error))
 
 
 def _malformed(problem: str) -> Failure:
