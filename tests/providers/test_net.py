@@ -110,5 +110,5 @@ async def test_a_schema_that_is_none(schema: str) -> None:
     prompt_.response_schema_json = schema
 
     for codec in (OpenAICompatible("p"), OpenAIResponses("p")):
-        with pytest.raises(Failure, match="prompt.response_schema_json is no JSON"):
+        with pytest.raises(Failure, match=r"prompt\.response_schema_json is no JSON"):
             codec.encode("m", prompt_, stream=False)

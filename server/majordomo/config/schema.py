@@ -166,6 +166,7 @@ PermanentReason = Annotated[
 ProfileName = Annotated[
     str, AfterValidator(_profile), WithJsonSchema({"enum": sorted(PROFILES)})
 ]
+MediaHost = Annotated[str, Field(pattern=r"^([A-Za-z0-9:._-]+|\*)$")]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Concurrency = Annotated[int, Field(ge=1)]
 
@@ -401,6 +402,20 @@ class HttpConfig(_ProviderConfig):
     provider_options: list[str] = []
     """The keys of the request body that callers may set."""
 
+    media_hosts: list[MediaHost] = []
+    """Hosts, and their subdomains, from which the provider may fetch media that callers
+    name by URL. A server that majordomo does not know by its base URL, such as vLLM in
+    a network of one's own, fetches from these alone; "*" adds all that are not in a
+    private network. Known services fetch from those and from these."""
+
+    @property
+    def self_hosted(self) -> bool:
+        """It is a server of somebody's own, and no service that everybody knows."""
+        base_url: str | None = getattr(self, "base_url", None)
+        if base_url is None or base_url == type(self).model_fields["base_url"].default:
+            return False
+        return not guess(base_url).hosts
+
     def made_of(self) -> dict[str, object]:
         return {**super().made_of(), "known": self.known_models}
 
@@ -545,13 +560,11 @@ class Config(_Section):
 
     def inner_hosts(self) -> list[str]:
         """Hosts of providers but for those that everybody knows: not for callers."""
-        urls = [
-            str(getattr(it, "base_url", None) or "")
+        return [
+            urlsplit(str(getattr(it, "base_url", ""))).hostname or ""
             for it in self.providers.values()
-            if "base_url" in it.model_fields_set
+            if isinstance(it, HttpConfig) and it.self_hosted
         ]
-        hosts = (urlsplit(url).hostname for url in urls if not guess(url).hosts)
-        return [host for host in hosts if host]
 
     def policy(self) -> Policy:
         """How to walk a chain where the call does not say."""

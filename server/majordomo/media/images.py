@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from majordomo.chain.failure import Failure
 from majordomo.media.order import Order, Outcome
+from majordomo.media.parts import media_parts
 from majordomo.media.size import size
 from majordomo.media.turns import Turns
 from majordomo.v1.attempt_pb2 import (
@@ -116,19 +117,9 @@ async def fit_images(
 
 def _images(prompt: Prompt) -> Iterator[tuple[str, Part]]:
     """Every image in `prompt` that is carried in the request, with its path."""
-    for i, message in enumerate(prompt.messages):
-        for j, part in enumerate(message.parts):
-            if part.HasField("tool_result"):
-                path = f"prompt.messages[{i}].parts[{j}].tool_result"
-                for k, inner in enumerate(part.tool_result.parts):
-                    if _is_image(inner):
-                        yield f"{path}.parts[{k}]", inner
-            elif _is_image(part):
-                yield f"prompt.messages[{i}].parts[{j}]", part
-
-
-def _is_image(part: Part) -> bool:
-    return part.HasField("blob") and part.blob.media_type.startswith("image/")
+    for path, part in media_parts(prompt):
+        if part.blob.media_type.startswith("image/"):
+            yield path, part
 
 
 def _fits(part: Part, limits: ImageLimits) -> bool:

@@ -22,6 +22,8 @@ import httpx
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Exchange, Piece
 from majordomo.media.images import fit_images
+from majordomo.media.parts import media_parts
+from majordomo.media.references import ANYWHERE_PUBLIC, MediaHosts
 from majordomo.providers.codec import Codec, Encoded, StreamDecoder
 from majordomo.providers.pool import PooledTransport
 from majordomo.providers.transport import ERRORS, Head, Response, Transport, failure
@@ -66,7 +68,8 @@ class HttpProvider:
     `headers` carry the authorization. `connect_timeout`, in seconds, bounds the time
     until a connection stands: name, TCP and TLS. Other limits are the walk's.
     `transport` replaces the pool, for a provider with another way to connect. `token`
-    gives the bearer token of the moment, where it is none that lasts.
+    gives the bearer token of the moment, where it is none that lasts. `media_hosts`
+    tells which URLs of media go on to it.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class HttpProvider:
         connect_timeout: float = 5.0,
         transport: Transport | None = None,
         token: Callable[[], Awaitable[str]] | None = None,
+        media_hosts: MediaHosts = ANYWHERE_PUBLIC,
     ) -> None:
         self.codec = codec
         self._base_url = base_url.rstrip("/")
@@ -88,6 +92,7 @@ class HttpProvider:
         }
         self._transport = transport or PooledTransport(connect_timeout)
         self._token = token
+        self._media_hosts = media_hosts
         self._heads: dict[tuple[object, ...], Head] = {}
 
     async def fit(
@@ -101,8 +106,12 @@ class HttpProvider:
     ) -> Exchange:
         """Encode `prompt` for `model`; Failure (UNSUPPORTED) if it has no form."""
         try:
-            images = self.codec.images
-            fitted, adaptations = await fit_images(prompt, images, caller, kept)
+            fitted: Prompt = prompt
+            adaptations: list[Adaptation] = []
+            if media := [*media_parts(prompt)]:
+                self._media_hosts.check(media)
+                images = self.codec.images
+                fitted, adaptations = await fit_images(prompt, images, caller, kept)
             encoded = self.codec.encode(model, fitted, stream=stream)
         except Failure:
             raise

@@ -23,6 +23,7 @@ import httpx
 from majordomo.chain.clock import Clock
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Exchange
+from majordomo.media.references import MediaHosts
 from majordomo.providers import llama_server, model_file
 from majordomo.providers.child import Child
 from majordomo.providers.http import HttpProvider
@@ -99,6 +100,7 @@ class Local:
         self._http = HttpProvider(
             OpenAICompatible("local", profile=PROFILES["llama.cpp"]),
             "http://localhost/v1",
+            media_hosts=MediaHosts(others=False),
             transport=_ChildTransport(self.child, self.socket),
         )
 
