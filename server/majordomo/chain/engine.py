@@ -13,7 +13,12 @@ from majordomo.chain.attempt import RunningAttempt, bounded
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import Clock
 from majordomo.chain.course import Course, Turn
-from majordomo.chain.failure import PERMANENT, TRANSIENT, Failure
+from majordomo.chain.failure import (
+    CERTIFICATE_NOT_VALID,
+    PERMANENT,
+    TRANSIENT,
+    Failure,
+)
 from majordomo.chain.health import Bench
 from majordomo.chain.plan import Skip, benched, explain, plan
 from majordomo.chain.target import Answer, Target
@@ -169,6 +174,7 @@ class Engine:
             raise self._failed(call, turn.to_come, ended=True)
         if (
             reason not in _RETRIED
+            or attempt.provider_error_code == CERTIFICATE_NOT_VALID
             or retries == call.policy.transient_retries
             or self._tracker.out_of_rotation(attempt.target) is not None
         ):
