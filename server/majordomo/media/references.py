@@ -8,14 +8,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from urllib.parse import urlsplit
 
 from majordomo.chain.failure import Failure
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_UNSUPPORTED
 from majordomo.v1.content_pb2 import Part
 
 _PLAIN = re.compile(
-    r"https://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?(?:[/?#][^\s\\]*)?",
+    r"https://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?(?:[/?#][^\s\\]*)?",
     re.IGNORECASE,
 )
 """A URL of which everybody reads the same host."""
@@ -51,9 +50,10 @@ class MediaHosts:
 
     def _problem(self, url: str) -> str:
         """Why `url` may not go on; empty if it may."""
-        if not _PLAIN.fullmatch(url):
+        plain = _PLAIN.fullmatch(url)
+        if not plain:
             return "must be https, a plain host, and no user"
-        host = (urlsplit(url).hostname or "").rstrip(".")
+        host = plain[1].lower().strip("[]").rstrip(".")
         if any(host == named or host.endswith(f".{named}") for named in self.named):
             return ""
         if not self.others:
