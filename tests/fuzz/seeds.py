@@ -206,12 +206,7 @@ def _chat() -> list[bytes]:
         {"content": blocks},
         {"content": None, "function_call": {"name": "f", "arguments": "{}"}},
     ]
-    head: Event = {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "model": "m",
-        "created": 1,
-    }
+    head: Event = {"id": "chatcmpl-1", "object": "chat.completion", "model": "m"}
 
     def choice(key: str, content: Event, finish: str | None) -> Event:
         inner = {"role": "assistant", **content}

@@ -14,7 +14,7 @@ from majordomo.v1.attempt_pb2 import FAILURE_REASON_UNSUPPORTED
 from majordomo.v1.content_pb2 import Part
 
 _PLAIN = re.compile(
-    r"https://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?(?:[/?#][^\s\\]*)?",
+    r"https://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?(?:[/?#][!-\[\]-~]*)?",
     re.IGNORECASE,
 )
 """A URL of which everybody reads the same host."""
