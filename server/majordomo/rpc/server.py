@@ -22,6 +22,7 @@ from majordomo.config import Config, TlsConfig
 from majordomo.registry import Registry
 from majordomo.rpc.access import Access
 from majordomo.rpc.admission import Admission
+from majordomo.rpc.core import core_server
 from majordomo.rpc.generation import GenerationService
 from majordomo.rpc.health_feed import HealthFeed
 from majordomo.rpc.interceptors import Driver, ErrorBoundary
@@ -151,7 +152,7 @@ class Server:
         self._admission = Admission(
             config.server.max_calls, config.server.max_request_bytes
         )
-        self._server = grpc.aio.server(
+        self._server = core_server(
             interceptors=[
                 telemetry.interceptor,
                 ErrorBoundary(),
@@ -193,6 +194,7 @@ class Server:
         handlers: dict[str, Any] = {"ServerReflectionInfo": method}
         generic = grpc.method_handlers_generic_handler(_REFLECTION_V1, handlers)
         self._server.add_generic_rpc_handlers((generic,))
+        self._server.add_registered_method_handlers(_REFLECTION_V1, handlers)
 
     def _listen(self, address: str, tls: TlsConfig | None) -> str:
         try:
