@@ -13,6 +13,7 @@ from majordomo.config import (
     ProviderConfig,
     ScriptedConfig,
 )
+from majordomo.media.references import MediaHosts
 from majordomo.providers.anthropic import VERSION, Anthropic
 from majordomo.providers.codec import Codec
 from majordomo.providers.gemini import Gemini
@@ -51,6 +52,7 @@ def connect(name: str, settings: ProviderConfig) -> Provider:
                 _headers(settings),
                 connect_timeout=settings.connect_timeout,
                 token=GoogleToken() if vertex else None,
+                media_hosts=_media_hosts(settings),
             )
 
 
@@ -90,6 +92,12 @@ def _base_url(settings: HttpConfig) -> str:
         f"https://{host}aiplatform.googleapis.com/v1/projects/{settings.project}"
         f"/locations/{place}/publishers/google"
     )
+
+
+def _media_hosts(settings: HttpConfig) -> MediaHosts:
+    """A server of one's own fetches from the hosts that are named alone."""
+    named = frozenset(host.lower() for host in settings.media_hosts)
+    return MediaHosts(named - {"*"}, others="*" in named or not settings.self_hosted)
 
 
 def _headers(settings: HttpConfig) -> dict[str, str]:

@@ -135,7 +135,9 @@ class Provider:
     spent: dict[int, int] = field(default_factory=dict)
     """Calls that were served in each window."""
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
+    async def fit(
+        self, model: str, prompt: Prompt, *, stream: bool | None, **_: object
+    ) -> Exchange:
         return _Exchange(self, prompt, stream=bool(stream))
 
     async def aclose(self) -> None:

@@ -112,7 +112,9 @@ class ScriptedProvider:
 
     exchanges: list[ScriptedExchange] = field(default_factory=list)
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
+    async def fit(
+        self, model: str, prompt: Prompt, *, stream: bool | None, **_: object
+    ) -> Exchange:
         if self.misfit is not None:
             raise self.misfit
         script = self.scripts[min(len(self.exchanges), len(self.scripts) - 1)]

@@ -109,7 +109,9 @@ class SimulatedProvider:
         self._allowance = 1.0
         self._refilled = 0.0
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
+    async def fit(
+        self, model: str, prompt: Prompt, *, stream: bool | None, **_: object
+    ) -> Exchange:
         chance = self._world.dice.random() if self._world.mishaps else 1.0
         if chance < 0.02:
             raise Failure(FAILURE_REASON_UNSUPPORTED, "by chance")

@@ -30,7 +30,9 @@ class Thinkers:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
+    async def fit(
+        self, model: str, prompt: Prompt, *, stream: bool | None, **_: object
+    ) -> Exchange:
         return Thinker(self._seconds)
 
     async def aclose(self) -> None:

@@ -30,7 +30,9 @@ class QuietProvider:
     def __init__(self, words: int) -> None:
         self._words = words
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
+    async def fit(
+        self, model: str, prompt: Prompt, *, stream: bool | None, **_: object
+    ) -> Exchange:
         return Quiet(self._words, streamed=stream is not False)
 
     async def aclose(self) -> None:

@@ -14,7 +14,7 @@ SECONDS = float(os.environ.get("MAJORDOMO_FUZZ_SECONDS", "1"))
 MOST = 200_000
 """Inputs, after which a target has had enough."""
 
-_MOST_GROWTH = 128 << 20
+MOST_GROWTH = 128 << 20
 """Bytes that the process may grow by while one target is tried."""
 
 _WORDS = [
@@ -95,7 +95,7 @@ def hammer(seeds: list[bytes], attempt: Callable[[bytes, random.Random], None]) 
     What `attempt` raises is raised with the input that did it.
     """
     dice = random.Random(2026 if SECONDS <= 1 else None)
-    before = _resident()
+    before = resident()
     end = time.monotonic() + SECONDS
     done = 0
     for data in mutations(seeds, dice):
@@ -108,11 +108,11 @@ def hammer(seeds: list[bytes], attempt: Callable[[bytes, random.Random], None]) 
         done += 1
         if done >= MOST or time.monotonic() > end:
             break
-    assert _resident() - before < _MOST_GROWTH
+    assert resident() - before < MOST_GROWTH
     return done
 
 
-def _resident() -> int:
+def resident() -> int:
     """Bytes that the process holds in memory (0 where /proc is not)."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 import httpx
+import msgspec
 import pytest
 from google.protobuf.message import DecodeError
 
@@ -39,7 +40,9 @@ from majordomo.v1.generation_service_pb2 import (
     Prompt,
     ResponseFormat,
 )
-from tests.fuzz.mutations import SECONDS, hammer, mutations
+from tests.fuzz.frames import conversations
+from tests.fuzz.mutations import MOST_GROWTH, SECONDS, hammer, mutations, resident
+from tests.fuzz.seeds import ANSWERS, SCHEMA
 from tests.providers.prompts import call, result, turn, user
 from tests.servers import generate, running
 
@@ -80,7 +83,7 @@ data: "finishReason":"STOP"}]}
 
 
 def _bodies(begins: str, kinds: tuple[str, ...]) -> list[bytes]:
-    """Recorded bodies, where they are; and always some plain ones."""
+    """One of every kind that the wire has; and recorded bodies, where they are."""
     folder = os.environ.get("MAJORDOMO_RECORDINGS")
     found = []
     for path in sorted(Path(folder).glob(f"{begins}*.json")) if folder else []:
@@ -89,6 +92,9 @@ def _bodies(begins: str, kinds: tuple[str, ...]) -> list[bytes]:
         text = body if isinstance(body, str) else json.dumps(body)
         if data["kind"] in kinds and len(text) < 20_000:
             found.append(text.encode())
+    for wire, bodies in ANSWERS.items():
+        if wire.startswith(begins):
+            found += bodies
     return _PLAIN + found
 
 
@@ -244,6 +250,70 @@ def test_requests() -> None:
             codec.encode("m", request.call.prompt, stream=False)
 
     assert hammer([rich.SerializeToString()], attempt) > 10
+
+
+@pytest.mark.timeout(300)
+def test_json_of_callers() -> None:
+    """Schemas, options and arguments of any kind: refused, or sent on as JSON."""
+    seeds = [SCHEMA.encode(), b'{"type":"object"}', b'{"$ref":"#/$defs/a","a":1e999}']
+
+    def attempt(data: bytes, dice: random.Random) -> None:
+        text = data.decode(errors="replace")
+        asked = Call(chain="p/1", prompt=Prompt(messages=[user("hi")]))
+        prompt = asked.prompt
+        match dice.randrange(4):
+            case 0:
+                prompt.response_format.json_schema.schema_json = text
+            case 1:
+                tool = FunctionTool(name="f", parameters_schema_json=text)
+                prompt.tools.add(function=tool)
+            case 2:
+                prompt.config.provider_options_json["p"] = text
+            case _:
+                own = call("c")
+                own.tool_call.arguments_json = text
+                prompt.messages.append(turn(ROLE_ASSISTANT, own))
+        try:
+            check(asked)
+            codec, _ = dice.choice([*CODECS.values()])
+            body = codec.encode("m", prompt, stream=True).body
+        except (InvalidRequest, Failure) as error:
+            told = str(error)
+        else:
+            msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+            return
+        assert "prompt." in told
+
+    assert hammer(seeds, attempt) > 10
+
+
+@pytest.mark.timeout(300)
+async def test_frames() -> None:
+    """HTTP/2 or not: the server lets go of the connection, and goes on for others."""
+    message = generate("acme/echo").SerializeToString()
+    path = b"/majordomo.v1.GenerationService/Generate"
+    dice = random.Random(2026 if SECONDS <= 1 else None)
+    before = resident()
+    loop = asyncio.get_running_loop()
+    end = loop.time() + SECONDS
+    async with running() as it:
+        host, _, port = it.server.address.rpartition(":")
+        for number, data in enumerate(mutations(conversations(path, message), dice)):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            with suppress(ConnectionError):
+                writer.write(data)
+                writer.write_eof()
+                async with asyncio.timeout(60):
+                    while await reader.read(1 << 16):
+                        pass
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+            if number % 10 == 0:
+                await it.generation.Generate(generate("acme/echo"))
+            if loop.time() > end and number > 10:
+                break
+    assert resident() - before < MOST_GROWTH
 
 
 @pytest.mark.timeout(300)

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import trustme
 
-from majordomo.chain.failure import Failure
+from majordomo.chain.failure import CERTIFICATE_NOT_VALID, Failure
 from majordomo.chain.target import Answer, Exchange, Piece
 from majordomo.providers import http, pool
 from majordomo.providers.http import HttpProvider
@@ -33,7 +33,8 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_TIMEOUT,
     FailureReason,
 )
-from tests.servers import prompt
+from majordomo.v1.errors_pb2 import CallFailure
+from tests.servers import failed, generate, prompt, running
 from tests.upstream import (
     CHUNKED,
     DONE,
@@ -213,8 +214,38 @@ async def test_a_certificate_that_proves_nothing(
 
         assert (CONNECTION, "certificate not valid") == outcome.failed
         assert outcome.failure is not None
-        assert "" == outcome.failure.code
+        assert CERTIFICATE_NOT_VALID == outcome.failure.code
         assert [] == upstream.requests
+
+
+@pytest.mark.rule("2.6")
+async def test_a_certificate_is_not_tried_again(authority: trustme.CA) -> None:
+    """It would be the same; a connection that is reset is tried again."""
+    stranger = server_tls(trustme.CA().issue_cert("127.0.0.1"))
+    accepted = []
+
+    async def script(connection: Connection) -> None:
+        accepted.append(connection.number)
+        connection.reset()
+
+    async with (
+        Upstream(serve(completion("no")), stranger) as false,
+        Upstream(script) as broken,
+        running(
+            f"""
+            [providers.false]
+            kind = "openai-compatible"
+            base_url = "{false.url}"
+            [providers.broken]
+            kind = "openai-compatible"
+            base_url = "{broken.url}"
+            """
+        ) as it,
+    ):
+        told = await failed(it.generation.Generate(generate("false/m,broken/m")))
+
+    attempts = [attempt.target for attempt in told.details[CallFailure].attempts]
+    assert ["false/m", "broken/m", "broken/m"] == attempts
 
 
 @pytest.mark.rule("8.1")

@@ -220,6 +220,34 @@ async def test_a_trailer_is_no_head() -> None:
     assert reader.reusable
 
 
+@pytest.mark.parametrize("blanks", [b" ", b"  ", b"\t", b" ;name=value", b";name"])
+async def test_blanks_after_a_chunk_s_size(blanks: bytes) -> None:
+    """Some servers write them, and extensions that nobody knows: RFC 9112, 7.1.1."""
+    data = CHUNKS.replace(b"2\r\n", b"2" + blanks + b"\r\n")
+    data = data.replace(b"0\r\n", b"0" + blanks + b"\r\n")
+    reader = asked()
+    for at in range(len(data)):
+        reader.feed(data[at : at + 1])
+
+    assert (200, b"abc") == await whole(reader)
+    assert reader.reusable
+
+
+async def test_a_trailer_is_no_header() -> None:
+    """It adds nothing to what was told before the body, and is bounded alike."""
+    trailer = b"x-request-id: late\r\ncontent-encoding: gzip\r\n"
+    reader, long = asked(), asked()
+    reader.feed(CHUNKS[:-2] + trailer + b"\r\n")
+    long.feed(CHUNKS[:-2] + b"a: b\r\n" * (responses.MOST_HEADERS + 1) + b"\r\n")
+
+    assert (200, b"abc") == await whole(reader)
+    assert [(b"transfer-encoding", b"chunked"), (b"x-a", b"b")] == reader.headers
+    assert reader.reusable
+    with pytest.raises(httpx.RemoteProtocolError):
+        await whole(long)
+    assert not long.reusable
+
+
 async def test_a_trailer_without_an_end_is_refused() -> None:
     """It is bounded as a head is."""
     reader = asked()

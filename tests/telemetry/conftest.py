@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from majordomo import secrets
 from majordomo.telemetry import logs
 from tests.telemetry.collector import Collector, collecting
 
@@ -25,7 +26,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     monkeypatch.setattr(root, "handlers", root.handlers)
     monkeypatch.setattr(root, "level", root.level)
     monkeypatch.setattr(logs, "_events", None)
-    monkeypatch.setattr(logs, "_secrets", frozenset())
+    monkeypatch.setattr(secrets, "_keys", ())
     stream = io.StringIO()
     logs.configure(stream, terminal=False)
     return stream

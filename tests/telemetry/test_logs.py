@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from majordomo import secrets
 from majordomo.telemetry import logs
 from majordomo.v1.operator_service_pb2 import (
     BenchRequest,
@@ -14,7 +15,7 @@ from majordomo.v1.operator_service_pb2 import (
     UnbenchRequest,
     WatchHealthRequest,
 )
-from tests.servers import failed, generate, rest_of, running, stream
+from tests.servers import SCRIPTED, failed, generate, rest_of, running, stream
 from tests.telemetry.collector import Collector
 
 DOWN = "acme/status:503"
@@ -136,11 +137,11 @@ async def test_no_prompt_and_no_answer(log: io.StringIO) -> None:
 )
 def test_a_key_in_a_text_is_taken_out(log: io.StringIO, words: str) -> None:
     """Whether it looks like one, or is one of the configuration's."""
-    logs.hide(["my-own-key"])
+    secrets.hide(["my-own-key"])
     logging.getLogger("somebody").warning("told us: %s", words)
 
     (line,) = (json.loads(line) for line in log.getvalue().splitlines())
-    assert logs.REDACTED in line["event"]
+    assert secrets.MASK in line["event"]
     assert not any(key in log.getvalue() for key in (KEY, "abcdef", "my-own-key"))
 
 
@@ -159,7 +160,21 @@ async def test_the_configuration_s_keys_are_known(
         logging.getLogger("somebody").error("a correct horse battery staple")
 
     assert "horse" not in log.getvalue()
-    assert logs.REDACTED in log.getvalue()
+    assert secrets.MASK in log.getvalue()
+
+
+async def test_a_key_that_a_caller_puts_in_the_wrong_place(log: io.StringIO) -> None:
+    """A label, or a model's id: taken out of the call's line and of the target's."""
+    asked = generate(f"acme/status:503+code:{KEY}")
+    asked.call.labels["team"] = KEY
+    async with running(f"[health]\nfailure_threshold = 1\n{SCRIPTED}") as it:
+        await failed(it.generation.Generate(asked))
+
+    (call,) = lines(log, "call")
+    (health,) = lines(log, "health")
+    assert {"team": secrets.MASK} == call["labels"]
+    assert secrets.MASK in health["target"]
+    assert KEY not in log.getvalue()
 
 
 def test_an_exception_is_told_without_its_text(log: io.StringIO) -> None:
@@ -181,5 +196,5 @@ def test_a_terminal_gets_lines_for_people(log: io.StringIO) -> None:
     logs.configure(terminal, terminal=True)
     logging.getLogger("somebody").warning("told %s", KEY)
 
-    assert logs.REDACTED in terminal.getvalue()
+    assert secrets.MASK in terminal.getvalue()
     assert not terminal.getvalue().startswith("{")

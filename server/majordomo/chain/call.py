@@ -1,6 +1,8 @@
 """One caller's request while its chain is walked, and the record that it leaves."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 from majordomo.chain.evidence import Lease
 from majordomo.chain.target import Target
@@ -56,6 +58,9 @@ class Call:
     caller: str = ""
     """Among whom what all share is shared: the name of the token that was shown,
     or where none are configured the peer's address. Empty where nobody called."""
+
+    kept: dict[Hashable, Any] = field(default_factory=dict)
+    """What fitting the prompt to one target has made that others can use."""
 
     attempts: list[Attempt] = field(default_factory=list)
     leases: dict[str, Lease] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from majordomo.chain import budget
 from majordomo.chain.call import Call
 from majordomo.chain.clock import Clock
-from majordomo.chain.failure import PERMANENT, TRANSIENT
+from majordomo.chain.failure import CERTIFICATE_NOT_VALID, PERMANENT, TRANSIENT
 from majordomo.chain.target import Target
 from majordomo.chain.tracker import Tracker
 from majordomo.chain.verdict import last_words
@@ -223,7 +223,11 @@ def retriable(attempt: Attempt) -> bool:
     """Whether the same target may be tried again after `attempt` (rule 2.6)."""
     reason = attempt.failure_reason
     limited = reason == FAILURE_REASON_RATE_LIMITED and attempt.HasField("retry_delay")
-    return reason in _RETRIED and not limited
+    return (
+        reason in _RETRIED
+        and not limited
+        and attempt.provider_error_code != CERTIFICATE_NOT_VALID
+    )
 
 
 def _skipped_as_benched(attempt: Attempt) -> bool:

@@ -51,6 +51,9 @@ PERMANENT = frozenset(
 )
 """Reasons that no retry at the same target mends."""
 
+CERTIFICATE_NOT_VALID = "CERTIFICATE_NOT_VALID"
+"""The code of a failure to connect that a moment later will be the same."""
+
 
 def failure_class(reason: FailureReason) -> FailureClass:
     """Whether `reason` may pass by itself; unspecified for those of skips."""

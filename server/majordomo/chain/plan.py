@@ -78,7 +78,13 @@ async def plan(
         return Skip(FAILURE_REASON_DEADLINE, message)
     stream = call.stream or target.streams
     try:
-        exchange = await target.provider.fit(target.model, call.prompt, stream=stream)
+        exchange = await target.provider.fit(
+            target.model,
+            call.prompt,
+            stream=stream,
+            caller=call.caller,
+            kept=call.kept,
+        )
     except Failure as failure:
         return Skip(failure.reason, failure.message, failure.code, misfit=True)
     if any(room.full for room in target.rooms):

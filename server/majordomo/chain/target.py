@@ -7,9 +7,9 @@ yields its Answer and nothing before it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from majordomo.v1.attempt_pb2 import Usage
 from majordomo.v1.content_pb2 import Message
@@ -93,11 +93,21 @@ class Exchange(ABC):
 class Provider(Protocol):
     """A source of answers: one entry of the configuration's providers."""
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
+    async def fit(
+        self,
+        model: str,
+        prompt: Prompt,
+        *,
+        stream: bool | None,
+        caller: str = "",
+        kept: dict[Hashable, Any] | None = None,
+    ) -> Exchange:
         """Make `prompt` fit `model`; Failure (UNSUPPORTED) if nothing can.
 
         `stream` asks for a stream; None: where it pays (rule 5.7).
         Reads the prompt and never changes it: the next target gets the same one.
+        `caller` is whom work that is shared out among callers is done for; `kept` goes
+        from target to target, and holds what may be used again.
         """
 
     async def aclose(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import (
@@ -28,7 +29,7 @@ from majordomo.chain.call import Policy
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import HealthSettings
 from majordomo.providers.capabilities import Capabilities, capabilities
-from majordomo.providers.profiles import PROFILES
+from majordomo.providers.profiles import PROFILES, guess
 from majordomo.providers.scripted import Script
 from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.generation_service_pb2 import (
@@ -167,6 +168,7 @@ PermanentReason = Annotated[
 ProfileName = Annotated[
     str, AfterValidator(_profile), WithJsonSchema({"enum": sorted(PROFILES)})
 ]
+MediaHost = Annotated[str, Field(pattern=r"^([A-Za-z0-9:._-]+|\*)$")]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Concurrency = Annotated[int, Field(ge=1)]
 
@@ -418,6 +420,20 @@ class HttpConfig(_ProviderConfig):
     provider_options: list[str] = []
     """The keys of the request body that callers may set."""
 
+    media_hosts: list[MediaHost] = []
+    """Hosts, and their subdomains, from which the provider may fetch media that callers
+    name by URL. A server that majordomo does not know by its base URL, such as vLLM in
+    a network of one's own, fetches from these alone; "*" adds all that are not in a
+    private network. Known services fetch from those and from these."""
+
+    @property
+    def self_hosted(self) -> bool:
+        """It is a server of somebody's own, and no service that everybody knows."""
+        base_url: str | None = getattr(self, "base_url", None)
+        if base_url is None or base_url == type(self).model_fields["base_url"].default:
+            return False
+        return not guess(base_url).hosts
+
     def made_of(self) -> dict[str, object]:
         return {**super().made_of(), "known": self.known_models}
 
@@ -563,9 +579,17 @@ class Config(_Section):
     that of an entry point of the group majordomo.resolvers in an installed package."""
 
     def secrets(self) -> list[str]:
-        """What must never be seen in a log."""
+        """What must never be told."""
         keys = (getattr(it, "api_key", None) for it in self.providers.values())
         return [key.get_secret_value() for key in keys if key is not None]
+
+    def inner_hosts(self) -> list[str]:
+        """Hosts of providers but for those that everybody knows: not for callers."""
+        return [
+            urlsplit(str(getattr(it, "base_url", ""))).hostname or ""
+            for it in self.providers.values()
+            if isinstance(it, HttpConfig) and it.self_hosted
+        ]
 
     def policy(self) -> Policy:
         """How to walk a chain where the call does not say."""

@@ -1,42 +1,64 @@
 """Images made to fit what a target takes: its formats, its largest edge, its bytes.
 
-What fits is passed on untouched, byte for byte. The rest is decoded and written anew,
-in threads of its own, within bounds of pixels: a small file may unpack to gigabytes.
+What fits is passed on untouched, byte for byte, and only the bytes that tell its size
+are looked at. The rest is decoded and written anew by `media.convert`, a process for
+each image. Callers take turns, and what was made is kept for a call's next target.
 """
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+import json
+import logging
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from io import BytesIO
-
-from PIL import Image, ImageOps
+from typing import Any, NamedTuple
 
 from majordomo.chain.failure import Failure
-from majordomo.v1.attempt_pb2 import FAILURE_REASON_UNSUPPORTED
+from majordomo.media.order import Order, Outcome
+from majordomo.media.parts import media_parts
+from majordomo.media.size import size
+from majordomo.media.turns import Turns
+from majordomo.v1.attempt_pb2 import (
+    FAILURE_REASON_CONCURRENCY_LIMIT,
+    FAILURE_REASON_UNSUPPORTED,
+)
 from majordomo.v1.content_pb2 import Blob, Part
 from majordomo.v1.generation_service_pb2 import Adaptation, Prompt
+
+READABLE = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+"""Media types that can be made into another: those that most providers take."""
 
 MOST_PIXELS = 50_000_000
 """Of an image that is decoded: 200 MB."""
 
-_WORKERS = 2
-_QUALITY = 85
-_SHRINKS = (1.0, 0.7, 0.5, 0.35, 0.25)
-"""Of the edges, until the bytes are few enough."""
+_MOST_PIXELS_OF_WEBP = 16_000_000
+"""libwebp takes four times the memory."""
 
-_pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="majordomo-images")
+MOST_SECONDS = 10
+"""Of the processor's time, to make one image."""
 
-# The bound is ours, and told to the caller; Pillow's would warn on stderr.
-Image.MAX_IMAGE_PIXELS = None
+MOST_MEMORY = 384 << 20
+"""Bytes, to make one image; the interpreter and its libraries among them."""
+
+_AT_ONCE = 2
+"""Images in the making; by a caller one."""
+
+_PATIENCE = 60.0
+"""Seconds that the images of a call may take for one target, turns waited for among
+them."""
+
+_log = logging.getLogger("majordomo")
+_turns = Turns(_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
     """What a target takes."""
 
-    formats: frozenset[str] = frozenset(
-        {"image/png", "image/jpeg", "image/gif", "image/webp"}
-    )
+    formats: frozenset[str] = READABLE
     """IANA media types."""
 
     longest_edge: int = 8000
@@ -46,120 +68,138 @@ class ImageLimits:
     """Bytes of one image, before base64."""
 
 
+class _Made(NamedTuple):
+    """What was made of an image; None in its place for one that can only be refused."""
+
+    blob: Blob | None
+    words: str
+    """What was done to it, or why nothing can be."""
+
+
 async def fit_images(
-    prompt: Prompt, limits: ImageLimits
+    prompt: Prompt,
+    limits: ImageLimits,
+    caller: str = "",
+    kept: dict[Hashable, Any] | None = None,
 ) -> tuple[Prompt, list[Adaptation]]:
     """`prompt` with every image within `limits`, and what was changed.
 
-    The prompt itself is returned where nothing was. Raises Failure (UNSUPPORTED) for
-    an image that cannot be read in a format that the target does not take, and for
-    one of too many pixels.
+    The prompt itself is returned where nothing was. `kept` holds what was made of this
+    prompt's images before, for a target that takes the same. Raises Failure:
+    UNSUPPORTED for an image that cannot be made to fit, CONCURRENCY_LIMIT where there
+    is no time or no process for it.
     """
-    changed: list[tuple[str, bytes, str, str]] = []
-    for path, part in _images(prompt):
-        blob = part.blob
-        if _fits(blob, limits):
-            continue
-        loop = asyncio.get_running_loop()
-        data, media_type, description = await loop.run_in_executor(
-            _pool, _convert, blob.data, blob.media_type, limits, path
-        )
-        if description:
-            changed.append((path, data, media_type, description))
-    if not changed:
+    unfit = {path: part for path, part in _images(prompt) if not _fits(part, limits)}
+    if not unfit:
         return prompt, []
     fitted = Prompt()
     fitted.CopyFrom(prompt)
     parts = dict(_images(fitted))
-    for path, data, media_type, _ in changed:
-        parts[path].blob.data = data
-        parts[path].blob.media_type = media_type
-    return fitted, [
-        Adaptation(field=path, description=description)
-        for path, _, _, description in changed
-    ]
+    adaptations = []
+    kept = {} if kept is None else kept
+    end = asyncio.get_running_loop().time() + _PATIENCE
+    for path, part in unfit.items():
+        key = ("image", path, limits)
+        if key not in kept:
+            try:
+                async with asyncio.timeout_at(end):
+                    kept[key] = await _made(part.blob, limits, caller)
+            except TimeoutError:
+                problem = f"{path}: too much to do at images for {_PATIENCE:g} s"
+                raise Failure(FAILURE_REASON_CONCURRENCY_LIMIT, problem) from None
+        made: _Made = kept[key]
+        if made.blob is None:
+            raise Failure(FAILURE_REASON_UNSUPPORTED, f"{path}: {made.words}")
+        parts[path].blob.CopyFrom(made.blob)
+        adaptations.append(Adaptation(field=path, description=made.words))
+    return fitted, adaptations
 
 
-def _images(prompt: Prompt) -> list[tuple[str, Part]]:
+def _images(prompt: Prompt) -> Iterator[tuple[str, Part]]:
     """Every image in `prompt` that is carried in the request, with its path."""
-    found = []
-    for i, message in enumerate(prompt.messages):
-        for j, part in enumerate(message.parts):
-            if part.HasField("tool_result"):
-                path = f"prompt.messages[{i}].parts[{j}].tool_result"
-                found += [
-                    (f"{path}.parts[{k}]", inner)
-                    for k, inner in enumerate(part.tool_result.parts)
-                    if _is_image(inner)
-                ]
-            elif _is_image(part):
-                found.append((f"prompt.messages[{i}].parts[{j}]", part))
-    return found
+    for path, part in media_parts(prompt):
+        if part.blob.media_type.startswith("image/"):
+            yield path, part
 
 
-def _is_image(part: Part) -> bool:
-    return part.HasField("blob") and part.blob.media_type.startswith("image/")
-
-
-def _fits(blob: Blob, limits: ImageLimits) -> bool:
+def _fits(part: Part, limits: ImageLimits) -> bool:
     """Told from the first bytes; what cannot be read is the target's to judge."""
+    blob = part.blob
     if blob.media_type not in limits.formats or len(blob.data) > limits.most_bytes:
         return False
+    edges = size(blob.data)
+    return edges is None or max(edges) <= limits.longest_edge
+
+
+async def _made(blob: Blob, limits: ImageLimits, caller: str) -> _Made:
+    """`blob` within `limits`; what is refused without a look takes nobody's turn."""
+    if blob.media_type not in READABLE:
+        return _Made(None, f"{blob.media_type}; it takes {_named(limits)}")
+    edges = size(blob.data)
+    if edges is None:
+        return _Made(None, f"{blob.media_type} that cannot be read")
+    webp = blob.data[8:12] == b"WEBP"
+    most = _MOST_PIXELS_OF_WEBP if webp else MOST_PIXELS
+    width, height = edges
+    if width * height > most:
+        return _Made(
+            None,
+            f"an image of {width}x{height}, more than {most // 1_000_000} million "
+            f"pixels",
+        )
+    async with _turns.turn(caller):
+        return await _converted(blob, limits)
+
+
+async def _converted(blob: Blob, limits: ImageLimits) -> _Made:
+    """What a process of its own makes of the image."""
+    order = Order(
+        blob.media_type,
+        sorted(limits.formats),
+        limits.longest_edge,
+        limits.most_bytes,
+        MOST_SECONDS,
+        MOST_MEMORY,
+    )
     try:
-        with Image.open(BytesIO(blob.data)) as image:
-            return max(image.size) <= limits.longest_edge
-    except (OSError, ValueError, SyntaxError):
-        return True
-
-
-def _convert(
-    data: bytes, media_type: str, limits: ImageLimits, path: str
-) -> tuple[bytes, str, str]:
-    """The image within `limits`, its media type, and what was done to it."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "majordomo.media.convert"),
+            json.dumps(order),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            env=_environment(),
+        )
+    except OSError as error:
+        raise Failure(
+            FAILURE_REASON_CONCURRENCY_LIMIT, "this server can start no process"
+        ) from error
     try:
-        image: Image.Image = Image.open(BytesIO(data))
-        if image.width * image.height > MOST_PIXELS:
-            raise _unsupported(
-                path,
-                f"an image of {image.width}x{image.height}, more than "
-                f"{MOST_PIXELS // 1_000_000} million pixels",
-            )
-        before, frames = image.size, getattr(image, "n_frames", 1)
-        edge = limits.longest_edge
-        image.draft(None, (edge, edge))  # a JPEG is decoded at a fraction already
-        image = ImageOps.exif_transpose(image)
-        image.thumbnail((edge, edge), Image.Resampling.LANCZOS)
-        data, kind, size = _written(image, limits, path)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise _unsupported(path, f"{media_type} that cannot be read") from error
-    words = []
-    if size != before and size != before[::-1]:
-        words.append(f"downscaled {before[0]}x{before[1]} to {size[0]}x{size[1]}")
-    if kind != media_type:
-        words.append(f"{media_type} as {kind}")
-    if frames > 1:
-        words.append(f"the first of {frames} frames")
-    return data, kind, ", ".join(words) or "written anew, smaller"
+        told, _ = await process.communicate(blob.data)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode == -signal.SIGXCPU:
+        return _Made(None, "an image that takes too long")
+    if process.returncode:
+        _log.error("the process for an image ended with %d", process.returncode)
+        return _Made(None, f"{blob.media_type} that cannot be read")
+    head, _, data = told.partition(b"\n")
+    outcome = Outcome(*json.loads(head))
+    if outcome.problem:
+        return _Made(None, outcome.problem)
+    return _Made(Blob(media_type=outcome.media_type, data=data), outcome.description)
 
 
-def _written(
-    image: Image.Image, limits: ImageLimits, path: str
-) -> tuple[bytes, str, tuple[int, int]]:
-    """`image` in few enough bytes, its media type and its size."""
-    clear = image.has_transparency_data and "image/png" in limits.formats
-    kind = "image/png" if clear or "image/jpeg" not in limits.formats else "image/jpeg"
-    for shrink in _SHRINKS:
-        size = (max(1, int(image.width * shrink)), max(1, int(image.height * shrink)))
-        smaller = image if shrink == 1 else image.resize(size)
-        out = BytesIO()
-        if kind == "image/png":
-            smaller.save(out, "PNG", optimize=False)
-        else:
-            smaller.convert("RGB").save(out, "JPEG", quality=_QUALITY)
-        if out.tell() <= limits.most_bytes:
-            return out.getvalue(), kind, smaller.size
-    raise _unsupported(path, f"an image that {limits.most_bytes} bytes cannot hold")
+def _environment() -> dict[str, str]:
+    """What a Python needs to find itself; keys stay here."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(("PYTHON", "LD_", "DYLD_"))
+    }
 
 
-def _unsupported(path: str, problem: str) -> Failure:
-    return Failure(FAILURE_REASON_UNSUPPORTED, f"{path}: {problem}")
+def _named(limits: ImageLimits) -> str:
+    return ", ".join(sorted(limits.formats))

@@ -12,26 +12,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from majordomo import secrets
 from majordomo.providers.json_text import WHITESPACE, mend, read_broken
 
 _MESSAGE_BYTES = 200
 _LONGEST_TEXT = 2048
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}|[0-9]{1,10}")
-
-_SECRETS = re.compile(
-    r"""
-      \b(?:Bearer|Basic)\s+[^\s"',;]*[\w=]
-    | \b(?:sk|pk|rk|ak|gsk|xai|hf|r8|nvapi|pplx|csk|key|tok)[-_][\w*.-]*[\w*]
-    | \beyJ[\w.-]*\w
-    | \bAIza[\w-]+
-    | \bdata:[\w/+.-]+;base64,[\w+/=]*
-    | (?<=key\ provided:\ )[^\s"']*[^\s"'.,]
-    | (?<=api_key=)[^\s"'&]+ | (?<=\bkey=)[^\s"'&]+ | (?<=\btoken=)[^\s"'&]+
-    | \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b
-    | (?<![\w+])(?=[A-Za-z_+]*[0-9])[\w+]{24,}={0,2}
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +142,9 @@ def _detail(detail: object) -> object:
 
 
 def scrub(text: str) -> str:
-    """`text` on one line, what looks like a key masked, at most 200 bytes."""
+    """`text` on one line, without what must not be told, at most 200 bytes."""
     line = " ".join(text[:_LONGEST_TEXT].split())
-    line = _SECRETS.sub("***", line)
+    line = secrets.scrub(line)
     if len(line.encode()) <= _MESSAGE_BYTES:
         return line
     return line.encode()[: _MESSAGE_BYTES - 3].decode(errors="ignore") + "…"

@@ -8,6 +8,7 @@ from typing import Any
 
 from majordomo.chain.failure import Failure
 from majordomo.distribution import MissingExtra, require
+from majordomo.threads import in_own_thread
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -18,26 +19,23 @@ class GoogleToken:
 
     def __init__(self, credentials: Any = None) -> None:
         self._credentials = credentials
-        self._refreshing = asyncio.Lock()
+        self._refresh: asyncio.Future[str] | None = None
 
     async def __call__(self) -> str:
         """A token; Failure (CREDENTIALS) where there is none to be had."""
         credentials = self._credentials
         if credentials is not None and credentials.valid:
             return str(credentials.token)
-        async with self._refreshing:
-            try:
-                return await asyncio.to_thread(self._refreshed)
-            except MissingExtra as missing:
-                raise Failure(
-                    FAILURE_REASON_CREDENTIALS, f"no token from Google: {missing}"
-                ) from None
-            except Exception as error:
-                # google-auth's errors may quote what the token server said.
-                raise Failure(
-                    FAILURE_REASON_CREDENTIALS,
-                    f"no token from Google: {type(error).__name__}",
-                ) from None
+        # One at a time, for all that wait: it may hang, and they may be cancelled.
+        refresh = self._refresh
+        if refresh is None or refresh.done():
+            refresh = self._refresh = in_own_thread(self._refreshed)
+        await asyncio.wait({refresh})
+        if error := refresh.exception():
+            # google-auth's errors may quote what the token server said.
+            why = error if isinstance(error, MissingExtra) else type(error).__name__
+            raise Failure(FAILURE_REASON_CREDENTIALS, f"no token from Google: {why}")
+        return refresh.result()
 
     def _refreshed(self) -> str:
         require("vertex")

@@ -1,23 +1,29 @@
 """HTTP: the one module that talks to providers.
 
 A codec says what to send and what the answer means, a transport moves the bytes; this
-module brings them together.
+module brings them together. What either makes of somebody else's bytes, it ends in a
+Failure: a bug that they find costs one attempt.
 """
 
 import asyncio
+import logging
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
+    Hashable,
     Mapping,
 )
 from contextlib import aclosing
+from typing import Any
 
 import httpx
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Exchange, Piece
 from majordomo.media.images import fit_images
+from majordomo.media.parts import media_parts
+from majordomo.media.references import ANYWHERE_PUBLIC, MediaHosts
 from majordomo.providers.codec import Codec, Encoded, StreamDecoder
 from majordomo.providers.pool import PooledTransport
 from majordomo.providers.stream_refusals import (
@@ -27,12 +33,15 @@ from majordomo.providers.stream_refusals import (
     refused,
 )
 from majordomo.providers.transport import ERRORS, Head, Response, Transport, failure
+from majordomo.secrets import redact, where
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MALFORMED_RESPONSE,
     FAILURE_REASON_UNSUPPORTED,
     Usage,
 )
 from majordomo.v1.generation_service_pb2 import Adaptation, Prompt
+
+_log = logging.getLogger("majordomo")
 
 LONGEST_BODY = 64 << 20
 """Bytes of an answer."""
@@ -68,7 +77,8 @@ class HttpProvider:
     `headers` carry the authorization. `connect_timeout`, in seconds, bounds the time
     until a connection stands: name, TCP and TLS. Other limits are the walk's.
     `transport` replaces the pool, for a provider with another way to connect. `token`
-    gives the bearer token of the moment, where it is none that lasts.
+    gives the bearer token of the moment, where it is none that lasts. `media_hosts`
+    tells which URLs of media go on to it.
     """
 
     def __init__(
@@ -80,6 +90,7 @@ class HttpProvider:
         connect_timeout: float = 5.0,
         transport: Transport | None = None,
         token: Callable[[], Awaitable[str]] | None = None,
+        media_hosts: MediaHosts = ANYWHERE_PUBLIC,
     ) -> None:
         self.codec = codec
         self._base_url = base_url.rstrip("/")
@@ -90,17 +101,38 @@ class HttpProvider:
         }
         self._transport = transport or PooledTransport(connect_timeout)
         self._token = token
+        self._media_hosts = media_hosts
         self.refusals = StreamRefusals()
         self._heads: dict[tuple[object, ...], Head] = {}
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
+    async def fit(
+        self,
+        model: str,
+        prompt: Prompt,
+        *,
+        stream: bool | None,
+        caller: str = "",
+        kept: dict[Hashable, Any] | None = None,
+    ) -> Exchange:
         """Encode `prompt` for `model`; Failure (UNSUPPORTED) if it has no form."""
-        fitted, adaptations = await fit_images(prompt, self.codec.images)
         part = self.refusals.of(model)
-        if part is None:
-            encoded, spared = self.codec.encode(model, fitted, stream=stream), ""
-        else:
-            encoded, spared = self._without(part, model, fitted, stream)
+        try:
+            fitted: Prompt = prompt
+            adaptations: list[Adaptation] = []
+            if media := [*media_parts(prompt)]:
+                self._media_hosts.check(media)
+                images = self.codec.images
+                fitted, adaptations = await fit_images(prompt, images, caller, kept)
+            if part is None:
+                encoded, spared = self.codec.encode(model, fitted, stream=stream), ""
+            else:
+                encoded, spared = self._without(part, model, fitted, stream)
+        except Failure:
+            raise
+        except Exception as error:
+            _report(error, "encoding a request")
+            problem = "prompt: cannot be written in this target's form"
+            raise Failure(FAILURE_REASON_UNSUPPORTED, problem) from None
         adaptations += encoded.adaptations
         if spared:
             told = f"{spared}: the target has refused it"
@@ -175,7 +207,11 @@ class _HttpExchange(Exchange):
     @property
     def usage(self) -> Usage | None:
         """Of a stream what its decoder has read by now, counted when asked for."""
-        return None if self._decoder is None else self._decoder.usage
+        try:
+            return None if self._decoder is None else self._decoder.usage
+        except Exception as error:
+            _report(error, "counting an answer's tokens")
+            return None
 
     async def run(self) -> AsyncGenerator[Piece]:
         try:
@@ -196,6 +232,11 @@ class _HttpExchange(Exchange):
                 async with aclosing(self._streamed(response)) as pieces:
                     async for piece in pieces:
                         yield piece
+            except (Failure, *ERRORS):
+                raise
+            except Exception as error:
+                _report(error, "reading an answer")
+                raise _malformed("none that this server can read") from None
             finally:
                 await response.aclose()
         except ERRORS as error:
@@ -262,7 +303,7 @@ class _HttpExchange(Exchange):
         self.http_status_code = status
         for name in _REQUEST_IDS:
             if value := headers.get(name):
-                self.provider_request_id = value.decode("latin-1")[:128]
+                self.provider_request_id = redact(value.decode("latin-1")[:128])
                 break
 
 
@@ -292,6 +333,11 @@ async def _to_the_end(response: Response) -> None:
                 pass
     except ERRORS:
         return
+
+
+def _report(error: Exception, doing: str) -> None:
+    """Log a bug that somebody else's bytes have found: its place and not its text."""
+    _log.error("a bug in %s: %s", doing, where(error))
 
 
 def _malformed(problem: str) -> Failure:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -22,6 +23,7 @@ from majordomo.chain.clock import Clock
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Exchange
 from majordomo.distribution import installing, is_installed
+from majordomo.media.references import MediaHosts
 from majordomo.providers import llama_server, model_file
 from majordomo.providers.child import Child
 from majordomo.providers.http import HttpProvider
@@ -98,6 +100,7 @@ class Local:
         self._http = HttpProvider(
             OpenAICompatible("local", profile=PROFILES["llama.cpp"]),
             "http://localhost/v1",
+            media_hosts=MediaHosts(others=False),
             transport=_ChildTransport(self.child, self.socket),
         )
 
@@ -109,7 +112,9 @@ class Local:
         except Failure as failure:
             _log.warning("the local model cannot start: %s", failure.message)
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
+    async def fit(
+        self, model: str, prompt: Prompt, *, stream: bool | None, **shared: Any
+    ) -> Exchange:
         """An exchange with the child, which starts when the exchange runs.
 
         Raises Failure: MODEL_NOT_FOUND for another model or a file that is not here,
@@ -129,7 +134,7 @@ class Local:
             # llama.cpp would leave them out without a word: its template has none.
             raise Failure(FAILURE_REASON_UNSUPPORTED, "SmolLM2 cannot call tools")
         # Unasked it does not stream: its death is seen, and calls wait for their turn.
-        return await self._http.fit(model, prompt, stream=bool(stream))
+        return await self._http.fit(model, prompt, stream=bool(stream), **shared)
 
     async def aclose(self) -> None:
         """End the child, and with it all answers in the making."""

@@ -18,6 +18,7 @@ import yarl
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
+from majordomo.providers.resolver import SystemResolver
 from majordomo.providers.responses import Disconnected, Responses
 from majordomo.providers.transport import ERRORS, Head, Response, never
 
@@ -95,7 +96,9 @@ class PooledTransport:
     async def _lend(self, head: Head, *, new: bool) -> tuple[Connection, "_Protocol"]:
         """A connection for a request: one that lay idle, unless it has to be `new`."""
         if self._connector is None:
-            self._connector = aiohttp.TCPConnector(limit=0, ssl=self._trust)
+            self._connector = aiohttp.TCPConnector(
+                limit=0, ssl=self._trust, resolver=SystemResolver()
+            )
             make: Callable[..., ResponseHandler] = _Protocol
             loop = asyncio.get_running_loop()
             self._connector._factory = partial(make, loop=loop)

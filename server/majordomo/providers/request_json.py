@@ -78,7 +78,7 @@ def is_strict(text: str, path: str) -> bool:
     """
     try:
         return _is_strict(msgspec.json.decode(text))
-    except (TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise invalid(path, "is no JSON Schema") from None
 
 

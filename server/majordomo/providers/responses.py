@@ -52,6 +52,8 @@ class Responses:
 
         self._loop = loop
         self._parser = httptools.HttpResponseParser(self)
+        # Some servers write them; to nobody else does the size then mean another one.
+        self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
         self._socket: asyncio.ReadTransport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._body: list[bytes] = []
@@ -77,6 +79,7 @@ class Responses:
         self._read = 0  # bytes, the last time
         self._idle = 0  # bytes since the last of a body
         self._headed = False
+        self._trailers = 0
         self._interim = False
         self._framed = False
         self._error: Exception | None = None
@@ -222,6 +225,12 @@ class Responses:
             raise _Refused("nobody asked for it")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._headed:
+            # A trailer: read to be counted, and no header (RFC 9110, 6.5.1).
+            self._trailers += 1
+            if self._trailers > MOST_HEADERS:
+                raise _Refused("too much of a trailer")
+            return
         headers = self.headers
         if len(headers) == MOST_HEADERS or len(name) + len(value) > LONGEST_HEADER:
             raise _Refused("too much of a head")

@@ -110,7 +110,9 @@ class Scripted:
         }
         self._attempts = dict.fromkeys(models, 0)
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
+    async def fit(
+        self, model: str, prompt: Prompt, *, stream: bool | None, **_: object
+    ) -> Exchange:
         self._scripts(model)
         return _Exchange(self, model, prompt, stream=bool(stream))
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import aiohttp
 import httpx
 
-from majordomo.chain.failure import Failure
+from majordomo.chain.failure import CERTIFICATE_NOT_VALID, Failure
 from majordomo.providers.responses import CutShort, Disconnected
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONCURRENCY_LIMIT,
@@ -196,8 +196,10 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _errno(causes: list[BaseException]) -> str:
-    """The name of the system's error, such as ECONNRESET, if that is the root."""
+    """The name of the system's error, such as ECONNRESET, or of ours, at the root."""
     root = causes[-1]
+    if isinstance(root, ssl.SSLCertVerificationError):
+        return CERTIFICATE_NOT_VALID
     if isinstance(root, ssl.SSLError | socket.gaierror):
         return ""  # their numbers are not the system's
     number = root.errno if isinstance(root, OSError) else None

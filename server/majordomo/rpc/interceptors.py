@@ -20,7 +20,7 @@ from majordomo.chain.timing import Patience
 from majordomo.rpc.status import ReaderStalled, is_bug, refusal
 from majordomo.rpc.validation import InvalidRequest, Violation
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
-from majordomo.telemetry.logs import where
+from majordomo.secrets import where
 from majordomo.telemetry.observation import current
 
 READER_PATIENCE = 60.0

@@ -22,13 +22,14 @@ from majordomo.config import Config, TlsConfig
 from majordomo.registry import Registry
 from majordomo.rpc.access import Access
 from majordomo.rpc.admission import Admission
+from majordomo.rpc.core import core_server
 from majordomo.rpc.generation import GenerationService
 from majordomo.rpc.health_feed import HealthFeed
 from majordomo.rpc.interceptors import Driver, ErrorBoundary
 from majordomo.rpc.operator import OperatorService
 from majordomo.rpc.reload import Source, keep_current
 from majordomo.rpc.tls import Certificates
-from majordomo.telemetry.logs import hide
+from majordomo.secrets import hide
 from majordomo.telemetry.service import Telemetry
 from majordomo.v1.generation_service_pb2_grpc import (
     add_GenerationServiceServicer_to_server,
@@ -82,7 +83,7 @@ class Server:
     async def __aenter__(self) -> "Server":
         config = self._config
         logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_no_metadata)
-        hide(config.secrets())
+        hide(config.secrets(), config.inner_hosts())
         self._registry = Registry(config)
         self._tracker = Tracker(
             config.health_settings(), configured=self._registry.catalog.names
@@ -118,7 +119,7 @@ class Server:
         self._admission.configure(
             config.server.max_calls, config.server.max_request_bytes
         )
-        hide(config.secrets())
+        hide(config.secrets(), config.inner_hosts())
         moved = self._registry.replace(config)
         names = self._registry.catalog.names
         self._tracker.configure(config.health_settings(), names, moved)
@@ -152,7 +153,7 @@ class Server:
         self._admission = Admission(
             config.server.max_calls, config.server.max_request_bytes
         )
-        self._server = grpc.aio.server(
+        self._server = core_server(
             interceptors=[
                 telemetry.interceptor,
                 ErrorBoundary(),
@@ -194,6 +195,7 @@ class Server:
         handlers: dict[str, Any] = {"ServerReflectionInfo": method}
         generic = grpc.method_handlers_generic_handler(_REFLECTION_V1, handlers)
         self._server.add_generic_rpc_handlers((generic,))
+        self._server.add_registered_method_handlers(_REFLECTION_V1, handlers)
 
     def _listen(self, address: str, tls: TlsConfig | None) -> str:
         try:

@@ -14,7 +14,7 @@ from grpc import StatusCode
 from grpc.aio import AbortError, ServicerContext
 
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
-from majordomo.telemetry.logs import where
+from majordomo.secrets import where
 from majordomo.telemetry.observation import Observation, Observer, current
 from majordomo.telemetry.spans import Traces
 
