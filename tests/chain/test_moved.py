@@ -90,4 +90,4 @@ def test_a_bench_that_was_lifted_prolongs_no_other(operator: bool) -> None:
         world.move(elsewhere=False)
     world.fail(world.begin())
 
-    assert 5 == world.tracker.returns_in("a/m")
+    assert 4 == world.tracker.returns_in("a/m")

@@ -19,6 +19,8 @@ from tests.servers import Running, generate, prompt, rest_of, running, stream, t
 from tests.upstream import Upstream, completion, serve, streamed
 
 CONFIG = """
+[chain]
+generate_via = "unary"
     [health]
     failure_threshold = 100
     [providers.bad]
@@ -40,6 +42,7 @@ class BrokenDecoder:
 
     def __init__(self, where: str) -> None:
         self.complete = where == "finish"
+        self.reasons = False
         for name in ("feed", "close", "finish"):
             setattr(self, name, breaks if name == where else lambda *_: [])
 
