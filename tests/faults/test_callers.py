@@ -10,7 +10,7 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-import majordomo.rpc.interceptors
+import majordomo.rpc.memory
 from majordomo.v1.content_pb2 import ROLE_USER, MediaReference, Message, Part
 from majordomo.v1.generation_service_pb2 import (
     GenerateRequest,
@@ -125,7 +125,7 @@ async def stopped(sent: list[int]) -> None:
 @fault(37)
 async def test_a_caller_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The provider is read no further than the windows go, and then the call is cut."""
-    monkeypatch.setattr(majordomo.rpc.interceptors, "READER_PATIENCE", 0.5)
+    monkeypatch.setattr(majordomo.rpc.memory, "PATIENCE", 0.5)
     sent: list[int] = []
     async with scene(floods(sent)) as it:
         call: Any = it.it.generation.Stream(stream(""))

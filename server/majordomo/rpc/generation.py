@@ -14,6 +14,7 @@ from majordomo.chain.clock import seconds
 from majordomo.chain.engine import Engine
 from majordomo.chain.target import Answer
 from majordomo.registry import Catalog, Registry
+from majordomo.rpc.access import caller
 from majordomo.rpc.interceptors import generation_id
 from majordomo.rpc.status import Draining
 from majordomo.rpc.validation import check
@@ -99,7 +100,7 @@ class GenerationService(GenerationServiceServicer):
     ) -> Call:
         """What `request` asks for.
 
-        Raises Draining, InvalidRequest, ChainError, ResolverFailed.
+        Raises Draining, InvalidRequest, PermissionDenied, ChainError, ResolverFailed.
         """
         call_id = f"{random.getrandbits(96):024x}"
         generation_id.set(call_id)
@@ -112,6 +113,7 @@ class GenerationService(GenerationServiceServicer):
         if self.draining:
             raise Draining
         check(request)
+        caller.get().terms.require_chain(request.chain or catalog.default_chain)
         call = Call(
             generation_id=call_id,
             prompt=request.prompt,

@@ -22,9 +22,11 @@ from majordomo.config import Config, TlsConfig
 from majordomo.registry import Registry
 from majordomo.rpc.access import Access
 from majordomo.rpc.admission import Admission
+from majordomo.rpc.driver import MOST_SENT, Driver
 from majordomo.rpc.generation import GenerationService
 from majordomo.rpc.health_feed import HealthFeed
-from majordomo.rpc.interceptors import Driver, ErrorBoundary
+from majordomo.rpc.interceptors import ErrorBoundary
+from majordomo.rpc.memory import MOST_RECEIVED
 from majordomo.rpc.operator import OperatorService
 from majordomo.rpc.reload import Source, keep_current
 from majordomo.rpc.tls import Certificates
@@ -37,7 +39,16 @@ from majordomo.v1.operator_service_pb2_grpc import add_OperatorServiceServicer_t
 
 SERVICES = ("majordomo.v1.GenerationService", "majordomo.v1.OperatorService")
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
-_MEBIBYTE = 1 << 20
+_METADATA = 16 << 10
+"""Bytes of a call's metadata, at most: one limit, where gRPC has one above which it
+refuses at random and one above which it always does."""
+
+_PENDING = 100_000
+"""Calls that wait to be told anything. gRPC drops those beyond, without a word of ours."""
+
+_MORE_STREAMS = 256
+"""Of one connection, over as many as calls: they are told why they are too many. Yet
+more wait at the caller."""
 
 FAREWELL = 0.1
 """Seconds in which calls that are on their way are told that the server is draining.
@@ -46,8 +57,17 @@ grpc.aio drops the call that it takes while it is stopped; its caller sees CANCE
 """
 
 OPTIONS = (
-    ("grpc.max_receive_message_length", 32 * _MEBIBYTE),
-    ("grpc.max_send_message_length", 16 * _MEBIBYTE),
+    ("grpc.max_receive_message_length", MOST_RECEIVED),
+    ("grpc.max_send_message_length", MOST_SENT),
+    ("grpc.max_metadata_size", _METADATA),
+    ("grpc.absolute_max_metadata_size", _METADATA),
+    # 31 KB may be 31 MiB: packed messages are ours to refuse.
+    ("grpc.per_message_decompression", 0),
+    # What nobody has begun to read is held back at the caller: a window is 64 KiB, and
+    # does not grow. A message that is read has a window of its size.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.server.max_pending_requests", _PENDING),
+    ("grpc.server.max_pending_requests_hard_limit", _PENDING),
     # Clients may ping through the long silence of a model that reasons.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -115,8 +135,9 @@ class Server:
                 _log.warning("server.%s has changed; restart for it to hold", key)
         self._access.configure(config.tokens)
         self._admission.configure(
-            config.server.max_calls, config.server.max_request_bytes
+            config.server.max_calls, config.server.memory_budget
         )
+        self._feed.look()  # whoever watches by a token that is gone
         hide(config.secrets())
         self._registry.replace(config)
         names = self._registry.catalog.names
@@ -149,8 +170,9 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._access = Access(config.tokens)
         self._admission = Admission(
-            config.server.max_calls, config.server.max_request_bytes
+            config.server.max_calls, config.server.memory_budget
         )
+        streams = config.server.max_calls + _MORE_STREAMS
         self._server = grpc.aio.server(
             interceptors=[
                 telemetry.interceptor,
@@ -159,7 +181,7 @@ class Server:
                 self._admission,
                 Driver(),
             ],
-            options=OPTIONS,
+            options=(*OPTIONS, ("grpc.max_concurrent_streams", streams)),
         )
         add_GenerationServiceServicer_to_server(self._generation, self._server)
         self._feed = HealthFeed(tracker)
