@@ -109,7 +109,7 @@ class Connection:
         self._writer.write(frame(RST_STREAM, 0, number, struct.pack(">I", CANCEL)))
 
     async def send(self, number: int, data: bytes, *, end: bool = False) -> bool:
-        """Send all of `data`, as fast as the windows allow; False if that was refused."""
+        """Send all of `data`, as the windows allow; False if that was refused."""
         view = memoryview(data)
         while view or end:
             room = min(self._windows[0], self._windows[number], 16_384)

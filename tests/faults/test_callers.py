@@ -189,7 +189,8 @@ async def test_no_room_at_the_server(rpc: str) -> None:
 
         assert (Code.UNAVAILABLE, "SERVER_OVERLOADED") == seen.status
         assert seen.failure.details[RetryInfo].retry_delay.seconds
-        assert "grpc-retry-pushback-ms" not in seen.failure.trailers
+        pushback = seen.failure.trailers["grpc-retry-pushback-ms"]
+        assert 1000 <= int(pushback) <= 2000
         assert health_pb2.HealthCheckResponse.SERVING == checked.status
 
 

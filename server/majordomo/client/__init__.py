@@ -41,8 +41,8 @@ from majordomo.client.sync import Answer, Client, Events
 
 __all__ = [
     "AllBenched",
-    "AnswerTooLarge",
     "Answer",
+    "AnswerTooLarge",
     "Asked",
     "Asking",
     "AsyncAnswer",

@@ -128,7 +128,10 @@ class Access(WrappingInterceptor):
         """Whose token the call shows. Raises Unauthenticated."""
         digest = hashlib.sha256(_token(context)).digest()
         shown: Caller | None = None
-        for known, whose in self._callers.items():  # all of them: the time tells nothing
+        for (
+            known,
+            whose,
+        ) in self._callers.items():  # all: the time tells nothing
             if hmac.compare_digest(known, digest):
                 shown = whose
         if shown is None:

@@ -63,7 +63,8 @@ class Admission(WrappingInterceptor):
                     raise
             task: Any = asyncio.current_task()
 
-            def done(_: Task[Any]) -> None:
+            def done(task: Task[Any]) -> None:
+                self._leaving.end(task)
                 own.close()
                 if limited:
                     self._places.give(own.holder, 1)

@@ -28,15 +28,14 @@ class Leaving:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, task: Task[Any]) -> None:
-        """The call that `task` handles has only to be read."""
+        """The call that `task` handles has only to be read; `end` once it is."""
         loop = asyncio.get_running_loop()
         self._since[task] = loop.time()
-        task.add_done_callback(self._gone)
         if self._timer is None:
             self._timer = loop.call_later(_LOOK, self._look)
 
-    def _gone(self, task: Task[Any]) -> None:
-        del self._since[task]
+    def end(self, task: Task[Any]) -> None:
+        self._since.pop(task, None)
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
@@ -56,9 +55,9 @@ class Leaving:
 def cut(tasks: Collection[Task[Any]]) -> None:
     """End the calls that these tasks handle, whatever gRPC waits for.
 
-    grpc.aio has no way to end a call whose status is on its way. It lets go of the call,
-    which resets its stream, when the task is gone that handles it and so is the one that
-    waits for the caller to cancel.
+    grpc.aio has no way to end a call whose status is on its way. It lets go of the
+    call, which resets its stream, when the task is gone that handles it and so is the
+    one that waits for the caller to cancel.
     """
     for waiter in _waiters(set(tasks)):
         waiter.cancel()

@@ -44,7 +44,7 @@ _METADATA = 16 << 10
 refuses at random and one above which it always does."""
 
 _PENDING = 100_000
-"""Calls that wait to be told anything. gRPC drops those beyond, without a word of ours."""
+"""Calls that wait to be told anything; gRPC drops those beyond, without our word."""
 
 _MORE_STREAMS = 256
 """Of one connection, over as many as calls: they are told why they are too many. Yet
@@ -66,6 +66,9 @@ OPTIONS = (
     # What nobody has begun to read is held back at the caller: a window is 64 KiB, and
     # does not grow. A message that is read has a window of its size.
     ("grpc.http2.bdp_probe", 0),
+    # Of streams over the most, and at random of those near it, gRPC would reset some:
+    # it counts those in that have ended. Callers keep to what they are told.
+    ("grpc.http.overload_protection", 0),
     ("grpc.server.max_pending_requests", _PENDING),
     ("grpc.server.max_pending_requests_hard_limit", _PENDING),
     # Clients may ping through the long silence of a model that reasons.
@@ -134,9 +137,7 @@ class Server:
             if getattr(config.server, key) != getattr(self._config.server, key):
                 _log.warning("server.%s has changed; restart for it to hold", key)
         self._access.configure(config.tokens)
-        self._admission.configure(
-            config.server.max_calls, config.server.memory_budget
-        )
+        self._admission.configure(config.server.max_calls, config.server.memory_budget)
         self._feed.look()  # whoever watches by a token that is gone
         hide(config.secrets())
         self._registry.replace(config)

@@ -29,9 +29,9 @@ class Shares:
         """
         used = self._used + amount
         held = self._held.get(holder, 0) + amount
-        if used > self._open and self._used != own:
-            if used > self._most or held > self._half:
-                return False
+        scarce = used > self._open and self._used != own
+        if scarce and (used > self._most or held > self._half):
+            return False
         self._used = used
         self._held[holder] = held
         return True

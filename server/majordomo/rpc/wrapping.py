@@ -80,5 +80,5 @@ def made(
     return handler
 
 
-def _many(messages: bool) -> str:  # noqa: FBT001 - as handlers have it
+def _many(messages: bool) -> str:
     return "stream" if messages else "unary"
