@@ -88,4 +88,3 @@ async def attacked(
             calling.cancel()
             with suppress(asyncio.CancelledError):
                 await calling
-
