@@ -13,7 +13,6 @@ from tests.attacks.h2 import Connection
 from tests.attacks.scene import OWN_CONNECTION, attacked
 from tests.servers import failed, generate
 
-
 HELD = generate("acme/delay:60s+text:x")
 
 
@@ -44,13 +43,15 @@ async def test_thousands_of_calls_at_once(tmp_path: Path) -> None:
 @pytest.mark.rule("6.1", "6.4")
 async def test_streams_that_are_opened_and_reset(tmp_path: Path) -> None:
     """A connection that does nothing else costs nobody a call."""
-    async with attacked(tmp_path) as scene:
-        async with Connection.to(scene.address) as connection:
-            for number in range(10_000):
-                connection.reset(connection.begin())
-                if number % 100 == 0:
-                    await connection.drain()
-            await scene.healthy.answered(50)
+    async with (
+        attacked(tmp_path) as scene,
+        Connection.to(scene.address) as connection,
+    ):
+        for number in range(10_000):
+            connection.reset(connection.begin())
+            if number % 100 == 0:
+                await connection.drain()
+        await scene.healthy.answered(50)
 
     assert [] == scene.healthy.failed
 

@@ -9,6 +9,7 @@ from typing import Any
 from grpc.aio import AbortError, InternalError, ServicerContext
 
 from majordomo.rpc.driver import GONE_NOTICED, AnswerTooLarge
+from majordomo.rpc.leaving import cut
 from majordomo.rpc.status import is_bug, refusal
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
 from majordomo.telemetry.logs import where
@@ -52,6 +53,12 @@ async def _abort(error: Exception, context: ServicerContext[Any, Any]) -> None:
         # The type and the places; an exception's text may quote what must not be told.
         _log.error("a bug in call %s: %s", call, where(error))
     elif isinstance(error, AnswerTooLarge):
-        _log.warning("call %s: %s", call, error)  # it was paid for
+        _log.warning("call %s: %s", call, str(error))  # it was paid for
     trailers = (*(context.trailing_metadata() or ()), *told.trailers)
-    await context.abort(told.code, told.message, trailers)
+    try:
+        await context.abort(told.code, told.message, trailers)
+    except InternalError:
+        # The caller has not even read our first message, and gRPC takes no further one.
+        task: Any = asyncio.current_task()
+        cut([task])
+        await asyncio.sleep(0)
