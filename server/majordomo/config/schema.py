@@ -129,6 +129,12 @@ def _profile(value: str) -> str:
     return value
 
 
+def _tier(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is no name of a tier")
+    return value
+
+
 def _nameable(value: str) -> str:
     provider, _, model = value.partition("/")
     if not NAME.fullmatch(provider) or not (model == "*" or MODEL_ID.fullmatch(model)):
@@ -243,7 +249,7 @@ class TokenConfig(_Section):
     """Generate, Stream and Explain calls of it in flight. Without it a share of the
     server's."""
 
-    chains: list[str] | None = None
+    chains: list[Annotated[str, AfterValidator(_tier)]] | None = None
     """The tiers that its calls may name. With this or `targets` they may name nothing
     else; a call that names no chain is taken to name server.default_chain."""
 
