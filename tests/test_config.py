@@ -78,8 +78,7 @@ FAULTS = [
         "no provider acme",
     ),
     (
-        f'[tokens.a]\nsha256 = "{"0" * 64}"\nscopes = ["generate"]\n'
-        'targets = ["fast"]',
+        f'[tokens.a]\nsha256 = "{"0" * 64}"\nscopes = ["generate"]\ntargets = ["fast"]',
         "line 4: tokens.a.targets",
         'write "provider/model-id"',
     ),

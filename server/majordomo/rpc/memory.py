@@ -36,7 +36,7 @@ in gRPC's buffers."""
 MOST_RECEIVED = 32 << 20
 """Bytes of a request, at most."""
 
-PROMPT = 0.1
+PROMPT = 0.05
 """Seconds in which a message mostly has arrived. Later it counts as the largest."""
 
 PATIENCE = 60.0

@@ -43,12 +43,15 @@ _METADATA = 16 << 10
 """Bytes of a call's metadata, at most: one limit, where gRPC has one above which it
 refuses at random and one above which it always does."""
 
-_PENDING = 100_000
+_STREAMS = 12_000
+"""Calls of one connection that are open, or were and are not yet forgotten. Beyond them
+gRPC resets new ones, without a word of ours: that is what ends a rapid reset."""
+
+_PENDING = 40_000
 """Calls that wait to be told anything; gRPC drops those beyond, without our word."""
 
-_MORE_STREAMS = 256
-"""Of one connection, over as many as calls: they are told why they are too many. Yet
-more wait at the caller."""
+_WINDOW = 16 << 10
+"""Bytes of a stream that gRPC takes before anybody reads it."""
 
 FAREWELL = 0.1
 """Seconds in which calls that are on their way are told that the server is draining.
@@ -63,12 +66,11 @@ OPTIONS = (
     ("grpc.absolute_max_metadata_size", _METADATA),
     # 31 KB may be 31 MiB: packed messages are ours to refuse.
     ("grpc.per_message_decompression", 0),
-    # What nobody has begun to read is held back at the caller: a window is 64 KiB, and
-    # does not grow. A message that is read has a window of its size.
+    # What nobody has begun to read is held back at the caller: the window does not
+    # grow. A message that is read has a window of its size.
     ("grpc.http2.bdp_probe", 0),
-    # Of streams over the most, and at random of those near it, gRPC would reset some:
-    # it counts those in that have ended. Callers keep to what they are told.
-    ("grpc.http.overload_protection", 0),
+    ("grpc.http2.lookahead_bytes", _WINDOW),
+    ("grpc.max_concurrent_streams", _STREAMS),
     ("grpc.server.max_pending_requests", _PENDING),
     ("grpc.server.max_pending_requests_hard_limit", _PENDING),
     # Clients may ping through the long silence of a model that reasons.
@@ -173,7 +175,6 @@ class Server:
         self._admission = Admission(
             config.server.max_calls, config.server.memory_budget
         )
-        streams = config.server.max_calls + _MORE_STREAMS
         self._server = grpc.aio.server(
             interceptors=[
                 telemetry.interceptor,
@@ -182,7 +183,7 @@ class Server:
                 self._admission,
                 Driver(),
             ],
-            options=(*OPTIONS, ("grpc.max_concurrent_streams", streams)),
+            options=OPTIONS,
         )
         add_GenerationServiceServicer_to_server(self._generation, self._server)
         self._feed = HealthFeed(tracker)
