@@ -9,22 +9,21 @@ same run, the calls that it lost, and what memory the server took.
 
 import asyncio
 import json
-import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import grpc
+from tests.attacks.h2 import Connection, message
+from tests.processes import serving
+from tests.servers import generate
 
 from bench.processes import module
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
-from tests.attacks.h2 import GENERATE, Connection, message
-from tests.processes import serving
-from tests.servers import generate
 
 SECONDS = 8.0
 QUIET = 4.0
@@ -34,7 +33,7 @@ PAUSE = 0.01
 CONFIG = '[server]\n[providers.acme]\nkind = "scripted"\n'
 MIB = 1 << 20
 
-Attack = Callable[[str], Awaitable[None]]
+Attack = Callable[[str], Coroutine[Any, Any, None]]
 
 
 async def half_sent(address: str) -> None:
@@ -109,7 +108,8 @@ ATTACKS: dict[str, Attack] = {
 
 async def healthy(address: str, seconds: float) -> None:
     """Calls one after another; prints what they took, and how many were lost."""
-    took, lost = [], 0
+    took: list[float] = []
+    lost = 0
     end = perf_counter() + seconds
     async with grpc.aio.insecure_channel(address) as channel:
         stub: Any = GenerationServiceStub(channel)
@@ -145,16 +145,18 @@ async def measure(name: str) -> None:
         config.write_text(CONFIG)
         async with serving(config, stderr=asyncio.subprocess.DEVNULL) as server:
             quiet = await seen(server.address, QUIET)
-            attacker = subprocess.Popen(
-                module("bench.attacks", "--attack", name, server.address),
-                stderr=subprocess.DEVNULL,
+            attacker = await asyncio.create_subprocess_exec(
+                *module("bench.attacks", "--attack", name, server.address),
+                stderr=asyncio.subprocess.DEVNULL,
             )
             try:
                 attacked = await seen(server.address, SECONDS)
             finally:
                 attacker.kill()
-                attacker.wait()
-            status = Path(f"/proc/{server.process.pid}/status").read_text()
+                await attacker.wait()
+            status = await asyncio.to_thread(
+                Path(f"/proc/{server.process.pid}/status").read_text
+            )
     most = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     print(
         f"{name:10} {quiet['p50'] * 1e3:8.1f} {quiet['p99'] * 1e3:8.1f}"

@@ -72,10 +72,9 @@ FAULTS = [
         "no tier 'x' is configured",
     ),
     (
-        f'[tokens.a]\nsha256 = "{"0" * 64}"\nscopes = ["generate"]\n'
-        'targets = ["acme/*"]',
+        f'[tokens.a]\nsha256 = "{"0" * 64}"\nscopes = ["generate"]\ntargets = ["a/*"]',
         "line 4: tokens.a.targets",
-        "no provider acme",
+        "no provider a",
     ),
     (
         f'[tokens.a]\nsha256 = "{"0" * 64}"\nscopes = ["generate"]\ntargets = ["fast"]',

@@ -110,24 +110,25 @@ class Connection:
 
     async def send(self, number: int, data: bytes, *, end: bool = False) -> bool:
         """Send all of `data`, as the windows allow; False if that was refused."""
-        view = memoryview(data)
-        while view or end:
+        sent = 0
+        while True:
             room = min(self._windows[0], self._windows[number], 16_384)
             if number in self.ended or self.closed:
                 return False
-            if view and room <= 0:
+            if sent < len(data) and room <= 0:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
-            piece, view = view[:room], view[room:]
-            last = end and not view
-            self._writer.write(frame(DATA, END_STREAM if last else 0, number, piece))
+            piece = data[sent : sent + room]
+            sent += len(piece)
+            last = sent == len(data)
+            flags = END_STREAM if end and last else 0
+            self._writer.write(frame(DATA, flags, number, piece))
             for window in (0, number):
                 self._windows[window] -= len(piece)
             if last:
-                break
+                return True
             await self._writer.drain()
-        return True
 
     async def until_ended(self, *numbers: int) -> None:
         """Wait until the server has ended these streams, or the connection."""

@@ -246,9 +246,12 @@ def narrowed(terms: str, default_chain: str = "") -> str:
 async def test_what_a_token_may_name(terms: str, chain: str, allowed: bool) -> None:
     """With lists of chains or targets, what they name and nothing else."""
     async with running(narrowed(terms)) as it:
-        for call in (it.generation.Generate, it.generation.Stream):
-            request = generate if call is it.generation.Generate else stream
-            made: Any = call(request(chain), metadata=bearer(GENERATE))
+        shown = bearer(GENERATE)
+        calls: list[Any] = [
+            it.generation.Generate(generate(chain), metadata=shown),
+            it.generation.Stream(stream(chain), metadata=shown),
+        ]
+        for made in calls:
             if allowed:
                 await (rest_of(made) if hasattr(made, "read") else made)
             else:
