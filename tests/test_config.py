@@ -61,6 +61,26 @@ def test_secrets_are_read_and_never_shown(tmp_path: Path) -> None:
 FAULTS = [
     # what is written, where it is told, and the words that mend it
     ('[server]\nlisen = "x"', "line 2: server.lisen", "did you mean listen?"),
+    (
+        '[server]\nmax_request_bytes = "1MiB"',
+        "line 2: server.max_request_bytes",
+        "it is memory_budget now",
+    ),
+    (
+        f'[tokens.a]\nsha256 = "{"0" * 64}"\nscopes = ["generate"]\nchains = ["x"]',
+        "line 4: tokens.a.chains",
+        "no tier 'x' is configured",
+    ),
+    (
+        f'[tokens.a]\nsha256 = "{"0" * 64}"\nscopes = ["generate"]\ntargets = ["a/*"]',
+        "line 4: tokens.a.targets",
+        "no provider a",
+    ),
+    (
+        f'[tokens.a]\nsha256 = "{"0" * 64}"\nscopes = ["generate"]\ntargets = ["fast"]',
+        "line 4: tokens.a.targets",
+        'write "provider/model-id"',
+    ),
     ('[servr]\nlisten = "x"', "line 1: servr", "did you mean server?"),
     ('[server]\nlisten = "nowhere"', "line 2: server.listen", "host:port"),
     ("[server]\nlisten = 5", "line 2: server.listen", "must be a text"),

@@ -1,5 +1,6 @@
 """What the client tries again by itself, and what it leaves."""
 
+import asyncio
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from majordomo.client import (
 from majordomo.client.channel import channel_options
 from majordomo.rpc.generation import GenerationService
 from majordomo.rpc.interceptors import ErrorBoundary
+from majordomo.rpc.memory import ServerFull
 from majordomo.rpc.status import Draining
 from majordomo.v1.generation_service_pb2 import ChainOptions, GenerateResponse
 from tests.client.conftest import Ask
@@ -143,6 +145,29 @@ async def test_another_replica_answers() -> None:
             answers.append(await client.generate("hi"))
 
     assert [whole] * len(answers) == answers
+
+
+async def test_a_full_server_is_left_alone_for_as_long_as_it_says() -> None:
+    """The next try comes after the second that it asks for, not after gRPC's 0.2."""
+    came: list[float] = []
+    time = asyncio.get_running_loop().time
+    whole = GenerateResponse(message=user("hi"))
+
+    async def full(request: Any, context: Any) -> GenerateResponse:
+        came.append(time())
+        if len(came) == 1:
+            raise ServerFull
+        return whole
+
+    async with (
+        serving("Generate", full, interceptors=[ErrorBoundary()]) as port,
+        AsyncClient(f"ipv4:{port}") as client,
+    ):
+        answer = await client.generate("hi")
+
+    assert whole == answer
+    assert 2 == len(came)
+    assert came[1] - came[0] >= 1.0
 
 
 def test_the_core_knows_every_option() -> None:

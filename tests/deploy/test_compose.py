@@ -35,6 +35,15 @@ async def schema_check(file: Path) -> tuple[int | None, str]:
     return process.returncode, output.decode()
 
 
+def test_the_memory_is_enough_for_the_budget_and_the_model() -> None:
+    """The server's own bound, and 512 MiB for the embedded model."""
+    budget = parse("").server.memory_budget
+    limit = re.fullmatch(r"(\d+)m", SERVER["mem_limit"])
+    assert limit is not None
+
+    assert 120_000_000 + 2 * budget + (512 << 20) <= int(limit[1]) << 20
+
+
 async def test_schema(tmp_path: Path) -> None:
     """It is what the specification has, and a key that it has not is found."""
     assert (0, "ok -- validation done\n") == await schema_check(FILE)

@@ -202,3 +202,12 @@ def test_user() -> None:
 def test_keys_are_no_keys() -> None:
     """The example holds nothing that could be one."""
     assert {"REPLACE-ME"} == set(manifest("secret.example")["stringData"].values())
+
+
+def test_the_memory_is_enough_for_the_budget(config: Config) -> None:
+    """The bound that the server stays below, and no more than a tenth above it."""
+    limit = re.fullmatch(r"(\d+)Mi", CONTAINER["resources"]["limits"]["memory"])
+    assert limit is not None
+    bound = 120_000_000 + 2 * config.server.memory_budget
+
+    assert bound <= int(limit[1]) << 20 <= bound * 1.15

@@ -10,7 +10,7 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-import majordomo.rpc.interceptors
+import majordomo.rpc.memory
 from majordomo.v1.content_pb2 import (
     ROLE_USER,
     FunctionTool,
@@ -132,7 +132,7 @@ async def stopped(sent: list[int]) -> None:
 @fault(37)
 async def test_a_caller_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The provider is read no further than the windows go, and then the call is cut."""
-    monkeypatch.setattr(majordomo.rpc.interceptors, "READER_PATIENCE", 0.5)
+    monkeypatch.setattr(majordomo.rpc.memory, "PATIENCE", 0.5)
     sent: list[int] = []
     async with scene(floods(sent)) as it:
         call: Any = it.it.generation.Stream(stream(""))
@@ -196,7 +196,8 @@ async def test_no_room_at_the_server(rpc: str) -> None:
 
         assert (Code.UNAVAILABLE, "SERVER_OVERLOADED") == seen.status
         assert seen.failure.details[RetryInfo].retry_delay.seconds
-        assert "grpc-retry-pushback-ms" not in seen.failure.trailers
+        pushback = seen.failure.trailers["grpc-retry-pushback-ms"]
+        assert 1000 <= int(pushback) <= 2000
         assert health_pb2.HealthCheckResponse.SERVING == checked.status
 
 

@@ -15,7 +15,17 @@ from majordomo.chain.call import Call
 from majordomo.chain.engine import Engine, Event
 from majordomo.config import parse
 from majordomo.v1 import generation_service_pb2, operator_service_pb2
-from tests.servers import SCRIPTED, Running, failed, generate, running
+from majordomo.v1.generation_service_pb2 import ExplainRequest
+from majordomo.v1.operator_service_pb2 import BenchRequest, WatchHealthRequest
+from tests.servers import (
+    SCRIPTED,
+    Running,
+    failed,
+    generate,
+    rest_of,
+    running,
+    stream,
+)
 
 GENERATE, OPERATE, BOTH = "token-of-checkout", "token-of-the-night", "token-of-both"
 
@@ -131,8 +141,8 @@ async def test_what_the_caller_is_told(caplog: pytest.LogCaptureFixture) -> None
 @pytest.mark.parametrize(
     ("config", "metadata", "expected"),
     [
-        (tokens(), bearer(GENERATE), "checkout"),
-        (tokens(), bearer(BOTH), "both"),
+        (tokens(), bearer(GENERATE), "token checkout"),
+        (tokens(), bearer(BOTH), "token both"),
         (SCRIPTED, bearer(GENERATE), "ipv4:127.0.0.1:"),
     ],
 )
@@ -223,3 +233,142 @@ async def test_listening_wider_is_warned_of(
             pass
 
     assert warned == len(caplog.records)
+
+
+CHECKOUT = f"""
+    [tokens.checkout]
+    sha256 = "{hashlib.sha256(GENERATE.encode()).hexdigest()}"
+    scopes = ["generate", "operate"]
+"""
+
+
+def narrowed(terms: str, default_chain: str = "") -> str:
+    """A configuration with one token, tiers `fast` and `slow`, and its `terms`."""
+    return f"""
+        [server]
+        listen = "127.0.0.1:0"
+        default_chain = "{default_chain}"
+        [tiers]
+        fast = "acme/text:quick"
+        slow = "acme/echo"
+        {SCRIPTED}
+        {CHECKOUT}
+        {terms}
+    """
+
+
+@pytest.mark.rule("6.9")
+@pytest.mark.parametrize(
+    ("terms", "chain", "allowed"),
+    [
+        ("", "acme/echo,slow", True),
+        ('chains = ["fast"]', "fast", True),
+        ('chains = ["fast"]', "fast, fast", True),
+        ('chains = ["fast"]', "slow", False),
+        ('chains = ["fast"]', "fast,slow", False),
+        ('chains = ["fast"]', "acme/text:quick", False),
+        ('targets = ["acme/echo"]', "acme/echo", True),
+        ('targets = ["acme/echo"]', "acme/text:x", False),
+        ('targets = ["acme/*"]', "acme/text:x", True),
+        ('targets = ["acme/*"]', "fast", False),
+        ('targets = ["acme/*"]', "other/echo", False),
+        ('chains = ["fast"]\ntargets = ["acme/echo"]', "fast,acme/echo", True),
+        ("chains = []", "fast", False),
+    ],
+)
+async def test_what_a_token_may_name(terms: str, chain: str, allowed: bool) -> None:
+    """With lists of chains or targets, what they name and nothing else."""
+    async with running(narrowed(terms)) as it:
+        shown = bearer(GENERATE)
+        calls: list[Any] = [
+            it.generation.Generate(generate(chain), metadata=shown),
+            it.generation.Stream(stream(chain), metadata=shown),
+        ]
+        for made in calls:
+            if allowed:
+                await (rest_of(made) if hasattr(made, "read") else made)
+            else:
+                told = await failed(made)
+                assert grpc.StatusCode.PERMISSION_DENIED == told.code
+                assert "may not name" in told.message
+
+
+@pytest.mark.rule("6.9")
+@pytest.mark.parametrize("default", ["fast", "slow"])
+async def test_a_call_without_a_chain_names_the_default(default: str) -> None:
+    """So that a narrowed token gets no further by saying nothing."""
+    async with running(narrowed('chains = ["fast"]', default)) as it:
+        request = ExplainRequest(call=generate("").call)
+        call: Any = it.generation.Explain(request, metadata=bearer(GENERATE))
+        if default == "fast":
+            await call
+        else:
+            assert grpc.StatusCode.PERMISSION_DENIED == (await failed(call)).code
+
+
+@pytest.mark.rule("6.9")
+async def test_what_a_token_may_hold() -> None:
+    """Its own limit of calls, under the server's; other tokens are not touched."""
+    more = tokens(both="").removeprefix(SCRIPTED)
+    async with running(narrowed(f"max_calls = 1\n{more}")) as it:
+        own, others = bearer(GENERATE), bearer(BOTH)
+        held = it.generation.Stream(stream("acme/stall:1", "a b"), metadata=own)
+        await held.read()
+        request = generate("acme/echo")
+        told = await failed(it.generation.Generate(request, metadata=own))
+        await it.generation.Generate(request, metadata=others)
+        held.cancel()
+
+    assert "SERVER_OVERLOADED" == told.reason
+    assert "this token" in told.message
+
+
+@pytest.mark.rule("6.9")
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        (tokens(checkout=""), grpc.StatusCode.UNAUTHENTICATED),
+        (tokens(both="").replace('"generate", "operate"', '"generate"'), None),
+    ],
+    ids=["taken away", "narrowed"],
+)
+async def test_a_watch_ends_with_its_token(
+    after: str, expected: grpc.StatusCode | None
+) -> None:
+    """At once, when the configuration is loaded; and one that has its token goes on."""
+    before = tokens(both="", night="")
+    async with running(before) as it:
+        watch = it.operator.WatchHealth
+        ended = watch(WatchHealthRequest(), metadata=bearer(BOTH))
+        await ended.read()
+        it.server.reload(parse(after))
+        told = await failed(ended)
+
+    assert (expected or grpc.StatusCode.PERMISSION_DENIED) == told.code
+
+
+async def test_an_open_watch_ends_when_tokens_are_needed() -> None:
+    """Whoever watched without one shows one from then on."""
+    async with running(SCRIPTED) as it:
+        open_ = it.operator.WatchHealth(WatchHealthRequest())
+        await open_.read()
+        it.server.reload(parse(tokens(night="")))
+        told = await failed(open_)
+
+    assert grpc.StatusCode.UNAUTHENTICATED == told.code
+
+
+async def test_a_watch_goes_on_with_its_token() -> None:
+    """Other tokens come and go."""
+    async with running(tokens(both="", night="")) as it:
+        watch = it.operator.WatchHealth(WatchHealthRequest(), metadata=bearer(OPERATE))
+        await watch.read()
+        it.server.reload(parse(tokens(night="")))
+        request = BenchRequest(target="acme/echo")
+        await it.operator.Bench(request, metadata=bearer(OPERATE))
+        told: Any = await watch.read()
+        while not told.HasField("change"):  # what was reloaded is shown first
+            told = await watch.read()
+        watch.cancel()
+
+    assert "acme/echo" == told.change.target.target

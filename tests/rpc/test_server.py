@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 import majordomo.rpc.generation
-import majordomo.rpc.interceptors
+import majordomo.rpc.memory
 import majordomo.rpc.server
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
@@ -234,7 +234,7 @@ async def test_a_reader_that_stops_reading_is_cut(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """After its patience the server ends the call, and the target is not blamed."""
-    monkeypatch.setattr(majordomo.rpc.interceptors, "READER_PATIENCE", 0.2)
+    monkeypatch.setattr(majordomo.rpc.memory, "PATIENCE", 0.2)
     async with running(SCRIPTED + '[tiers]\nfast = "acme/echo"') as it:
         # More than fits into the windows between server and client.
         call: Any = it.generation.Stream(stream("fast", ("x" * 65_535 + " ") * 200))

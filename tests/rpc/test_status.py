@@ -9,7 +9,8 @@ import majordomo.chain.failure
 import majordomo.chain.tracker
 import majordomo.names
 import majordomo.rpc.access
-import majordomo.rpc.admission
+import majordomo.rpc.driver
+import majordomo.rpc.memory
 import majordomo.rpc.status
 import majordomo.rpc.validation
 from majordomo.chain.call import Call, CallFailed
@@ -22,11 +23,11 @@ from majordomo.names import (
     UnknownTier,
 )
 from majordomo.rpc.access import PermissionDenied, Unauthenticated
-from majordomo.rpc.admission import ServerFull
+from majordomo.rpc.driver import AnswerTooLarge, CompressedRequest
+from majordomo.rpc.memory import CallerStalled, ServerFull
 from majordomo.rpc.status import (
     CODES,
     Draining,
-    ReaderStalled,
     call_failure,
     is_bug,
     refusal,
@@ -62,7 +63,9 @@ def test_every_error_of_ours_is_told() -> None:
         CircularTiers(("a", "a")),
         BenchedByProvider("acme/*"),
         ResolverFailed("corporate", "fast", "failed"),
-        ReaderStalled(60),
+        CallerStalled("read"),
+        CompressedRequest(),
+        AnswerTooLarge(1),
         Draining(),
         ServerFull(),
         Unauthenticated(),
@@ -73,7 +76,8 @@ def test_every_error_of_ours_is_told() -> None:
         majordomo.chain.tracker,
         majordomo.names,
         majordomo.rpc.access,
-        majordomo.rpc.admission,
+        majordomo.rpc.driver,
+        majordomo.rpc.memory,
         majordomo.rpc.status,
         majordomo.rpc.validation,
     )

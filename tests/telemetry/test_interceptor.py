@@ -9,7 +9,10 @@ import grpc
 import pytest
 from grpc import StatusCode
 
-from majordomo.rpc.interceptors import Driver, ErrorBoundary
+from majordomo.rpc.access import Access
+from majordomo.rpc.admission import Admission
+from majordomo.rpc.driver import Driver
+from majordomo.rpc.interceptors import ErrorBoundary
 from majordomo.telemetry import semconv
 from majordomo.telemetry.interceptor import Observing
 from majordomo.telemetry.observation import Observation, Observer, current
@@ -69,7 +72,8 @@ async def serving(
     """
     tracers = tracer_provider(resource())
     observing = Observing(Traces(tracers), observers)
-    server = grpc.aio.server(interceptors=[observing, ErrorBoundary(), Driver()])
+    inner = [ErrorBoundary(), Access({}), Admission(9, 1 << 20), Driver()]
+    server = grpc.aio.server(interceptors=[observing, *inner])
     handlers = Handlers()
     names = ("answer", "refuse", "bug", "silent")
     unary: dict[str, Any] = {}

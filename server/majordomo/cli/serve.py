@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from majordomo.allocator import give_back
 from majordomo.cli.detached import DetachedStream
 from majordomo.cli.options import config_option
 from majordomo.config import ConfigError
@@ -37,6 +38,7 @@ def serve(path: Path | None, listen: str | None) -> None:
     environ = dict(os.environ)
     if listen is not None:
         environ["MAJORDOMO_SERVER__LISTEN"] = listen
+    give_back()
     with DetachedStream(sys.stderr.fileno()) as log:
         logs.configure(log, terminal=sys.stderr.isatty())
         try:

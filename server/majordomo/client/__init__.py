@@ -11,6 +11,7 @@ from majordomo.client.aio import AsyncAnswer, AsyncClient, AsyncEvents
 from majordomo.client.content import media, text_of, user
 from majordomo.client.errors import (
     AllBenched,
+    AnswerTooLarge,
     BenchedByProvider,
     ChainExhausted,
     ChainRateLimited,
@@ -23,6 +24,7 @@ from majordomo.client.errors import (
     NotAnswered,
     PermissionDenied,
     ProviderCredentials,
+    RequestCompressed,
     RequestRefused,
     RequestUnsupported,
     ResolverFailed,
@@ -40,6 +42,7 @@ from majordomo.client.sync import Answer, Client, Events
 __all__ = [
     "AllBenched",
     "Answer",
+    "AnswerTooLarge",
     "Asked",
     "Asking",
     "AsyncAnswer",
@@ -59,6 +62,7 @@ __all__ = [
     "NotAnswered",
     "PermissionDenied",
     "ProviderCredentials",
+    "RequestCompressed",
     "RequestRefused",
     "RequestUnsupported",
     "ResolverFailed",

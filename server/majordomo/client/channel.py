@@ -20,8 +20,9 @@ _RETRY = {
     "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
-"""For a server that cannot take the call. Where a chain has failed the server's
-pushback forbids it, and a stream that has begun is never begun again (gRFC A6)."""
+"""For a server that cannot take the call. One that is full says by its pushback when to
+try again; where a chain has failed the pushback forbids it, and a stream that has begun
+is never begun again (gRFC A6)."""
 
 _SERVICE_CONFIG = {
     # Behind a name with several addresses, every replica gets its share of calls.

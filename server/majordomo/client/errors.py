@@ -17,6 +17,8 @@ MajordomoError              also itself: a reason that this version does not kno
 ├── UnknownProvider         `metadata["name"]` is no provider of the server
 ├── ResolverFailed          the server could not learn what a tier stands for
 ├── BenchedByProvider       the bench to lift is of the provider `metadata["provider"]`
+├── AnswerTooLarge          the answer has more bytes than the server may send
+├── RequestCompressed       the server does not unpack requests
 ├── ServerOverloaded        this server is at its limit; another may not be
 ├── ServerDraining          this server is going away; another may not be
 ├── Unauthenticated         the token is missing or wrong
@@ -150,6 +152,14 @@ class ResolverFailed(MajordomoError, reason="RESOLVER_FAILED"):
 
 class BenchedByProvider(MajordomoError, reason="BENCHED_BY_PROVIDER"):
     """The bench was set for the whole provider: unbench that."""
+
+
+class AnswerTooLarge(MajordomoError, reason="ANSWER_TOO_LARGE"):
+    """The answer has more bytes than the server may send."""
+
+
+class RequestCompressed(MajordomoError, reason="REQUEST_COMPRESSED"):
+    """The channel compresses, and the server does not unpack requests."""
 
 
 class ServerOverloaded(MajordomoError, reason="SERVER_OVERLOADED"):

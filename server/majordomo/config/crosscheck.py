@@ -42,6 +42,14 @@ def cross_check(values: Mapping[str, Any]) -> Iterator[Problem]:
             load_plugin(name)
         except PluginError as error:
             yield Problem(("resolvers", name), str(error))
+    for name, token in _table(values, "tokens").items():
+        for key in ("chains", "targets"):
+            for listed in _list(token, key):
+                if ("/" in listed) != (key == "targets"):
+                    continue  # which is told by its form
+                problem = _listed(listed, providers, tiers, ask=bool(resolvers))
+                if problem:
+                    yield Problem(("tokens", name, key), problem)
     yield from _chains(values, providers, tiers, ask=bool(resolvers))
 
 
@@ -102,6 +110,20 @@ def _element(
     return ""
 
 
+def _listed(
+    name: str,
+    providers: Mapping[str, Any],
+    tiers: Mapping[str, Any],
+    *,
+    ask: bool,
+) -> str:
+    """What is wrong with what a token may name; "" if nothing is."""
+    provider, _, model = name.partition("/")
+    if model == "*":
+        return "" if provider in providers else f"no provider {provider}"
+    return _element(name, providers, tiers, ask=ask)
+
+
 def _walks(chains: Mapping[KeyPath, str]) -> Iterator[Problem]:
     """Circles, too many targets, tiers too deep."""
     tiers = {path[1]: chain for path, chain in chains.items() if path[0] == "tiers"}
@@ -123,6 +145,12 @@ def _walks(chains: Mapping[KeyPath, str]) -> Iterator[Problem]:
 def _table(values: object, name: str) -> Mapping[str, Any]:
     found = _of(values, name)
     return found if isinstance(found, Mapping) else {}
+
+
+def _list(values: object, name: str) -> list[str]:
+    found = _of(values, name)
+    texts = found if isinstance(found, list) else []
+    return [text for text in texts if isinstance(text, str)]
 
 
 def _of(values: object, name: str) -> object:

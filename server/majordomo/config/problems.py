@@ -39,6 +39,8 @@ _KEYS = {
     for key in section.model_fields
 }
 
+_RENAMED = {("server", "max_request_bytes"): "memory_budget"}
+
 _MENDS = {
     "string_type": 'must be a text, such as "..."',
     "int_type": "must be a whole number, such as 2",
@@ -86,7 +88,7 @@ def described(detail: dict[str, Any]) -> Problem:
     path = tuple(steps)
     match detail["type"]:
         case "extra_forbidden":
-            return Problem(path, f"unknown key{_did_you_mean(steps[-1])}")
+            return Problem(path, f"unknown key{_instead(path)}")
         case "union_tag_not_found":
             return Problem((*path, "kind"), f"is required; one of {', '.join(_KINDS)}")
         case "union_tag_invalid":
@@ -98,6 +100,9 @@ def described(detail: dict[str, Any]) -> Problem:
             return Problem(path, text.replace("Input should be", "must be"))
 
 
-def _did_you_mean(unknown: str) -> str:
+def _instead(path: KeyPath) -> str:
+    unknown = path[-1]
+    if path in _RENAMED:
+        return f"; it is {_RENAMED[path]} now"
     close = difflib.get_close_matches(unknown, _KEYS, n=1)
     return f"; did you mean {close[0]}?" if close else ""

@@ -28,6 +28,7 @@ from pydantic import (
 from majordomo.chain.call import Policy
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import HealthSettings
+from majordomo.names import MODEL_ID, NAME
 from majordomo.providers.capabilities import Capabilities, capabilities
 from majordomo.providers.profiles import PROFILES, guess
 from majordomo.providers.scripted import Script
@@ -128,6 +129,19 @@ def _script(value: str) -> str:
 def _profile(value: str) -> str:
     if value not in PROFILES:
         raise ValueError(f"{value!r} is none of {', '.join(sorted(PROFILES))}")
+    return value
+
+
+def _tier(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is no name of a tier")
+    return value
+
+
+def _nameable(value: str) -> str:
+    provider, _, model = value.partition("/")
+    if not NAME.fullmatch(provider) or not (model == "*" or MODEL_ID.fullmatch(model)):
+        raise ValueError(f'{value!r} is no target; write "provider/model-id"')
     return value
 
 
@@ -235,6 +249,17 @@ class TokenConfig(_Section):
     """What it allows: generate (Generate, Stream, Explain), operate (HealthSnapshot,
     WatchHealth, Bench, Unbench)."""
 
+    max_calls: int | None = Field(default=None, ge=1)
+    """Generate, Stream and Explain calls of it in flight. Without it a share of the
+    server's."""
+
+    chains: list[Annotated[str, AfterValidator(_tier)]] | None = None
+    """The tiers that its calls may name. With this or `targets` they may name nothing
+    else; a call that names no chain is taken to name server.default_chain."""
+
+    targets: list[Annotated[str, AfterValidator(_nameable)]] | None = None
+    """The targets that its calls may name, as "provider/model-id" or "provider/*"."""
+
 
 class ServerConfig(_Section):
     """Where the server listens, and what it answers with by default."""
@@ -254,8 +279,10 @@ class ServerConfig(_Section):
     max_calls: int = Field(default=1024, ge=1)
     """Generate, Stream and Explain calls in flight; further ones are turned away."""
 
-    max_request_bytes: Size = 512 << 20
-    """Bytes of all requests in flight; further ones are turned away."""
+    memory_budget: Size = 256 << 20
+    """What calls may take: requests on their way and at work, and answers that are not
+    yet read; further ones are turned away. The process stays below 120 MB and twice
+    this, without embedded models."""
 
     reflection: bool = True
     """Tell whoever asks what the services and messages are, as grpcurl does."""

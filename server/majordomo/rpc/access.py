@@ -1,20 +1,22 @@
-"""Who may call what: tokens and their scopes.
+"""Who may call what: tokens, their scopes, and what each may name.
 
 A caller sends `authorization: Bearer TOKEN`. The configuration holds the SHA-256 of
 each token and never the token. Without any in the configuration everybody may call;
-health checks and reflection are open in any case.
+health checks and reflection are open in any case. The token is looked at before the
+request is read.
 """
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from grpc.aio import ServicerContext
 
 from majordomo.config import TokenConfig
+from majordomo.names import elements
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
 
 _SCOPES = {
@@ -22,26 +24,57 @@ _SCOPES = {
     "majordomo.v1.OperatorService": "operate",
 }
 
-caller: ContextVar[str] = ContextVar("caller", default="")
-"""Who makes the call in hand: a token's name, or without tokens the peer's address."""
-
 
 class Unauthenticated(Exception):
     """The caller showed no token, or one that is not known."""
 
 
 class PermissionDenied(Exception):
-    """The caller's token does not cover the method."""
-
-    def __init__(self, scope: str) -> None:
-        super().__init__(f"this needs a token with the scope {scope}")
+    """The caller's token does not cover what it asks for."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Grant:
+@dataclass(slots=True)
+class Terms:
+    """What a token allows; of a token that has been taken away, nothing."""
+
+    scopes: frozenset[str] = frozenset(_SCOPES.values())
+    max_calls: int | None = None
+    chains: frozenset[str] | None = None
+    targets: frozenset[str] | None = None
+    revoked: bool = field(default=False, init=False)
+
+    def require(self, scope: str) -> None:
+        """Raise Unauthenticated or PermissionDenied unless it covers `scope`."""
+        if self.revoked:
+            raise Unauthenticated
+        if scope not in self.scopes:
+            raise PermissionDenied(f"this needs a token with the scope {scope}")
+
+    def require_chain(self, chain: str) -> None:
+        """Raise PermissionDenied unless all that `chain` names may be named."""
+        if self.chains is None and self.targets is None:
+            return
+        chains, targets = self.chains or frozenset(), self.targets or frozenset()
+        for element in elements(chain):
+            provider, slash, _ = element.partition("/")
+            if not slash:
+                allowed = element in chains
+            else:
+                allowed = element in targets or f"{provider}/*" in targets
+            if not allowed:
+                raise PermissionDenied(f"this token may not name {element}")
+
+
+@dataclass(slots=True)
+class Caller:
+    """Whose a call is: a token's, or where there are none, a connection's."""
+
     name: str
-    digest: bytes
-    scopes: frozenset[str]
+    terms: Terms
+
+
+caller: ContextVar[Caller] = ContextVar("caller")
+"""Who makes the call in hand."""
 
 
 class Access(WrappingInterceptor):
@@ -50,39 +83,61 @@ class Access(WrappingInterceptor):
     Raises Unauthenticated and PermissionDenied, for the boundary outside of it.
     """
 
+    everything = True
+
     def __init__(self, tokens: Mapping[str, TokenConfig]) -> None:
         super().__init__()
+        self._callers: dict[bytes, Caller] = {}
+        self._anybody = Terms()
         self.configure(tokens)
 
     def configure(self, tokens: Mapping[str, TokenConfig]) -> None:
         """Let these in from now on, and no others."""
-        self._grants = [
-            _Grant(name, bytes.fromhex(token.sha256), frozenset(token.scopes))
-            for name, token in tokens.items()
-        ]
+        before, self._callers = self._callers, {}
+        for name, token in tokens.items():
+            digest = bytes.fromhex(token.sha256)
+            known = before.pop(digest, None) or Caller(name, Terms())
+            known.name = f"token {name}"
+            known.terms.scopes = frozenset(token.scopes)
+            known.terms.max_calls = token.max_calls
+            known.terms.chains = _set(token.chains)
+            known.terms.targets = _set(token.targets)
+            self._callers[digest] = known
+        for gone in before.values():
+            gone.terms.revoked = True
+        if tokens:
+            self._anybody.revoked = True
+        elif self._anybody.revoked:
+            self._anybody = Terms()
 
     def wrap(self, behaviour: Any, method: str) -> Behaviour:
-        scope = _SCOPES[method.partition("/")[0]]
+        scope = _SCOPES.get(method.partition("/")[0])
 
         async def guarded(request: Any, context: ServicerContext[Any, Any]) -> Any:
-            named = self._check(context, scope) if self._grants else context.peer()
-            caller.set(named)
+            if self._callers and scope is not None:
+                shown = self._shown(context)
+                shown.terms.require(scope)
+            else:
+                shown = Caller(context.peer(), self._anybody)
+            caller.set(shown)
             return await behaviour(request, context)
 
         return guarded
 
-    def _check(self, context: ServicerContext[Any, Any], scope: str) -> str:
-        """The name of the token that was shown."""
+    def _shown(self, context: ServicerContext[Any, Any]) -> Caller:
+        """Whose token the call shows. Raises Unauthenticated."""
         digest = hashlib.sha256(_token(context)).digest()
-        shown: _Grant | None = None
-        for grant in self._grants:  # all of them: the time tells nothing
-            if hmac.compare_digest(grant.digest, digest):
-                shown = grant
+        shown: Caller | None = None
+        for known, whose in self._callers.items():  # all of them: time tells nothing
+            if hmac.compare_digest(known, digest):
+                shown = whose
         if shown is None:
             raise Unauthenticated
-        if scope not in shown.scopes:
-            raise PermissionDenied(scope)
-        return shown.name
+        return shown
+
+
+def _set(names: Iterable[str] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(names)
 
 
 def _token(context: ServicerContext[Any, Any]) -> bytes:

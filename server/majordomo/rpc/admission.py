@@ -1,66 +1,87 @@
-"""How much the server takes on at once (rule 6.1).
+"""How much the server takes on at once, before anything of it is read (rule 6.1).
 
-Of GenerationService only: operators and health checks get through to a full server.
+Places for calls are counted for GenerationService only: operators and health checks get
+through to a full server. Whatever may last takes memory, whosever it is.
 """
 
-from contextvars import ContextVar
+import asyncio
+from asyncio import Task
 from typing import Any
 
 from grpc.aio import ServicerContext
 
-from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
+from majordomo.rpc.access import caller
+from majordomo.rpc.leaving import Leaving
+from majordomo.rpc.memory import CALL, Account, ServerFull, account
+from majordomo.rpc.shares import Shares
+from majordomo.rpc.wrapping import (
+    Behaviour,
+    Handler,
+    WrappingInterceptor,
+    behaviour_of,
+    like,
+)
 
 _LIMITED = "majordomo.v1.GenerationService/"
 
 
-class ServerFull(Exception):
-    """As many calls, or bytes of requests, are in flight as may be."""
-
-
-_size: ContextVar[int] = ContextVar("size", default=0)
-"""Bytes of the request of the call in hand, as it came."""
-
-
 class Admission(WrappingInterceptor):
-    """Turns calls away that are too many; raises ServerFull."""
+    """Turns calls away that are too many; raises ServerFull.
 
-    def __init__(self, most_calls: int, most_bytes: int) -> None:
+    A call keeps what it has until gRPC is done with it, and its answer is read.
+    """
+
+    everything = True
+
+    def __init__(self, max_calls: int, memory_budget: int) -> None:
         super().__init__()
-        self._calls = 0
-        self._bytes = 0
-        self.configure(most_calls, most_bytes)
+        self._places = Shares(max_calls)
+        self._memory = Shares(memory_budget)
+        self._leaving = Leaving()
 
-    def configure(self, most_calls: int, most_bytes: int) -> None:
+    def configure(self, max_calls: int, memory_budget: int) -> None:
         """Set the limits for the calls that come; those in flight stay."""
-        self._most_calls = most_calls
-        self._most_bytes = most_bytes
+        self._places.limit(max_calls)
+        self._memory.limit(memory_budget)
 
-    def wrap(self, behaviour: Any, method: str) -> Behaviour:
-        if not method.startswith(_LIMITED):
-            unlimited: Behaviour = behaviour
-            return unlimited
+    def around(self, handler: Handler, method: str) -> Handler:
+        behaviour = behaviour_of(handler)
+        limited = method.startswith(_LIMITED)
+        takes = CALL if limited or handler.response_streaming else 0
+        return like(handler, self._admitting(behaviour, takes, limited=limited))
 
-        async def limited(request: Any, context: ServicerContext[Any, Any]) -> Any:
-            size = _size.get()
-            # One call alone may be of any size that gRPC lets in.
-            full = self._calls and self._bytes + size > self._most_bytes
-            if full or self._calls >= self._most_calls:
-                raise ServerFull
-            self._calls += 1
-            self._bytes += size
+    def _admitting(self, behaviour: Any, takes: int, *, limited: bool) -> Behaviour:
+        async def admitted(request: Any, context: ServicerContext[Any, Any]) -> Any:
+            own = Account(self._memory, caller.get().name)
+            if takes:
+                own.take(takes)
+            if limited:
+                try:
+                    self._take_place()
+                except ServerFull:
+                    own.close()
+                    raise
+            task: Any = asyncio.current_task()
+
+            def done(task: Task[Any]) -> None:
+                self._leaving.end(task)
+                own.close()
+                if limited:
+                    self._places.give(own.holder, 1)
+
+            task.add_done_callback(done)
+            account.set(own)
             try:
                 return await behaviour(request, context)
             finally:
-                self._calls -= 1
-                self._bytes -= size
+                self._leaving.begin(task)
 
-        return limited
+        return admitted
 
-    def reading(self, deserialize: Any) -> Any:
-        """Take the size on the way: a message would be serialized to tell it."""
-
-        def read(data: bytes) -> Any:
-            _size.set(len(data))
-            return deserialize(data)
-
-        return read
+    def _take_place(self) -> None:
+        who = caller.get()
+        most = who.terms.max_calls
+        if most is not None and self._places.held(who.name) >= most:
+            raise ServerFull(f"this token may have {most} calls in hand, and has")
+        if not self._places.take(who.name, 1):
+            raise ServerFull

@@ -125,7 +125,7 @@ class GenerationService(GenerationServiceServicer):
     ) -> Call:
         """What `asked`, a request's field `call`, asks for.
 
-        Raises Draining, InvalidRequest, UnknownName, ResolverFailed.
+        Raises Draining, InvalidRequest, PermissionDenied, UnknownName, ResolverFailed.
         """
         call_id = f"{random.getrandbits(96):024x}"
         generation_id.set(call_id)
@@ -138,6 +138,8 @@ class GenerationService(GenerationServiceServicer):
         if self.draining:
             raise Draining
         check(asked)
+        whose = caller.get()
+        whose.terms.require_chain(asked.chain or catalog.default_chain)
         try:
             targets = await catalog.resolve(asked.chain)
         except MalformedChain as error:
@@ -152,7 +154,7 @@ class GenerationService(GenerationServiceServicer):
             time_remaining=context.time_remaining(),
             labels=dict(asked.labels),
             trace_id=trace_id,
-            caller=caller.get(),
+            caller=whose.name,
         )
 
     def _notice(self, event: object) -> None:

@@ -45,6 +45,10 @@ class HealthFeed:
     def close(self) -> None:
         """End all watches and turn new ones away."""
         self._closed = True
+        self.look()
+
+    def look(self) -> None:
+        """Wake all watchers at once: it may be that they have to end."""
         for waiter in self._waiting:
             _wake(waiter)
 

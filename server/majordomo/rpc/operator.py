@@ -16,6 +16,7 @@ from majordomo.chain.tracker import Tracker, wildcard
 from majordomo.distribution import DISTRIBUTION
 from majordomo.names import MalformedChain
 from majordomo.registry import Registry
+from majordomo.rpc.access import caller
 from majordomo.rpc.health_feed import HealthFeed
 from majordomo.rpc.pages import PAGE_SIZE, page_of
 from majordomo.rpc.validation import InvalidRequest, Violation
@@ -93,6 +94,7 @@ class OperatorService(OperatorServiceServicer):
             loop = asyncio.get_running_loop()
             version, heartbeat = NOTHING_TOLD, 0.0
             while True:
+                caller.get().terms.require("operate")  # its token may be gone by now
                 news = self._tracker.changes_since(version, names)
                 changes: Sequence[Change] = ()
                 if news is not None:

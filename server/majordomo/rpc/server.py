@@ -23,9 +23,11 @@ from majordomo.registry import Registry
 from majordomo.rpc.access import Access
 from majordomo.rpc.admission import Admission
 from majordomo.rpc.core import core_server
+from majordomo.rpc.driver import MOST_SENT, Driver
 from majordomo.rpc.generation import GenerationService
 from majordomo.rpc.health_feed import HealthFeed
-from majordomo.rpc.interceptors import Driver, ErrorBoundary
+from majordomo.rpc.interceptors import ErrorBoundary
+from majordomo.rpc.memory import MOST_RECEIVED
 from majordomo.rpc.operator import OperatorService
 from majordomo.rpc.reload import Source, keep_current
 from majordomo.rpc.tls import Certificates
@@ -38,7 +40,19 @@ from majordomo.v1.operator_service_pb2_grpc import add_OperatorServiceServicer_t
 
 SERVICES = ("majordomo.v1.GenerationService", "majordomo.v1.OperatorService")
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
-_MEBIBYTE = 1 << 20
+_METADATA = 16 << 10
+"""Bytes of a call's metadata, at most: one limit, where gRPC has one above which it
+refuses at random and one above which it always does."""
+
+_STREAMS = 12_000
+"""Calls of one connection that are open, or were and are not yet forgotten. Beyond them
+gRPC resets new ones, without a word of ours: that is what ends a rapid reset."""
+
+_PENDING = 40_000
+"""Calls that wait to be told anything; gRPC drops those beyond, without our word."""
+
+_WINDOW = 16 << 10
+"""Bytes of a stream that gRPC takes before anybody reads it."""
 
 FAREWELL = 0.1
 """Seconds in which calls that are on their way are told that the server is draining.
@@ -47,8 +61,19 @@ grpc.aio drops the call that it takes while it is stopped; its caller sees CANCE
 """
 
 OPTIONS = (
-    ("grpc.max_receive_message_length", 32 * _MEBIBYTE),
-    ("grpc.max_send_message_length", 16 * _MEBIBYTE),
+    ("grpc.max_receive_message_length", MOST_RECEIVED),
+    ("grpc.max_send_message_length", MOST_SENT),
+    ("grpc.max_metadata_size", _METADATA),
+    ("grpc.absolute_max_metadata_size", _METADATA),
+    # 31 KB may be 31 MiB: packed messages are ours to refuse.
+    ("grpc.per_message_decompression", 0),
+    # What nobody has begun to read is held back at the caller: the window does not
+    # grow. A message that is read has a window of its size.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", _WINDOW),
+    ("grpc.max_concurrent_streams", _STREAMS),
+    ("grpc.server.max_pending_requests", _PENDING),
+    ("grpc.server.max_pending_requests_hard_limit", _PENDING),
     # Clients may ping through the long silence of a model that reasons.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -116,9 +141,8 @@ class Server:
             if getattr(config.server, key) != getattr(self._config.server, key):
                 _log.warning("server.%s has changed; restart for it to hold", key)
         self._access.configure(config.tokens)
-        self._admission.configure(
-            config.server.max_calls, config.server.max_request_bytes
-        )
+        self._admission.configure(config.server.max_calls, config.server.memory_budget)
+        self._feed.look()  # whoever watches by a token that is gone
         hide(config.secrets(), config.inner_hosts())
         moved = self._registry.replace(config)
         names = self._registry.catalog.names
@@ -151,7 +175,7 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._access = Access(config.tokens)
         self._admission = Admission(
-            config.server.max_calls, config.server.max_request_bytes
+            config.server.max_calls, config.server.memory_budget
         )
         self._server = core_server(
             interceptors=[

@@ -4,6 +4,7 @@ Every error of ours becomes a google.rpc.Status with an ErrorInfo, packed into t
 trailers beside the code and the message (docs/semantics.md, section 7).
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -28,7 +29,8 @@ from majordomo.names import (
     UnknownProvider,
 )
 from majordomo.rpc.access import PermissionDenied, Unauthenticated
-from majordomo.rpc.admission import ServerFull
+from majordomo.rpc.driver import AnswerTooLarge, CompressedRequest
+from majordomo.rpc.memory import CallerStalled, ServerFull
 from majordomo.rpc.validation import InvalidRequest, Violation
 from majordomo.v1.attempt_pb2 import (
     Attempt,
@@ -36,6 +38,7 @@ from majordomo.v1.attempt_pb2 import (
 )
 from majordomo.v1.errors_pb2 import (
     ERROR_REASON_ALL_BENCHED,
+    ERROR_REASON_ANSWER_TOO_LARGE,
     ERROR_REASON_BENCHED_BY_PROVIDER,
     ERROR_REASON_CHAIN_EXHAUSTED,
     ERROR_REASON_CHAIN_RATE_LIMITED,
@@ -46,6 +49,7 @@ from majordomo.v1.errors_pb2 import (
     ERROR_REASON_MODEL_NOT_FOUND,
     ERROR_REASON_PERMISSION_DENIED,
     ERROR_REASON_PROVIDER_CREDENTIALS,
+    ERROR_REASON_REQUEST_COMPRESSED,
     ERROR_REASON_REQUEST_REFUSED,
     ERROR_REASON_REQUEST_UNSUPPORTED,
     ERROR_REASON_RESOLVER_FAILED,
@@ -80,14 +84,21 @@ CODES: dict[ErrorReason, StatusCode] = {
     ERROR_REASON_BENCHED_BY_PROVIDER: StatusCode.FAILED_PRECONDITION,
     ERROR_REASON_INTERNAL: StatusCode.INTERNAL,
     ERROR_REASON_RESOLVER_FAILED: StatusCode.UNAVAILABLE,
+    ERROR_REASON_ANSWER_TOO_LARGE: StatusCode.RESOURCE_EXHAUSTED,
+    ERROR_REASON_REQUEST_COMPRESSED: StatusCode.UNIMPLEMENTED,
 }
 
 _NO_RETRY = {
     ERROR_REASON_ALL_BENCHED,
+    ERROR_REASON_ANSWER_TOO_LARGE,
     ERROR_REASON_CHAIN_EXHAUSTED,
     ERROR_REASON_CHAIN_RATE_LIMITED,
 }
 """A client's own retry policy would run, and pay for, the whole chain again."""
+
+_OVERLOADED_DELAY = 1.0
+"""Seconds after which a server that is full may be asked again; clients' own retry
+policies wait once to twice as long."""
 
 _SUMMARIES: dict[ErrorReason, str] = {
     ERROR_REASON_CHAIN_EXHAUSTED: "no target answered",
@@ -113,13 +124,6 @@ _MOST_VIOLATIONS = 16
 
 class Draining(Exception):
     """The server is going away; another replica may help."""
-
-
-class ReaderStalled(Exception):
-    """The caller left a message unread for `seconds`."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"nothing was read for {seconds:.0f} s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,12 @@ def refusal(error: Exception, generation_id: str) -> Refusal:
             message = f"the bench was set for the provider {provider}; unbench that"
             metadata = {"provider": provider}
             found = _Error(ERROR_REASON_BENCHED_BY_PROVIDER, message, metadata)
-        case ReaderStalled():
+        case CompressedRequest():
+            message = "requests must not be compressed; send it as it is"
+            found = _Error(ERROR_REASON_REQUEST_COMPRESSED, message)
+        case AnswerTooLarge():
+            found = _Error(ERROR_REASON_ANSWER_TOO_LARGE, str(error))
+        case CallerStalled():
             found = _Error(ERROR_REASON_DEADLINE_EXCEEDED, str(error))
         case Unauthenticated():
             message = "show a valid token: authorization: Bearer TOKEN"
@@ -169,9 +178,8 @@ def refusal(error: Exception, generation_id: str) -> Refusal:
         case PermissionDenied():
             found = _Error(ERROR_REASON_PERMISSION_DENIED, str(error))
         case ServerFull():
-            message = "this server has as many calls in hand as it may; try another"
-            found = _Error(ERROR_REASON_SERVER_OVERLOADED, message)
-            found.details.append(RetryInfo(retry_delay=duration(1)))
+            found = _Error(ERROR_REASON_SERVER_OVERLOADED, str(error))
+            found.details.append(RetryInfo(retry_delay=duration(_OVERLOADED_DELAY)))
         case Draining():
             found = _Error(ERROR_REASON_SERVER_DRAINING, "this server is going away")
             found.details.append(RetryInfo(retry_delay=duration(1)))
@@ -271,6 +279,10 @@ def _pack(error: _Error) -> Refusal:
     ]
     if error.reason in _NO_RETRY:
         trailers.append(("grpc-retry-pushback-ms", "-1"))
+    elif error.reason == ERROR_REASON_SERVER_OVERLOADED:
+        # Not all of them at the same moment.
+        delay = _OVERLOADED_DELAY * (1 + random.random())
+        trailers.append(("grpc-retry-pushback-ms", str(int(delay * 1000))))
     return Refusal(error.reason, code, message, tuple(trailers))
 
 

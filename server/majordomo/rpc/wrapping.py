@@ -1,4 +1,4 @@
-"""How an interceptor surrounds the methods of the contract, whatever their shape."""
+"""How an interceptor surrounds the methods of the server, whatever their shape."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,10 +18,10 @@ _OURS = "/majordomo.v1."
 
 
 class WrappingInterceptor(ServerInterceptor):
-    """Wraps each method of the contract once; every call finds it wrapped.
+    """Wraps each method once; every call finds it wrapped."""
 
-    Health and reflection pass through.
-    """
+    everything = False
+    """Health and reflection too, not the contract's methods alone."""
 
     def __init__(self) -> None:
         self._wrapped: dict[str, Handler] = {}
@@ -35,28 +35,50 @@ class WrappingInterceptor(ServerInterceptor):
         if method in self._wrapped:
             return self._wrapped[method]
         handler = await continuation(handler_call_details)
-        if handler is not None and method.startswith(_OURS):
-            behaviour: Any = handler.unary_unary or handler.unary_stream
-            wrapped = self.wrap(behaviour, method.removeprefix("/"))
-            read = handler.request_deserializer
-            if read is not None:
-                read = self.reading(read)
-            handler = self._wrapped[method] = _like(handler, wrapped, read)
+        if handler is not None and (self.everything or method.startswith(_OURS)):
+            handler = self.around(handler, method.removeprefix("/"))
+            self._wrapped[method] = handler
         return handler
 
+    def around(self, handler: Handler, method: str) -> Handler:
+        """What is called in the place of `handler`; `method` is "service/Method"."""
+        return like(handler, self.wrap(behaviour_of(handler), method))
+
     def wrap(self, behaviour: Any, method: str) -> Behaviour:
-        """What runs in the place of `behaviour`; `method` is "service/Method"."""
+        """What runs in the place of `behaviour`."""
         raise NotImplementedError
 
-    def reading(self, deserialize: Any) -> Any:
-        """What makes a request of its bytes in the place of `deserialize`."""
-        return deserialize
+
+def behaviour_of(handler: Handler) -> Any:
+    """The one function that a handler has."""
+    return (
+        handler.unary_unary
+        or handler.unary_stream
+        or handler.stream_unary
+        or handler.stream_stream
+    )
 
 
-def _like(handler: Handler, behaviour: Behaviour, read: Any) -> Handler:
-    """A handler of the same shape that runs `behaviour` on what `read` makes."""
-    make: Any = grpc.unary_unary_rpc_method_handler
-    if handler.unary_unary is None:
-        make = grpc.unary_stream_rpc_method_handler
-    made: Handler = make(behaviour, read, handler.response_serializer)
-    return made
+def like(handler: Handler, behaviour: Behaviour) -> Handler:
+    """A handler of the same shape that runs `behaviour`."""
+    return made(
+        behaviour,
+        handler.request_deserializer,
+        handler.response_serializer,
+        requests=handler.request_streaming,
+        responses=handler.response_streaming,
+    )
+
+
+def made(
+    behaviour: Any, read: Any, pack: Any, *, requests: bool, responses: bool
+) -> Handler:
+    """A handler of many `requests` or one, and many `responses` or one."""
+    shape = f"{_many(requests)}_{_many(responses)}"
+    make: Any = getattr(grpc, f"{shape}_rpc_method_handler")
+    handler: Handler = make(behaviour, read, pack)
+    return handler
+
+
+def _many(messages: bool) -> str:
+    return "stream" if messages else "unary"

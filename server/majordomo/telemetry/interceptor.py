@@ -57,9 +57,7 @@ class Observing(WrappingInterceptor):
             given: float | None = context.time_remaining()
             code = StatusCode.OK
             try:
-                answer = await behaviour(request, context)
-                trace.operated(request, answer)
-                return answer
+                return await behaviour(request, context)
             except AbortError:
                 code = _code(context)
                 raise

@@ -31,6 +31,8 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_BENCHED_BY_PROVIDER: _ClassVar[ErrorReason]
     ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
     ERROR_REASON_RESOLVER_FAILED: _ClassVar[ErrorReason]
+    ERROR_REASON_ANSWER_TOO_LARGE: _ClassVar[ErrorReason]
+    ERROR_REASON_REQUEST_COMPRESSED: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_INVALID_REQUEST: ErrorReason
 ERROR_REASON_UNKNOWN_TIER: ErrorReason
@@ -52,6 +54,8 @@ ERROR_REASON_PERMISSION_DENIED: ErrorReason
 ERROR_REASON_BENCHED_BY_PROVIDER: ErrorReason
 ERROR_REASON_INTERNAL: ErrorReason
 ERROR_REASON_RESOLVER_FAILED: ErrorReason
+ERROR_REASON_ANSWER_TOO_LARGE: ErrorReason
+ERROR_REASON_REQUEST_COMPRESSED: ErrorReason
 
 class CallFailure(_message.Message):
     __slots__ = ("generation_id", "attempts", "omitted_attempts")
