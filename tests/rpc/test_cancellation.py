@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-import majordomo.chain.engine
+import majordomo.chain.budget
 import majordomo.rpc.server
 from majordomo.chain.engine import Engine
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest
@@ -105,7 +105,7 @@ async def test_nothing_is_tried_for_a_caller_that_left_in_a_backoff(
 
     full_backoff = partial(Engine, random=lambda: 1.0)
     monkeypatch.setattr(majordomo.rpc.server, "Engine", full_backoff)
-    monkeypatch.setattr(majordomo.chain.engine, "_BACKOFF_BASE", 60.0)
+    monkeypatch.setattr(majordomo.chain.budget, "_BACKOFF_BASE", 60.0)
     monkeypatch.setattr(majordomo.chain.engine, "_BACKOFF_CAP", 60.0)
     monkeypatch.setattr(Engine, "walk", watched)
     async with (

@@ -176,6 +176,9 @@ async def test_all_benched_is_not_the_end_where_that_is_wanted(
     """The call that waits, or asks early, has its answer and tells of the skip."""
     async with running(
         """
+        [chain]
+        all_benched_policy = "fail"
+
         [health]
         failure_threshold = 1
         cooldown_base = "200ms"

@@ -109,6 +109,8 @@ class RunningAttempt:
                 room.used -= 1
             self._tracker.release(self._lease)
             self._patience.end()
+            # Else the two would keep each other, and a large body, until a collection.
+            self._exchange.may_resend = None
             await self._pieces.aclose()
 
     @property
