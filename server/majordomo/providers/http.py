@@ -12,6 +12,7 @@ from collections.abc import (
     Mapping,
 )
 from contextlib import aclosing
+from datetime import UTC, datetime
 
 import httpx
 
@@ -150,6 +151,9 @@ class _HttpExchange(Exchange):
                         yield piece
             finally:
                 await response.aclose()
+        except Failure as refused:
+            refused.settle(datetime.now(UTC))
+            raise
         except ERRORS as error:
             raise failure(error) from None
 
