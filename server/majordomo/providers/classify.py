@@ -8,12 +8,12 @@ What the codes and words mean is data: see families.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from typing import NamedTuple
 
-from majordomo.chain.failure import PERMANENT, TRANSIENT, Failure
+from majordomo.chain.failure import PERMANENT, Failure
 from majordomo.providers.error_body import ErrorBody, parse_any, scrub, unquoted
 from majordomo.providers.families import FAMILIES, OUTPUT, Family
 from majordomo.providers.retry_delay import retry_delay
@@ -110,7 +110,7 @@ def _status(status: int, error: ErrorBody, codes: tuple[str, ...]) -> int:
     A gateway may answer 200 or 500 for what was a 400 behind it.
     """
     if status < 400:
-        known = (_STATUS_OF_CODE.get(_bare(code), 0) for code in codes)
+        known = (_STATUS_OF_CODE.get(name, 0) for name in _names(codes))
         return error.status or next(filter(None, known), 0)
     if status >= 500 and 400 <= error.status < 500:
         return error.status
@@ -141,11 +141,11 @@ def _said(
     if "RESOURCE_EXHAUSTED" in codes and _has_retry_info(error):
         yield FAILURE_REASON_RATE_LIMITED
     narrow, wide = _code_tables()
-    bare = [_bare(code) for code in codes]
-    yield from (narrow[code] for code in bare if code in narrow)
+    names = list(_names(codes))
+    yield from (narrow[name] for name in names if name in narrow)
     for text in texts:
         yield from (known.reason for known in _families() if known.fits(text))
-    yield from (wide[code] for code in bare if code in wide)
+    yield from (wide[name] for name in names if name in wide)
 
 
 def _plausible(reason: FailureReason, status: int) -> bool:
@@ -215,9 +215,16 @@ def _code_tables() -> tuple[dict[str, FailureReason], dict[str, FailureReason]]:
     return narrow, wide
 
 
+def _names(codes: Iterable[str]) -> Iterator[str]:
+    """What `codes` may be known by: each as it is, and the parts between its dots."""
+    for code in codes:
+        yield _bare(code)
+        yield from map(_bare, code.split(".")[1:] and code.split("."))
+
+
 def _bare(code: str) -> str:
-    """`code` without what vendors spell differently: case, `_`, `-`, prefixes."""
-    return re.sub(r"[^a-z0-9]", "", code.lower().rpartition(".")[2])
+    """`code` without what vendors spell differently: case, `_` and `-`."""
+    return re.sub(r"[^a-z0-9]", "", code.lower())
 
 
 def _beyond_the_limit(text: str) -> bool:
@@ -241,16 +248,15 @@ def _has_retry_info(error: ErrorBody) -> bool:
 def _quotas(error: ErrorBody) -> Iterator[str]:
     """The names of the quotas in Google's QuotaFailure and ErrorInfo."""
     for detail in _mappings(error.details):
-        violations = detail.get("violations")
-        for violation in _mappings(violations if isinstance(violations, list) else ()):
+        for violation in _mappings(detail.get("violations")):
             yield str(violation.get("quotaId", ""))
         for metadata in _mappings((detail.get("metadata"),)):
             yield str(metadata.get("quota_limit", ""))
 
 
 def _mappings(values: object) -> Iterator[dict[str, object]]:
-    assert isinstance(values, list | tuple)
-    return (value for value in values if isinstance(value, dict))
+    entries = values if isinstance(values, list | tuple) else ()
+    return (value for value in entries if isinstance(value, dict))
 
 
 def _message(status: int, error: ErrorBody, body: bytes) -> str:

@@ -21,6 +21,7 @@ _MESSAGE_BYTES = 200
 _LONGEST_TEXT = 2048
 _DEEPEST = 8
 _MOST_LAYERS = 24
+_MOST_WORDS = 4
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9_.:/-]{0,63}|[0-9]{1,10}")
 
 _WITHIN = (
@@ -43,9 +44,8 @@ _STATUS_IN_WORDS = re.compile(
 )
 
 _QUOTED = re.compile(
-    r"""(?<!\w)(?:"[^"\n]{1,400}"|'[^'\n]{1,400}?'|`[^`\n]{1,400}`|“[^”\n]{1,400}”
-    |‘[^’\n]{1,400}’)(?!\w)""",
-    re.VERBOSE,
+    "(?<!\\w)(?:\"[^\"\n]{1,400}\"|'[^'\n]{1,400}'|`[^`\n]{1,400}`"
+    "|\u201c[^\u201d\n]{1,400}\u201d|\u2018[^\u2019\n]{1,400}\u2019)(?!\\w)"
 )
 
 _SECRETS = re.compile(
@@ -115,6 +115,9 @@ def parse_any(body: bytes) -> ErrorBody | None:
     error = parse(body)
     if error is not None:
         return error
+    loose = _loose(body)
+    if loose is not None:
+        return loose
     text = body[: 4 * _LONGEST_TEXT].decode(errors="replace").strip()
     if text.startswith(("event:", "data:", ":")):
         lines = (line for line in text.splitlines() if line.startswith("data:"))
@@ -122,6 +125,20 @@ def parse_any(body: bytes) -> ErrorBody | None:
     if not text or text[0] in "<[{":
         return None
     return ErrorBody(texts=(text[:_LONGEST_TEXT],))
+
+
+def _loose(body: bytes) -> ErrorBody | None:
+    """JSON that is a text, or a few of them under keys of its own."""
+    try:
+        value: object = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, str):
+        return ErrorBody(texts=(mend(value[:_LONGEST_TEXT]),))
+    said = [f"{k}: {v}" for k, v in _mapping(value).items() if isinstance(v, str)]
+    if not 0 < len(said) == len(_mapping(value)) <= _MOST_WORDS:
+        return None
+    return ErrorBody(texts=tuple(mend(text[:_LONGEST_TEXT]) for text in said))
 
 
 def find(value: object) -> ErrorBody | None:
@@ -282,7 +299,7 @@ def _status(value: object) -> int:
 
 def unquoted(text: str) -> str:
     """`text` in lower case, without what it quotes: that is the request's own."""
-    return _QUOTED.sub(" ", text.lower()).replace("’", "'")
+    return _QUOTED.sub(" ", text.lower()).replace("\u2019", "'")
 
 
 def scrub(text: str) -> str:

@@ -39,7 +39,7 @@ class Family:
     reason: FailureReason
 
     codes: str = ""
-    """Codes that mean this whatever is said beside them; case, `_` and `-` are one."""
+    """Codes that mean this whatever is said beside them, however they are spelt."""
 
     wide_codes: str = ""
     """Codes that mean this unless the words beside them say more."""
@@ -57,16 +57,29 @@ class Family:
     """An expression that texts of this family do not have."""
 
 
-_PACE = (
-    r"rate.?limit|per[ -](?:second|minute|min|hour)\b|\b[rt]pm\b|too many requests"
-    r"|throttl|requests? rate|please (?:wait|slow)|(?:try|again) (?:later|in \d)"
-    r"|retry (?:in|after)\b"
+def _any(*expressions: str) -> str:
+    return "|".join(expressions)
+
+
+_PACE = _any(
+    r"rate.?limit",
+    r"per[ -](?:second|minute|min|hour)\b",
+    r"\b[rt]pm\b",
+    r"too many requests",
+    r"requests? rate",
+    r"throttl",
+    r"please (?:wait|slow)",
+    r"(?:try|again) (?:later|in \d)",
+    r"retry (?:in|after)\b",
 )
 """How fast requests come, and not what is in them."""
 
 OUTPUT = re.compile(
-    r"max_?(?:new_|completion_|output_)?tokens|(?:output|completion) tokens?"
-    r"|max(?:imum)? (?:output|completion|new)[ \w]*tokens?"
+    _any(
+        r"max_?(?:new_|completion_|output_)?tokens",
+        r"(?:output|completion) tokens?",
+        r"max(?:imum)? (?:output|completion|new)[ \w]*tokens?",
+    )
 )
 """How long the answer may be: not what a prompt's length is told by."""
 
@@ -85,9 +98,9 @@ FAMILIES = (
         says=(
             r"failed to call a function",
             r"malformed function call",
-            r"tool call validation failed",
-            r"(?:parsing|parse|parsed?)[^.\n]{0,20} tool[ _]?calls?",
-            r"failed to (?:validate|generate|parse) (?:json|input at pos)",
+            r"tool call (?:validation|parsing) failed",
+            r"pars(?:e|ing) tool[ _]calls?\b",
+            r"failed to (?:validate|generate) json",
         ),
         beside=(
             (
@@ -107,17 +120,16 @@ FAMILIES = (
             exceeded_current_quota_error insufficient_balance insufficient_funds
             insufficient_credits usage_limit_reached usage_limit_exceeded
             usage_not_included budget_exceeded spend_limit_exceeded arrearage
-            quota_exceeded payment_required
-            1113 1304 1308 1309 1310""",
+            free_quota_exceeded payment_required account_overdue_error
+            set_limit_exceeded 1113 1304 1308 1309 1310""",
         says=(
-            r"(?:credit |account )?balance (?:is )?too low",
+            r"balance (?:is )?too low",
             r"(?:insufficient|not enough)[ _](?:\w+ )?(?:balance|credits?|funds|quota)",
             r"requires more credits",
             r"spend(?:ing)?[ -](?:limit|cap)",
-            r"(?<!thinking )(?<!token )(?<!reasoning )budget (?:has been |is |was )?"
-            r"(?:exceeded|exhausted)|exceeded ?budget|over budget",
-            r"exceeded your current quota"
-            r"(?![^\n]*(?:please retry in|ai\.google\.dev|ai\.dev/))",
+            r"(?<!thinking )(?<!token )budget (?:has been |was )?(?:exceeded|exhausted)",
+            r"exceeded ?budget|over budget",
+            r"exceeded your current quota(?![^\n]*(?:please retry in|ai\.google\.dev))",
             r"[ -]per[ -](?:\w+ )?(?:day|week|month)\b|\b[rt]pd\b",
             r"billing (?:hard )?limit",
             r"overdue|in arrears|account is in good standing",
@@ -129,13 +141,16 @@ FAMILIES = (
                 r"used (?:all|up)|out of|deplet|exhaust|exceeded|\bno\b",
             ),
             (
-                r"(?:usage|session|hourly|daily|weekly|monthly|plan|subscription"
-                r"|billing|included|free[ -]tier)\b[^.\n]{0,30}"
-                r"\b(?:limits?|quota|allowance|cap|cycle|allocation)\b",
+                _any(
+                    r"\b(?:usage|session|hourly|daily|weekly|monthly) limits?\b",
+                    r"\b(?:plan|subscription|billing|daily|weekly|monthly|free)\b"
+                    r"[^.\n]{0,30}\b(?:limits?|quota|allowance|cap|allocation)\b",
+                    r"\binference limit\b",
+                ),
                 r"\b(?:reached|exceeded|exhausted|hit|used(?: up)?)\b",
             ),
         ),
-        unless=r"not your usage limit|\(not your",
+        unless=r"\(not your",
     ),
     Family(
         "the model is not there, or not for this account",
@@ -143,7 +158,7 @@ FAMILIES = (
         codes="""
             model_not_found deployment_not_found model_decommissioned invalid_model
             model_not_supported model_not_exist model_not_available model_not_active
-            1211 1311""",
+            model_not_open 1211 1311""",
         says=(
             r"\b(?:models?|deployment)\b[^\n]{0,200}?(?:\bnot found|not exist)",
             r"\bmodels?\b[^\n]{0,200}?\b(?:deprecated|decommissioned|retired)",
@@ -153,15 +168,18 @@ FAMILIES = (
             r"model (?:identifier|id|name) (?:is )?(?:invalid|not valid)",
             r"no endpoints (?:found|available) (?:for|matching)",
             r"unable to access (?:non-serverless )?model",
-            r"^model: \S+$",
             r"^(?:the )?(?:requested )?model\b[^.\n]{0,80}\bis not supported",
+            r"^model: \S+$",
+            r"not yet include access",
             r"模型(?:不存在|未找到)",
         ),
         beside=(
             (
-                r"\bmodels?\b|include access to",
-                r"(?:not|n't|no|denied|unauthori[sz]ed)\b[^.\n]{0,30}\baccess\b"
-                r"|access[^.\n]{0,20}denied|not yet include access",
+                r"\bmodels?\b",
+                _any(
+                    r"(?:not|n't|no)\b[^.\n]{0,30}\baccess\b",
+                    r"access[^.\n]{0,20}\bdenied",
+                ),
             ),
         ),
         unless=r"temporar|at the moment|overload",
@@ -184,19 +202,25 @@ FAMILIES = (
             r"\bno auth credentials",
             r"allow unregistered callers",
             r"security token included in the request is",
-            r"(?:token|authentication|身份验证)[^。]{0,6}(?:非法|已过期|失败)",
+            r"(?:token|身份验证)[^。]{0,6}(?:非法|已过期|失败)",
         ),
         beside=(
             (
-                r"(?<![\w.])(?:x-)?api[ _-]?keys?(?![\w.\[])|bearer token"
-                r"|(?:access|auth(?:entication|orization)?|oauth) tokens?\b"
-                r"|authori[sz]ation header|(?:auth\w* |api )credentials",
-                r"\b(?:invalid|incorrect|missing|expired|revoked|wrong|unknown|leaked)\b"
-                r"|not (?:valid|found|provided|authorized|recogni[sz]ed|exist)|\bno\b"
-                r"|disabled|deactivated|suspended|blocked|rejected|required|malformed"
-                r"|does not have permission",
+                _any(
+                    r"(?<![\w.])(?:x-)?api[ _-]?keys?(?![\w.\[])",
+                    r"bearer token",
+                    r"(?:access|auth(?:entication|orization)?|oauth) tokens?\b",
+                    r"authori[sz]ation header",
+                    r"(?:auth\w*|api) credentials",
+                ),
+                _any(
+                    r"\b(?:invalid|incorrect|missing|expired|revoked|wrong|leaked)\b",
+                    r"\bnot (?:valid|found|provided|authorized|recogni[sz]ed|exist)",
+                    r"\b(?:no|unknown|disabled|deactivated|suspended|blocked|rejected)\b",
+                    r"\b(?:required|malformed)\b|does not have permission",
+                ),
             ),
-            (r"\b(?:authentication|invalid authentication)\b", r"\bfail|\binvalid\b"),
+            (r"\bauthentication\b", r"\bfail|\binvalid\b"),
             (
                 r"\b(?:account|organi[sz]ation|project|consumer|workspace)\b",
                 r"\b(?:suspended|disabled|deactivated|banned|terminated|locked)\b",
@@ -211,22 +235,27 @@ FAMILIES = (
             request_too_large context_window_exceeded
             model_max_prompt_tokens_exceeded tokens_limit_reached 1261""",
         says=(
-            r"(?:prompt|input|request|conversation|messages?)"
-            r"(?: is| are)? too (?:long|large)",
+            r"(?:prompt|input|request|conversation) (?:is )?too (?:long|large)",
+            r"messages? (?:is |are )?too long",
             r"too many (?:prompt |input )?tokens",
             r"range of input length",
-            r"prompt 超长|超长",
+            r"超长",
         ),
         beside=(
             (
-                r"context(?: window| length| size| limit)?\b|\btoken limit"
-                r"|(?:prompt|input) (?:is |length|tokens?|token count|size)"
-                r"|maximum (?:prompt|input|model|context|number of tokens)"
-                r"|max(?:imum)? (?:model |prompt |input )?(?:length|tokens allowed)"
-                r"|length of the (?:messages|input|prompt)|\bn_ctx\b",
-                r"exceed|too (?:long|large|big|many)|longer|larger|greater|more than"
-                r"|over(?:flow|runs|size)|reduce|not enough|cannot fit|maximum"
-                r"|out of (?:context|range)|only\b",
+                _any(
+                    r"context(?: window| length| size| limit)?\b|\bn_ctx\b",
+                    r"\btoken limit|number of tokens",
+                    r"(?:prompt|input) (?:is |length|tokens?|size)",
+                    r"maximum (?:prompt|input|model|context)",
+                    r"max(?:imum)? (?:length|tokens allowed)",
+                    r"length of the (?:messages|input|prompt)",
+                ),
+                _any(
+                    r"exceed|longer|larger|greater|more than|over(?:flow|runs|size)",
+                    r"too (?:long|large|big|many)|not enough|cannot fit|reduce",
+                    r"maximum|out of (?:context|range)|\bonly\b",
+                ),
             ),
         ),
         counts=r"tokens?\b|\blength\b|context|prompt|\binputs?\b",
@@ -241,25 +270,27 @@ FAMILIES = (
             invalid_prompt bio_policy misalignment_policy_violation
             image_content_policy_violation data_inspection_failed
             content_moderation moderation_blocked moderation_error prohibited_content
-            unsafe_content input_moderation new_sensitive 1301""",
+            unsafe_content sensitive_content_detected 1301""",
         says=(
             r"content (?:management |filtering |moderation |safety |usage )?polic",
             r"(?<!fair )usage (?:polic|guideline)",
             r"safety (?:system|filter|reason|polic|check|guardrail)",
-            r"content (?:filter|moderation)",
-            r"content exists risk",
+            r"content (?:filter|moderation|exists risk)",
             r"considered high risk",
-            r"(?:unsafe|harmful|inappropriate|objectionable|prohibited|offensive"
-            r"|(?<!case[ -])sensitive) (?:content|material|language|words?)",
-            r"flagged (?:as|by|for)|was flagged|been flagged",
+            r"(?:unsafe|harmful|inappropriate|objectionable|offensive) content",
+            r"prohibited content",
+            r"(?<!case[ -])sensitive (?:content|material|language|words?)",
+            r"flagged (?:as|by|for)|(?:was|been) flagged",
             r"guardrail (?:intervened|blocked|violation)",
             r"不安全或敏感|敏感内容|违规内容",
         ),
         beside=(
             (
                 r"\b(?:content|prompt|inputs?|outputs?|text|response|completion)\b",
-                r"\b(?:inappropriate|unsafe|harmful|flagged|blocked|filtered)\b"
-                r"|moderat(?:ed|ion)",
+                _any(
+                    r"\b(?:inappropriate|unsafe|harmful|flagged|blocked|filtered)\b",
+                    r"\bmoderat(?:ed|ion)\b",
+                ),
             ),
         ),
         unless=r"data policy|robots\.txt",
@@ -271,8 +302,8 @@ FAMILIES = (
         says=(
             r"(?:invalid|not valid|illegal|malformed) base64",
             r"base64[^.\n]{0,30}(?:invalid|not valid|incorrect padding|decode)",
-            r"messages?(?: array| list)?:? (?:is |are |must not be |cannot be )empty"
-            r"|at least one message is required|messages must be non-?empty",
+            r"messages?:? (?:is |are |must not be |cannot be )empty",
+            r"at least one message is required|messages must be non-?empty",
         ),
         beside=(
             (
@@ -317,21 +348,20 @@ FAMILIES = (
             r"\boverload",
             r"capacity exceeded",
             r"(?:at|over|insufficient|no|out of) capacity",
-            r"high demand|heavy load|high load|too busy|is busy",
+            r"high demand|heavy load|high load|high traffic|too busy|is busy",
             r"loading model|model (?:is )?(?:currently )?loading",
             r"temporarily unavailable",
             r"访问量过大",
         ),
-        beside=((r"high traffic|traffic", r"high|heavy|too much"),),
     ),
     Family(
         "requests come too fast",
         FAILURE_REASON_RATE_LIMITED,
         codes="slow_down ramp_limit_exceeded throttling_exception 1302 1303 1313",
         wide_codes="""
-            rate_limit_exceeded rate_limit_error rate_limit_reached rate_limit_reached_error
-            rate_limited too_many_requests too_many_requests_error request_limit_exceeded
-            throttling throttling_error throttled""",
+            rate_limit_exceeded rate_limit_error rate_limit_reached rate_limited
+            rate_limit_reached_error too_many_requests too_many_requests_error
+            request_limit_exceeded throttling throttling_error throttled""",
         says=(
             r"rate[ -]?limit",
             r"too many (?:requests|concurrent)",
@@ -339,14 +369,14 @@ FAMILIES = (
             r"throttl",
             r"concurren(?:t|cy)[^.\n]{0,40}(?:limit|exceed|high|reached)",
             r"(?:limit|exceed|reached|high)[^.\n]{0,40}concurren",
-            r"temporarily rate-limited",
             r"(?:并发|频率)[^。]{0,8}过高",
         ),
     ),
     Family(
         "it took too long",
         FAILURE_REASON_TIMEOUT,
-        wide_codes="timeout_error deadline_exceeded request_timeout model_timeout_exception",
+        wide_codes="""
+            timeout_error deadline_exceeded request_timeout model_timeout_exception""",
         says=(r"timed? ?out\b",),
     ),
 )
