@@ -124,6 +124,8 @@ def _reason(status: int, error: ErrorBody, codes: tuple[str, ...]) -> FailureRea
     for reason in _said(error, codes, texts):
         if _plausible(reason, status):
             return reason
+        if status >= 500 and reason == FAILURE_REASON_MODEL_NOT_FOUND:
+            break  # at the moment
     if status in (404, 410) and any(map(_MODEL.search, texts)):
         return FAILURE_REASON_MODEL_NOT_FOUND
     return _STATUSES.get(status, FAILURE_REASON_PROVIDER_ERROR)
@@ -161,10 +163,7 @@ def _plausible(reason: FailureReason, status: int) -> bool:
         return status in (0, 413, 415)
     if reason == FAILURE_REASON_TIMEOUT:
         return status in (0, 408) or status >= 500
-    if status >= 500:
-        # "The model is not available" at the moment.
-        return reason != FAILURE_REASON_MODEL_NOT_FOUND
-    return True
+    return status < 500 or reason != FAILURE_REASON_MODEL_NOT_FOUND
 
 
 class _Known(NamedTuple):

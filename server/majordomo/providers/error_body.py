@@ -26,7 +26,7 @@ _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9_.:/-]{0,63}|[0-9]{1,10}")
 
 _WITHIN = (
     *("error", "errors", "message", "detail", "details", "innererror", "inner_error"),
-    *("metadata", "raw", "base_resp", "provider_specific_fields"),
+    *("metadata", "raw", "base_resp", "provider_specific_fields", "response"),
     *("upstream_error", "upstreamBody", "cause"),
 )
 """Where a layer holds another one. What is at any other key is not read: it may be
@@ -37,7 +37,7 @@ _WORDS = (
     *("error_description", "title"),
 )
 _CODES = ("error_code", "status_code", "code", "status", "type", "error_type", "reason")
-_STATUSES = ("status_code", "code", "status", "http_status")
+_STATUSES = ("status_code", "code", "status", "http_status", "http_code")
 
 _STATUS_IN_WORDS = re.compile(
     r"\b(?:status(?: code)?|http|error code)[ :=(]{1,3}([45][0-9]{2})\b", re.IGNORECASE
@@ -143,13 +143,11 @@ def _loose(body: bytes) -> ErrorBody | None:
 
 def find(value: object) -> ErrorBody | None:
     """The error in parsed JSON, None where no known shape of one is found."""
-    if isinstance(value, list):
-        value = value[0] if value else None
+    for _ in range(_DEEPEST):
+        if isinstance(value, list):
+            value = value[0] if value else None
     if not isinstance(value, dict):
         return None
-    response = value.get("response")
-    if isinstance(response, dict) and response.get("error"):
-        value = response
     return _flatten(value) if _is_error(value) else None
 
 
@@ -160,6 +158,8 @@ def _is_error(value: dict[str, object]) -> bool:
     if isinstance(value.get("errors"), list) and value["errors"]:
         return True
     if _mapping(value.get("base_resp")).get("status_code"):
+        return True
+    if _mapping(value.get("response")).get("error"):
         return True
     if "choices" in value:
         return False
@@ -175,13 +175,11 @@ def _flatten(value: dict[str, object]) -> ErrorBody:
     texts += [text for layer in layers for text in _prose(layer)]
     codes = [code for layer in layers for code in _codes(layer)]
     params = (layer["param"] for layer in layers if layer.get("param"))
-    numbers = [_status(layer.get(name)) for layer in layers for name in _STATUSES]
-    numbers += [int(said[1]) for said in map(_STATUS_IN_WORDS.search, texts) if said]
     return ErrorBody(
         texts=tuple(dict.fromkeys(texts)),
         codes=tuple(dict.fromkeys(codes)),
         param=mend(str(next(params, ""))[:_LONGEST_TEXT]),
-        status=next(filter(None, numbers), 0),
+        status=next((status for layer in layers for status in _numbers(layer)), 0),
         details=tuple(entry for layer in layers for entry in _details(layer)),
         headers={
             name.lower(): value
@@ -207,7 +205,7 @@ def _layers(value: object, depth: int) -> Iterator[dict[str, object]]:
     if isinstance(value, list):
         for entry in value[:4]:
             # What has a @type is a detail of a google.rpc.Status, no error.
-            if isinstance(entry, dict) and "@type" not in entry:
+            if "@type" not in _mapping(entry) and not isinstance(entry, str):
                 yield from _layers(entry, depth + 1)
     elif isinstance(value, dict):
         yield value
@@ -228,8 +226,7 @@ def _embedded(text: str) -> object:
     if not isinstance(value, dict):
         return None
     whole = not text[:start].strip("[ \t\r\n")
-    said = isinstance(value.get("message"), str) or "error" in value
-    return value if whole or said else None
+    return value if whole or _is_error(value) else None
 
 
 def _literal(text: str) -> object:
@@ -257,6 +254,15 @@ def _texts(layer: dict[str, object]) -> Iterator[str]:
         elif isinstance(text, list):
             said = (entry for entry in text[:4] if isinstance(entry, str))
             yield from (mend(entry[:_LONGEST_TEXT]) for entry in said if entry)
+
+
+def _numbers(layer: dict[str, object]) -> Iterator[int]:
+    """The HTTP statuses that a layer names: in its words that of one within it."""
+    for text in _texts(layer):
+        said = _STATUS_IN_WORDS.search(text)
+        if said:
+            yield int(said[1])
+    yield from filter(None, (_status(layer.get(name)) for name in _STATUSES))
 
 
 def _prose(layer: dict[str, object]) -> Iterator[str]:

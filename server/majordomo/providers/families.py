@@ -78,7 +78,7 @@ OUTPUT = re.compile(
     _any(
         r"max_?(?:new_|completion_|output_)?tokens",
         r"(?:output|completion) tokens?",
-        r"max(?:imum)? (?:output|completion|new)[ \w]*tokens?",
+        r"(?:length of )?max(?:imum)? (?:output|completion|new)[ \w]*tokens?",
     )
 )
 """How long the answer may be: not what a prompt's length is told by."""
@@ -127,7 +127,7 @@ FAMILIES = (
             r"(?:insufficient|not enough)[ _](?:\w+ )?(?:balance|credits?|funds|quota)",
             r"requires more credits",
             r"spend(?:ing)?[ -](?:limit|cap)",
-            r"(?<!thinking )(?<!token )budget (?:has been |was )?(?:exceeded|exhausted)",
+            r"(?<!thinking )(?<!token )budget (?:has been |was )?(?:exceed|exhaust)ed",
             r"exceeded ?budget|over budget",
             r"exceeded your current quota(?![^\n]*(?:please retry in|ai\.google\.dev))",
             r"[ -]per[ -](?:\w+ )?(?:day|week|month)\b|\b[rt]pd\b",
@@ -138,7 +138,7 @@ FAMILIES = (
         beside=(
             (
                 r"credits?\b",
-                r"used (?:all|up)|out of|deplet|exhaust|exceeded|\bno\b",
+                r"used (?:all|up)|out of|deplet|exhaust|exceeded",
             ),
             (
                 _any(
@@ -168,7 +168,7 @@ FAMILIES = (
             r"model (?:identifier|id|name) (?:is )?(?:invalid|not valid)",
             r"no endpoints (?:found|available) (?:for|matching)",
             r"unable to access (?:non-serverless )?model",
-            r"^(?:the )?(?:requested )?model\b[^.\n]{0,80}\bis not supported",
+            r"^(?:the )?(?:requested )?model\b[^\n]{0,80}\bis not supported",
             r"^model: \S+$",
             r"not yet include access",
             r"模型(?:不存在|未找到)",

@@ -39,7 +39,7 @@ _WORDED = re.compile(
 _WORDED_UNIT = re.compile(rf"([0-9]+(?:\.[0-9]+)?)\s*({_UNIT})(?![a-z])", re.IGNORECASE)
 _UNIT_SECONDS = {"mi": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "s": 1}
 _DATED = re.compile(
-    rf"\b(?:{_CUE}|until|on)\b[^\n]{{0,40}}?"
+    rf"(?:\b(?:{_CUE}|until|on)\b|将在)[^\n]{{0,40}}?"
     r"\b(20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:T| at | )"
     r"([0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:\.[0-9]{1,6})?)"
     r"\s?(Z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2})?",
