@@ -10,7 +10,7 @@ What the codes and words mean is data: see families.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from majordomo.chain.failure import PERMANENT, Failure
@@ -146,7 +146,7 @@ def _said(
     names = list(_names(codes))
     yield from (narrow[name] for name in names if name in narrow)
     for text in texts:
-        yield from (known.reason for known in _families() if known.fits(text))
+        yield from _told_by(text)
     yield from (wide[name] for name in names if name in wide)
 
 
@@ -191,6 +191,12 @@ class _Known(NamedTuple):
             for sentence in _SENTENCE.split(text)
             for one, other in self.beside
         )
+
+
+@lru_cache(maxsize=512)
+def _told_by(text: str) -> tuple[FailureReason, ...]:
+    """What the words mean. Kept, for a provider in trouble says the same to all."""
+    return tuple(known.reason for known in _families() if known.fits(text))
 
 
 @cache

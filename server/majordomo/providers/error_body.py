@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 import msgspec
 
@@ -19,6 +20,7 @@ from majordomo.providers.json_text import WHITESPACE, mend, read_broken
 
 _MESSAGE_BYTES = 200
 _LONGEST_TEXT = 2048
+_TELLING = 1024
 _DEEPEST = 8
 _MOST_LAYERS = 24
 _MOST_WORDS = 4
@@ -169,7 +171,7 @@ def _is_error(value: dict[str, object]) -> bool:
 
 
 def _flatten(value: dict[str, object]) -> ErrorBody:
-    layers = list(_layers(value, 0))[:_MOST_LAYERS]
+    layers = list(islice(_layers(value, 0), _MOST_LAYERS))
     layers.reverse()
     texts = [text for layer in layers for text in _texts(layer)]
     texts += [text for layer in layers for text in _prose(layer)]
@@ -304,8 +306,11 @@ def _status(value: object) -> int:
 
 
 def unquoted(text: str) -> str:
-    """`text` in lower case, without what it quotes: that is the request's own."""
-    return _QUOTED.sub(" ", text.lower()).replace("\u2019", "'")
+    """The start of `text` in lower case, without what it quotes.
+
+    That is the request's own. What comes later tells no more.
+    """
+    return _QUOTED.sub(" ", text[:_TELLING].lower()).replace("\u2019", "'")
 
 
 def scrub(text: str) -> str:

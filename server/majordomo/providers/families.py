@@ -104,8 +104,8 @@ FAMILIES = (
         ),
         beside=(
             (
-                r"\bmodel (?:generated|produced|returned|output)",
-                r"invalid|malformed|could not be parsed|unparsable",
+                r"\bmodel (?:generated|produced|returned|output)|generated (?:tool|func)",
+                r"\b(?:invalid|malformed|unparsable|not valid)\b|could not be parsed",
             ),
         ),
     ),
@@ -132,17 +132,27 @@ FAMILIES = (
             r"exceeded your current quota(?![^\n]*(?:please retry in|ai\.google\.dev))",
             r"[ -]per[ -](?:\w+ )?(?:day|week|month)\b|\b[rt]pd\b",
             r"billing (?:hard )?limit",
-            r"overdue|in arrears|account is in good standing",
+            r"overdue|in arrears|account is in good standing|please recharge",
+            r"payment required",
             r"欠费|余额不足|使用上限|额度[^。]{0,6}(?:用尽|用完|不足)|请充值",
         ),
         beside=(
             (
-                r"credits?\b",
-                r"used (?:all|up)|out of|deplet|exhaust|exceeded",
+                r"\bcredits?\b",
+                r"used (?:all|up)|out of|deplet|exhaust|exceeded|\bno remaining",
+            ),
+            (
+                r"(?<!check )\b(?:quota|allowance|plan|subscription)\b",
+                r"\bused up\b|\bexhausted\b|\bexpired\b",
+            ),
+            (
+                r"\b(?:limit|quota|cap)\b",
+                r"\b(?:today|tomorrow|for the (?:day|week|month)|until next)\b",
             ),
             (
                 _any(
-                    r"\b(?:usage|session|hourly|daily|weekly|monthly) limits?\b",
+                    r"\b(?:usage|session|hourly|daily|weekly|monthly) (?:limits?|cap)\b",
+                    r"[0-9][ -](?:hour|day)\b[^.\n]{0,20}\b(?:limit|quota|window)\b",
                     r"\b(?:plan|subscription|billing|daily|weekly|monthly|free)\b"
                     r"[^.\n]{0,30}\b(?:limits?|quota|allowance|cap|allocation)\b",
                     r"\binference limit\b",
@@ -221,11 +231,13 @@ FAMILIES = (
                 ),
             ),
             (r"\bauthentication\b", r"\bfail|\binvalid\b"),
+            (r"\btoken\b", r"\b(?:expired|revoked)\b"),
             (
                 r"\b(?:account|organi[sz]ation|project|consumer|workspace)\b",
                 r"\b(?:suspended|disabled|deactivated|banned|terminated|locked)\b",
             ),
         ),
+        unless=r"schema|propert(?:y|ies)\b|\btools?\b|\bfunctions?\b",
     ),
     Family(
         "the prompt is longer than the model or the account takes",
@@ -254,12 +266,16 @@ FAMILIES = (
                 _any(
                     r"exceed|longer|larger|greater|more than|over(?:flow|runs|size)",
                     r"too (?:long|large|big|many)|not enough|cannot fit|reduce",
-                    r"maximum|out of (?:context|range)|\bonly\b",
+                    r"maximum|out of (?:context|range)|\bonly\b|limit reached",
                 ),
+            ),
+            (
+                r"\b(?:prompt|inputs?|context|conversation|history|sequence)\b|max_prompt",
+                r"exceed|too (?:long|large|many)|longer|larger|beyond|overflow|not fit",
             ),
         ),
         counts=r"tokens?\b|\blength\b|context|prompt|\binputs?\b",
-        unless=_PACE,
+        unless=_any(_PACE, r"\bdeadline\b"),
     ),
     Family(
         "what was said, or would be, is refused for its content",
@@ -292,6 +308,8 @@ FAMILIES = (
                     r"\bmoderat(?:ed|ion)\b",
                 ),
             ),
+            (r"\bmoderation\b", r"\b(?:rejected|refused|blocked|flagged|failed)\b"),
+            (r"violat", r"\bguidelines?\b|acceptable use|(?:usage|content) polic"),
         ),
         unless=r"data policy|robots\.txt",
     ),
