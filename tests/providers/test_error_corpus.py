@@ -72,7 +72,7 @@ def test_no_key_is_in_it(seen: Seen) -> None:
     assert keys.findall(seen.data) == []
 
 
-@pytest.mark.rule("8.1", "8.2", "8.3", "8.4")
+@pytest.mark.rule("8.1", "8.2", "8.3", "8.4", "8.5", "8.6")
 @SEEN
 def test_its_reason_and_delay(seen: Seen) -> None:
     """What was seen is what a person takes it for."""
@@ -115,7 +115,7 @@ ENVELOPES: dict[str, Callable[[Seen], object]] = {
 }
 
 
-@pytest.mark.rule("8.1")
+@pytest.mark.rule("8.4")
 @pytest.mark.parametrize("envelope", ENVELOPES)
 @SEEN
 def test_an_envelope_hides_nothing(seen: Seen, envelope: str) -> None:

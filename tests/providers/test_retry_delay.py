@@ -164,3 +164,43 @@ def test_total(headers: dict[str, str], status: int) -> None:
         or isinstance(delay, datetime)
         or (math.isfinite(delay) and delay >= 0)
     )
+
+
+@pytest.mark.rule("8.3")
+@pytest.mark.parametrize(
+    ("error", "delay"),
+    [
+        (ErrorBody(fields={"resets_in_seconds": 13872}), 13872.0),
+        (ErrorBody(fields={"retry_after": "2.5"}), 2.5),
+        (ErrorBody(fields={"retryDelay": "48s"}), 48.0),
+        (ErrorBody(fields={"resets_at": 1795428060}), 60.0),
+        (ErrorBody(fields={"resets_at": "1795428060000"}), 60.0),
+        (ErrorBody(fields={"reset_time": "2026-11-23T10:01:00Z"}), 60.0),
+        (ErrorBody(headers={"retry-after": "7"}), 7.0),
+        (
+            ErrorBody(
+                headers={
+                    "x-ratelimit-remaining": "0",
+                    "x-ratelimit-reset": "1795428060000",
+                }
+            ),
+            60.0,
+        ),
+        (ErrorBody(texts=("Please try again in 26.604s. Visit us.",)), 26.604),
+        (ErrorBody(texts=("Please try again in 6m0s.",)), 360.0),
+        (ErrorBody(texts=("Try again in 4 days 20 hours 9 minutes.",)), 418_140.0),
+        (ErrorBody(texts=("Please retry after 8 seconds.",)), 8.0),
+        (ErrorBody(texts=("Limit reached (reset after 23s)",)), 23.0),
+        (ErrorBody(texts=("please wait 500 ms",)), 0.5),
+        (ErrorBody(texts=("It will reset at 2026-11-23 10:01:00",)), 60.0),
+        (ErrorBody(texts=("Access again on 2026-11-23 at 10:01 UTC.",)), 60.0),
+        (ErrorBody(texts=("resets at 2026-11-23T12:01:00+02:00 (2056)",)), 60.0),
+        (ErrorBody(texts=("Resets at 10:00.", "try again in 5s")), 5.0),
+        (ErrorBody(texts=("It took 5 s", "9 tokens in 3 seconds")), None),
+        (ErrorBody(texts=("'try again in 24h' is no tool",)), None),
+        (ErrorBody(texts=("It reset at 2020-01-01 00:00:00",)), None),
+    ],
+)
+def test_what_a_body_says_of_it(error: ErrorBody, delay: float | None) -> None:
+    """Fields, headers of the response behind, durations and dates in the words."""
+    assert delay == retry_delay(429, {"date": DATE}, error)

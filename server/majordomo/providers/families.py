@@ -104,7 +104,7 @@ FAMILIES = (
         ),
         beside=(
             (
-                r"\bmodel (?:generated|produced|returned|output)|generated (?:tool|func)",
+                r"\bmodel (?:generated|produced|returned|output)|generated tool",
                 r"\b(?:invalid|malformed|unparsable|not valid)\b|could not be parsed",
             ),
         ),
@@ -151,7 +151,7 @@ FAMILIES = (
             ),
             (
                 _any(
-                    r"\b(?:usage|session|hourly|daily|weekly|monthly) (?:limits?|cap)\b",
+                    r"\b(?:usage|session|hourly|daily|weekly|monthly) (?:limit|cap)",
                     r"[0-9][ -](?:hour|day)\b[^.\n]{0,20}\b(?:limit|quota|window)\b",
                     r"\b(?:plan|subscription|billing|daily|weekly|monthly|free)\b"
                     r"[^.\n]{0,30}\b(?:limits?|quota|allowance|cap|allocation)\b",
