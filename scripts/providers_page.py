@@ -204,9 +204,9 @@ REFUSALS = """\
 The body decides first, its codes before its words, and the status second
 ([rules 8.1 to 8.6](semantics.md#8-classification)). These kinds are known, whoever says
 so; the first that fits is taken. Their words are in
-[`families.py`](../server/majordomo/providers/families.py), kinds and not sentences. What
-fits none is UNSUPPORTED as a 400 or 422, CREDENTIALS as a 401, and goes by its status
-otherwise: it ends no call.
+[`families.py`](../server/majordomo/providers/families.py): kinds, not sentences.
+What fits none is UNSUPPORTED as a 400 or 422, CREDENTIALS as a 401, and goes by its
+status otherwise: it ends no call.
 """
 
 

@@ -390,7 +390,10 @@ def test_quotas_of_a_day(details: list[object], expected: str) -> None:
         # What is quoted is the request's own, and so is what is at any other key.
         (openai("Unknown tool 'insufficient balance'"), "UNSUPPORTED"),
         (openai('No "invalid api key" in enum'), "UNSUPPORTED"),
-        (openai("Bad", None) | {"input": "Incorrect API key provided"}, "UNSUPPORTED"),
+        (
+            {"error": {"message": "No."}, "input": "Incorrect API key provided"},
+            "UNSUPPORTED",
+        ),
         (
             {"detail": [{"loc": ["body"], "msg": "No.", "input": "content policy"}]},
             "UNSUPPORTED",

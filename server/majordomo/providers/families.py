@@ -319,7 +319,7 @@ FAMILIES = (
         codes="invalid_base64_image empty_image_file image_parse_error",
         says=(
             r"(?:invalid|not valid|illegal|malformed) base64",
-            r"base64[^.\n]{0,30}(?:invalid|not valid|incorrect padding|decode)",
+            r"base64[^.\n]{0,30}(?:invalid|not valid|incorrect padding|decod)",
             r"messages?:? (?:is |are |must not be |cannot be )empty",
             r"at least one message is required|messages must be non-?empty",
         ),
