@@ -459,15 +459,15 @@ def test_what_is_no_overlong_prompt(status: int, words: str, expected: str) -> N
         ({}, "You have used up your five-hour allowance.", "QUOTA_EXHAUSTED"),
         ({}, "Requests per day: 50 of 50", "QUOTA_EXHAUSTED"),
         ({}, "Too fast. Retry after 7200 seconds.", "QUOTA_EXHAUSTED"),
-        ({"retry-after": "3601"}, "Too fast.", "QUOTA_EXHAUSTED"),
-        ({"retry-after": "3600"}, "Too fast.", "RATE_LIMITED"),
+        ({}, "Too fast. Retry after 3600 seconds.", "RATE_LIMITED"),
+        ({"retry-after": "86400"}, "Too fast.", "RATE_LIMITED"),
         ({}, "The limit is 9 requests per minute.", "RATE_LIMITED"),
     ],
 )
 def test_a_window_that_is_used_up(
     headers: dict[str, str], words: str, expected: str
 ) -> None:
-    """It is no rate: by its words, or by how long it lasts."""
+    """It is no rate: by its words, or by how long they say that it lasts."""
     assert expected == reason(429, {"error": {"message": words}}, headers)
 
 

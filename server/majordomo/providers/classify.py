@@ -1,4 +1,4 @@
-"""Why a provider's answer is a failure (rules 8.1 to 8.5).
+"""Why a provider's answer is a failure (rules 8.1 to 8.6).
 
 The body decides first and the status second, for the same status carries opposite
 meanings: a 429 may mean that there is no money, a 400 a bad key or a missing model,
@@ -33,7 +33,7 @@ from majordomo.v1.attempt_pb2 import (
 )
 
 _WINDOW = 3600.0
-"""Seconds; a limit that is there for longer is a plan's window, not a rate."""
+"""Seconds; a limit of which the body says more is a plan's window, not a rate."""
 
 _STATUS_OF_CODE = {
     "invalidrequesterror": 400,
@@ -85,7 +85,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     wait = retry_delay(status, headers, error)
     delay = None if isinstance(wait, datetime) else wait
     reason = _reason(_status(status, error, codes), error, codes)
-    if reason == FAILURE_REASON_RATE_LIMITED and (delay or 0.0) > _WINDOW:
+    if reason == FAILURE_REASON_RATE_LIMITED and _for_long(error):
         reason = FAILURE_REASON_QUOTA_EXHAUSTED
     lasting = reason in PERMANENT
     return Failure(
@@ -95,6 +95,11 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         retry_delay=None if lasting else delay,
         reset_time=wait if isinstance(wait, datetime) and not lasting else None,
     )
+
+
+def _for_long(error: ErrorBody) -> bool:
+    told = retry_delay(0, {}, error)
+    return isinstance(told, float) and told > _WINDOW
 
 
 def _header_code(headers: Mapping[str, str]) -> Iterator[str]:
