@@ -290,6 +290,25 @@ async def test_a_refusal_that_nobody_knows(rpc: str, status: int, alone: bool) -
         assert 0 == (await it.health()).consecutive_failures
 
 
+@fault(18)
+@pytest.mark.rule("8.3", "8.5")
+@pytest.mark.parametrize("streamed", [False, True], ids=["429", "in the stream"])
+async def test_a_moment_in_the_words(streamed: bool) -> None:
+    """It is measured by our clock where the answer has no date of its own."""
+    at = datetime.now(UTC) + timedelta(hours=2)
+    refusal = error(f"Usage limit reached, resets at {at:%Y-%m-%dT%H:%M:%SZ}", code=429)
+    within = answer(
+        200, b"data: " + refusal + b"\n\n", content_type="text/event-stream"
+    )
+    play = serve(within if streamed else answer(429, refusal))
+    async with scene(play, chain="") as it:
+        got = await it.ask("Stream")
+
+        assert rescued("QUOTA_EXHAUSTED") == got.attempts
+        assert 1 == len(it.bad.requests)
+        assert 7000 <= seconds(got.records[0].retry_delay) <= 7200
+
+
 @fault(20)
 @BOTH
 async def test_a_403_that_says_nothing_of_the_key(rpc: str) -> None:

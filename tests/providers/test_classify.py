@@ -124,6 +124,7 @@ FILTERED = {
             "PROVIDER_ERROR",
         ),
         (500, openai("The model x was not found in the cache"), "PROVIDER_ERROR"),
+        (500, openai("Authentication failed"), "PROVIDER_ERROR"),
         (503, openai("Loading model", 503, "unavailable_error"), "OVERLOADED"),
         (503, openai("The model x was not found in the cache"), "OVERLOADED"),
         # A gateway relays what stands behind it.
@@ -399,6 +400,7 @@ def test_quotas_of_a_day(details: list[object], expected: str) -> None:
             "UNSUPPORTED",
         ),
         (openai("tools.0.api_key: the schema is invalid"), "UNSUPPORTED"),
+        (openai("Web search is disabled for your organization"), "UNSUPPORTED"),
         # Words of its own.
         (b"prompt is too long: 9000 tokens > 8000", "CONTEXT_TOO_LONG"),
         (b'"Incorrect API key provided"', "CREDENTIALS"),

@@ -129,8 +129,6 @@ def _reason(status: int, error: ErrorBody, codes: tuple[str, ...]) -> FailureRea
     for reason in _said(error, codes, texts):
         if _plausible(reason, status):
             return reason
-        if status >= 500 and reason == FAILURE_REASON_MODEL_NOT_FOUND:
-            break  # at the moment
     if status in (404, 410) and any(map(_MODEL.search, texts)):
         return FAILURE_REASON_MODEL_NOT_FOUND
     return _STATUSES.get(status, FAILURE_REASON_PROVIDER_ERROR)
@@ -168,7 +166,11 @@ def _plausible(reason: FailureReason, status: int) -> bool:
         return status in (0, 413, 415)
     if reason == FAILURE_REASON_TIMEOUT:
         return status in (0, 408) or status >= 500
-    return status < 500 or reason != FAILURE_REASON_MODEL_NOT_FOUND
+    # A 5xx may pass, whatever was not found or accepted at the moment.
+    return status < 500 or reason not in (
+        FAILURE_REASON_MODEL_NOT_FOUND,
+        FAILURE_REASON_CREDENTIALS,
+    )
 
 
 class _Known(NamedTuple):

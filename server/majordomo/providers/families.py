@@ -212,6 +212,9 @@ FAMILIES = (
             r"\bno auth credentials",
             r"allow unregistered callers",
             r"security token included in the request is",
+            r"\b(?:account|organi[sz]ation)\s+(?:has been|is) (?:disabled|locked)",
+            r"\b(?:account|project|consumer)\s+(?:has been|is) (?:suspended|banned)",
+            r"(?:disabled|suspended) in this account",
             r"(?:token|身份验证)[^。]{0,6}(?:非法|已过期|失败)",
         ),
         beside=(
@@ -232,10 +235,6 @@ FAMILIES = (
             ),
             (r"\bauthentication\b", r"\bfail|\binvalid\b"),
             (r"\btoken\b", r"\b(?:expired|revoked)\b"),
-            (
-                r"\b(?:account|organi[sz]ation|project|consumer|workspace)\b",
-                r"\b(?:suspended|disabled|deactivated|banned|terminated|locked)\b",
-            ),
         ),
         unless=r"schema|propert(?:y|ies)\b|\btools?\b|\bfunctions?\b",
     ),
