@@ -116,15 +116,19 @@ ENVELOPES: dict[str, Callable[[Seen], object]] = {
 
 
 @pytest.mark.rule("8.4")
-@pytest.mark.parametrize("envelope", ENVELOPES)
 @SEEN
-def test_an_envelope_hides_nothing(seen: Seen, envelope: str) -> None:
+def test_an_envelope_hides_nothing(seen: Seen) -> None:
     """A gateway's envelope around a body changes nothing of what it says."""
     if parse(seen.data) is None:
         pytest.skip("no error object: nobody wraps it so")
-    body = json.dumps(ENVELOPES[envelope](seen)).encode()
+    found = {
+        envelope: name(
+            classify(seen.status, seen.headers, json.dumps(wrap(seen)).encode())
+        )
+        for envelope, wrap in ENVELOPES.items()
+    }
 
-    assert seen.reason == name(classify(seen.status, seen.headers, body))
+    assert dict.fromkeys(ENVELOPES, seen.reason) == found
 
 
 @pytest.mark.rule("8.1", "8.2")
