@@ -96,6 +96,11 @@ class ErrorBody:
         """The most telling words."""
         return self.texts[0] if self.texts else ""
 
+    @property
+    def text(self) -> str:
+        """All words, each text on a line of its own."""
+        return "\n".join(self.texts)
+
 
 def parse(body: bytes) -> ErrorBody | None:
     """The error in `body`, None where no known shape of one is found. Total."""
