@@ -8,7 +8,7 @@ ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(shell command -v 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test languages sim fuzz soak mutation lint types protos reference contract wheel lock locked check image image-check jaeger scorecard peers bench clean
+.PHONY: help demo serve test languages sim fuzz soak mutation lint types protos reference contract packages wheel lock locked check image image-check jaeger scorecard peers bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,7 @@ languages: $(VENV)/dev ## Generate, build, lint and test the clients of all lang
 
 sim: $(VENV)/dev ## Run the engine and the tracker through 10 000 random days
 	MAJORDOMO_SEEDS=10000 python -m pytest tests/chain/test_simulation.py
+	MAJORDOMO_LONG=1 python -m pytest tests/reliability/test_outages.py
 
 fuzz: $(VENV)/dev ## Try every decoder and check with bent inputs, a minute each
 	MAJORDOMO_FUZZ_SECONDS=60 python -m pytest tests/fuzz
@@ -52,19 +53,24 @@ types: $(VENV)/dev ## Check types: mypy, strict
 protos: $(VENV)/dev ## Generate the Python code of the contract
 	buf generate
 
-reference: $(VENV)/dev ## Write docs/configuration.md, its JSON Schema, docs/providers.md
+reference: $(VENV)/dev ## Write docs/configuration.md, its JSON Schema, docs/providers.md, docs/contract.md
 	python scripts/config_reference.py
 	python scripts/providers_page.py
+	python scripts/contract_page.py
 
 contract: $(VENV)/dev ## Check that generated code is fresh and the contract compatible
 	scripts/check_contract.sh
+
+packages: $(VENV)/dev ## Clients to publish: GO_MODULE=, JAVA_GROUP=, NPM_SCOPE=, CRATE=
+	rm -rf build/packages
+	python scripts/packages.py --out build/packages
 
 wheel: $(VENV)/dev ## Build the wheel, install it alone, and use it
 	scripts/check_wheel.sh
 
 lock: $(VENV)/dev ## Write requirements.lock: what the image installs, newest that fits
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-		--extra local --extra otlp --extra vertex --generate-hashes \
+		--extra server --extra local --extra otlp --extra vertex --generate-hashes \
 		--no-emit-index-url --no-emit-find-links \
 		--custom-compile-command 'make lock' \
 		--output-file requirements.lock pyproject.toml
@@ -104,7 +110,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[local]'
+	$(BIN)/python -m pip install --quiet --editable '.[server,local]'
 	@touch $@
 
 $(VENV)/dev: pyproject.toml | $(VENV)/bin/python

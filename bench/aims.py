@@ -62,6 +62,10 @@ def verdicts(results: Results) -> list[Verdict]:
         ratio = cost("paced") / cost("paced", "echo")
         return f"{ratio:.2f} times", ratio <= 1.3
 
+    def inside() -> tuple[str, bool]:
+        ratio = cost("inside", "as a stream") / cost("inside", "asked for whole")
+        return f"{ratio:.2f} times", ratio <= 2
+
     def over() -> tuple[str, bool]:
         plain = cost("failover", "majordomo, plain")
         ratio = cost("failover", "majordomo, failover") / plain
@@ -115,6 +119,7 @@ def verdicts(results: Results) -> list[Verdict]:
         ("1. Unary: less than the openai package without a gateway", unary_openai),
         ("2. Streams in bursts: at most 10 us a chunk", in_bursts),
         ("2. Streams at a pace: at most 1.3 times the echo's", at_a_pace),
+        ("2. Whole answers as streams, 50 tokens/s: at most twice a whole one", inside),
         ("3. Failover from a 503: at most 1.5 times a plain call", over),
         ("3. Skip of a benched target: at most 3 % more", skipped),
         ("4. Added p50: below every peer in an interpreter", added),

@@ -17,6 +17,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
     ROLE_USER,
+    FunctionTool,
     Message,
     Part,
     Tool,
@@ -92,9 +93,12 @@ def prompt() -> Prompt:
     told = Message(role=ROLE_TOOL, parts=[Part(tool_result=result)])
     schema = '{"type":"object","properties":{"at":{"type":"string"}}}'
     return Prompt(
-        system_instruction="Be brief.",
+        system_instruction=[Part(text="Be brief.")],
         messages=[asked, called, told, said, asked, said, asked, said, asked, said],
-        tools=[Tool(name=n, parameters_schema_json=schema) for n in ("look", "ask")],
+        tools=[
+            Tool(function=FunctionTool(name=n, parameters_schema_json=schema))
+            for n in ("look", "ask")
+        ],
         config=GenerationConfig(max_output_tokens=100, temperature=0.5),
     )
 

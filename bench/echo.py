@@ -48,7 +48,7 @@ class Echo(GenerationServiceServicer):
         request: StreamRequest,
         context: grpc.aio.ServicerContext[StreamRequest, StreamResponse],
     ) -> AsyncIterator[StreamResponse]:
-        _, paced, pace = request.chain.partition("pace-")
+        _, paced, pace = request.call.chain.partition("pace-")
         seconds = float(pace.removesuffix("ms")) / 1000 if paced else 0.0
         begun = asyncio.get_running_loop().time()
         for number in range(1, CHUNKS + 1):

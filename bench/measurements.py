@@ -144,6 +144,18 @@ def paced(session: Session) -> Figures:
     return _rounds(session, [(who.name, who, work) for who in session.all], 5)
 
 
+def inside(session: Session) -> Figures:
+    """Answers of 200 tokens that take 4 seconds, asked for whole and as streams.
+
+    64 in flight that begin evenly spread: 16 begin and end in each second.
+    """
+    (ours,) = session.among("majordomo")
+    work = Work(in_flight=64, seconds=6, stagger_ms=4000 / 64)
+    models = {"asked for whole": "delay-4s", "as a stream": "auto/pace-20ms"}
+    jobs = [(row, ours, replace(work, model=it)) for row, it in models.items()]
+    return _rounds(session, jobs, 3)
+
+
 def failover(session: Session) -> Figures:
     """A target that answers 503, then one that answers, beside a plain call."""
     able = [who for who in session.all if who.name not in ("echo", "openai package")]
@@ -278,6 +290,7 @@ ALL: dict[str, Measure] = {
     "steady": steady,
     "burst": burst,
     "paced": paced,
+    "inside": inside,
     "failover": failover,
     "skip": skip,
     "latency": latency,

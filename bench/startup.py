@@ -12,7 +12,7 @@ import sys
 
 ROUNDS = 15
 PYTHON = [sys.executable]
-MAJORDOMO = [sys.executable, "-m", "majordomo.cli"]
+MAJORDOMO = [sys.executable, "-m", "majordomo"]
 
 
 def subjects(port: int) -> dict[str, list[str]]:

@@ -173,7 +173,7 @@ def majordomo(
     provider: str, folder: Path, name: str = "majordomo", **environ: str
 ) -> Iterator[Subject]:
     config = _filled("majordomo.toml", provider, folder)
-    command = module("majordomo.cli", "serve", "--config", str(config))
+    command = module("majordomo", "serve", "--config", str(config))
     began = time.perf_counter()
     log = folder / f"{name}.log"
     with running(SUBJECT_CORE, command, log, **environ) as process:
@@ -186,7 +186,7 @@ def majordomo(
 
 def _grpc(name: str, pid: int, began: float, address: str) -> Subject:
     def make(work: Work) -> dict[str, Any]:
-        model = f"up/{work.model}"
+        model = work.model if "/" in work.model else f"up/{work.model}"
         if work.model == "failover":
             model = "up/status-503,up/plain"
         if work.model in ("skip", "no skip"):

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("local", "otlp", "vertex")
+EXTRAS = ("server", "local", "otlp", "vertex")
 """What the lock holds beside the dependencies; `make lock` names the same."""
 
 

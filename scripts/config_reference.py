@@ -75,7 +75,7 @@ file.
 ## Without a file
 
 Providers appear whose usual key is in the environment, by the name, the kind and the
-base URL of this table. So does `local`, where the extra `majordomo[local]` is
+base URL of this table. So does `local`, where the extra `majordomo-grpc[local]` is
 installed; then `{embedded}` is the default chain.
 
 | variable | provider | kind | base URL |

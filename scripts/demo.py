@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 HERE = Path(__file__).parent
-MAJORDOMO = [sys.executable, "-m", "majordomo.cli"]
+MAJORDOMO = [sys.executable, "-m", "majordomo"]
 PATIENCE = 120.0
 """Seconds that the server may take to start, and to trace a call."""
 

@@ -21,6 +21,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_TOOL,
     ROLE_USER,
     Blob,
+    FunctionTool,
     MediaReference,
     Message,
     Part,
@@ -53,7 +54,7 @@ HEAD = """\
 | --- | --- | --- |
 | `openai` | OpenAI's Responses API, or with `api = "chat"` Chat Completions | `OPENAI_API_KEY` |
 | `anthropic` | Anthropic's Messages API | `ANTHROPIC_API_KEY` |
-| `gemini` | Google's Gemini API by a key, or Vertex AI (`project`, `location`) by the machine's account: `pip install 'majordomo[vertex]'` | `GEMINI_API_KEY` |
+| `gemini` | Google's Gemini API by a key, or Vertex AI (`project`, `location`) by the machine's account: `pip install 'majordomo-grpc[server,vertex]'` | `GEMINI_API_KEY` |
 | `openai-compatible` | any server that speaks Chat Completions; `profile` says how it differs, or the base URL tells | by name, see [configuration](configuration.md#without-a-file) |
 | `local` | a real model on this machine, in a supervised llama.cpp server | none |
 | `scripted` | answers and fails as told, for demos and tests | none |
@@ -96,7 +97,7 @@ def _link(media_type: str) -> Callable[[Prompt], object]:
 
 def _choice(**choice: object) -> Callable[[Prompt], object]:
     def choose(prompt: Prompt) -> None:
-        prompt.tools.add(name="f", description="Does it.")
+        prompt.tools.add(function=FunctionTool(name="f", description="Does it."))
         prompt.tool_choice.CopyFrom(ToolChoice(**choice))  # type: ignore[arg-type]
 
     return choose
@@ -104,7 +105,7 @@ def _choice(**choice: object) -> Callable[[Prompt], object]:
 
 def _result(*parts: Part, is_error: bool = False) -> Callable[[Prompt], object]:
     def call(prompt: Prompt) -> None:
-        prompt.tools.append(Tool(name="f"))
+        prompt.tools.append(Tool(function=FunctionTool(name="f")))
         asked = Part(tool_call=ToolCall(id="c1", name="f", arguments_json="{}"))
         prompt.messages.add(role=ROLE_ASSISTANT, parts=[asked])
         told = ToolResult(tool_call_id="c1", parts=parts, is_error=is_error)
@@ -119,13 +120,13 @@ def _config(**config: object) -> Callable[[Prompt], object]:
 
 
 def _schema(prompt: Prompt) -> None:
-    prompt.response_schema_json = (
+    prompt.response_format.json_schema.schema_json = (
         '{"type":"object","properties":{},"additionalProperties":false,"required":[]}'
     )
 
 
 FEATURES: dict[str, Callable[[Prompt], object]] = {
-    "system instruction": lambda p: setattr(p, "system_instruction", "Be brief."),
+    "system instruction": lambda p: p.system_instruction.add(text="Be brief."),
     "image, bytes": _blob("image/png"),
     "image, URL": _link("image/png"),
     "PDF, bytes": _blob("application/pdf"),

@@ -71,9 +71,10 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     left_children, left_sockets = _children() - children, _sockets() - sockets
     if not left_children and not left_sockets:
         return
-    gc.collect()
     deadline = time.monotonic() + _PATIENCE
     while left_children or left_sockets:
+        # Calls of grpc.aio end in a cycle, which a thread of its own may hold a while.
+        gc.collect()
         if time.monotonic() > deadline:
             processes = [_describe(child) for child in left_children]
             pytest.fail(f"left: processes {processes}, sockets {left_sockets}")

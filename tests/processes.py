@@ -41,7 +41,7 @@ async def serving(
     """
     process = await asyncio.create_subprocess_exec(
         *(*under, sys.executable),
-        *("-m", "majordomo.cli", "serve", "--config", config),
+        *("-m", "majordomo", "serve", "--config", config),
         *("--listen", listen),
         stdout=PIPE,
         stderr=stderr,

@@ -16,6 +16,7 @@ from majordomo.rpc.server import Server
 from majordomo.v1.content_pb2 import ROLE_USER, Message, Part
 from majordomo.v1.errors_pb2 import CallFailure
 from majordomo.v1.generation_service_pb2 import (
+    Call,
     GenerateRequest,
     Prompt,
     StreamRequest,
@@ -64,14 +65,14 @@ def prompt(text: str = "hello") -> Prompt:
 
 
 def generate(chain: str, text: str = "hello") -> GenerateRequest:
-    return GenerateRequest(chain=chain, prompt=prompt(text))
+    return GenerateRequest(call=Call(chain=chain, prompt=prompt(text)))
 
 
 def stream(
     chain: str, text: str = "hello", *, include_attempts: bool = False
 ) -> StreamRequest:
     return StreamRequest(
-        chain=chain, prompt=prompt(text), include_attempts=include_attempts
+        call=Call(chain=chain, prompt=prompt(text)), include_attempts=include_attempts
     )
 
 

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("protos", "scripts", "server/majordomo/v1", "buf.yaml", "buf.gen.yaml")
+PARTS = (
+    "protos",
+    "scripts",
+    "tests/contract",
+    "server/majordomo/v1",
+    "buf.yaml",
+    "buf.gen.yaml",
+)
 ATTEMPT = "protos/majordomo/v1/attempt.proto"
 TARGET = "  string target = 2;"
 ENVIRON = {
@@ -50,6 +57,7 @@ def guarded(folder: Path, before: str, after: str) -> tuple[int, str]:
     assert before in text
     proto.write_text(text.replace(before, after))
     assert 0 == run(folder, "buf", "generate").returncode
+    run(folder, "scripts/contract_image.sh")
     ended = run(folder, "scripts/check_contract.sh")
     return ended.returncode, ended.stdout + ended.stderr
 
@@ -68,6 +76,19 @@ def test_no_field_may_move(released: Path) -> None:
 
     assert code != 0
     assert 'Previously present field "2" with name "target"' in told
+
+
+def test_an_addition_must_be_in_the_image(released: Path) -> None:
+    """Or it could be broken before it is ever released; the guard says what to run."""
+    proto = released / ATTEMPT
+    more = f"{TARGET}\n  // The place of the target.\n  string place = 99;"
+    proto.write_text(proto.read_text().replace(TARGET, more))
+    assert 0 == run(released, "buf", "generate").returncode
+
+    ended = run(released, "scripts/check_contract.sh")
+
+    assert ended.returncode != 0
+    assert "run scripts/contract_image.sh" in ended.stderr
 
 
 def test_code_must_be_fresh(released: Path) -> None:

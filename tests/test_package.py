@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import majordomo
+from majordomo.distribution import DISTRIBUTION
 
 
 @pytest.mark.skipif(not os.environ.get("CI"), reason="only CI builds the wheel first")
@@ -18,7 +19,7 @@ def test_ci_tests_the_wheel() -> None:
 @pytest.mark.skipif(not os.environ.get("CI"), reason="only CI builds the wheel first")
 def test_the_wheel_has_types_and_stubs() -> None:
     """For the type checkers of whoever uses the client library."""
-    names = {str(file) for file in files("majordomo") or ()}
+    names = {str(file) for file in files(DISTRIBUTION) or ()}
 
     assert "majordomo/py.typed" in names
     assert "majordomo/v1/generation_service_pb2.pyi" in names

@@ -56,9 +56,20 @@ async def test_a_target_is_provider_and_model(catalog: Catalog) -> None:
     (target,) = await catalog.resolve("acme/meta/llama:4@x+y")
 
     assert ("acme", "meta/llama:4@x+y") == (target.provider_name, target.model)
+    assert ["acme/~x/y#1"] == await names(catalog, "acme/~x/y#1")
     for bad in ("acme/", "/x", "acme/..", "acme/a..b", "acme/a?b", "acme/" + "x" * 257):
         with pytest.raises(MalformedChain):
             await catalog.resolve(bad)
+
+
+@pytest.mark.rule("1.1")
+@pytest.mark.parametrize(
+    "chain", ["acme/a|acme/b", "acme/a | acme/b", "fast|acme/a", "acme/a*3", "fast*12"]
+)
+async def test_equals_and_weights_are_reserved(catalog: Catalog, chain: str) -> None:
+    """They mean nothing yet, and can mean nothing else."""
+    with pytest.raises(MalformedChain, match="reserved"):
+        await catalog.resolve(chain)
 
 
 @pytest.mark.rule("1.2")

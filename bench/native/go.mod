@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	google.golang.org/grpc v1.85.0
-	majordomo v0.0.0
+	github.com/majordomo-grpc/majordomo/clients/go v0.0.0
 )
 
 require (
@@ -15,4 +15,4 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 
-replace majordomo => ../../clients/go
+replace github.com/majordomo-grpc/majordomo/clients/go => ../../clients/go

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	majordomov1 "majordomo/v1"
+	majordomov1 "github.com/majordomo-grpc/majordomo/clients/go/majordomo/v1"
 )
 
 type grpcCaller struct {
@@ -51,7 +51,7 @@ func (caller *grpcCaller) call(ctx context.Context, heard *heard) error {
 		return caller.stream(ctx, heard)
 	}
 	answer, err := caller.client.Generate(ctx, &majordomov1.GenerateRequest{
-		Chain: caller.chain, Prompt: caller.prompt,
+		Call: &majordomov1.Call{Chain: caller.chain, Prompt: caller.prompt},
 	})
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (caller *grpcCaller) call(ctx context.Context, heard *heard) error {
 
 func (caller *grpcCaller) stream(ctx context.Context, heard *heard) error {
 	stream, err := caller.client.Stream(ctx, &majordomov1.StreamRequest{
-		Chain: caller.chain, Prompt: caller.prompt,
+		Call: &majordomov1.Call{Chain: caller.chain, Prompt: caller.prompt},
 	})
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import click
 from bench.scorecard.contestants import LITELLM, MAJORDOMO, majordomo, proxy, router
 from bench.scorecard.judge import LIMIT, ROWS, Came, verdict
 from bench.scorecard.provider import OUTAGE, Provider
+from majordomo.distribution import DISTRIBUTION
 
 Call = Callable[[str, str], Awaitable[Came]]
 
@@ -106,7 +107,7 @@ def page(table: dict[str, dict[str, str]], litellm: str) -> str:
     """The result as it is published."""
     names = {**MAJORDOMO, **(LITELLM if litellm else {})}
     today = dt.datetime.now(dt.UTC).date()
-    versions = [f"majordomo {version('majordomo')}", litellm or "without LiteLLM"]
+    versions = [f"majordomo {version(DISTRIBUTION)}", litellm or "without LiteLLM"]
     versions.append(f"Python {sys.version.split()[0]}")
     lines = [
         "# Scorecard",

@@ -97,7 +97,7 @@ async def majordomo(provider: Provider, folder: Path) -> AsyncIterator[Majordomo
     config = folder / "majordomo.toml"
     config.write_text("\n".join(parts))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "majordomo.cli", "serve", "--config", config),
+        *(sys.executable, "-m", "majordomo", "serve", "--config", config),
         stdout=PIPE,
     )
     assert process.stdout is not None

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	pb "majordomo/v1"
+	pb "github.com/majordomo-grpc/majordomo/clients/go/majordomo/v1"
 )
 
 // Answer is a streamed answer as far as it has come. Its zero value is ready for the
@@ -64,8 +64,18 @@ func (a *Answer) append(delta *pb.PartDelta) {
 		}
 		call.ArgumentsJson += piece.ToolCall.GetArgumentsJsonFragment()
 	case *pb.PartDelta_Blob:
-		part.Kind = &pb.Part_Blob{Blob: piece.Blob}
+		media := part.GetBlob()
+		if media == nil {
+			media = &pb.Blob{MediaType: piece.Blob.GetMediaType()}
+			part.Kind = &pb.Part_Blob{Blob: media}
+		}
+		media.Data = append(media.Data, piece.Blob.GetData()...)
+	case *pb.PartDelta_MediaReference:
+		part.Kind = &pb.Part_MediaReference{MediaReference: piece.MediaReference}
+	case *pb.PartDelta_Opaque:
+		part.Kind = &pb.Part_Opaque{Opaque: piece.Opaque}
 	}
+	part.Citations = append(part.Citations, delta.GetCitations()...)
 	part.ProviderState = append(part.ProviderState, delta.GetProviderState()...)
 }
 

@@ -7,8 +7,11 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	pb "majordomo/v1"
+	pb "github.com/majordomo-grpc/majordomo/clients/go/majordomo/v1"
 )
+
+// domain is whose reasons are read here: google.rpc.ErrorInfo.domain.
+const domain = "majordomo-grpc.github.io"
 
 // Failure is what the server told of a call that failed.
 type Failure struct {
@@ -47,7 +50,7 @@ func FailureOf(err error) *Failure {
 	for _, detail := range told.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
-			if detail.GetDomain() == "majordomo" {
+			if detail.GetDomain() == domain {
 				failure.Reason = detail.GetReason()
 				failure.Metadata = detail.GetMetadata()
 				failure.GenerationID = detail.GetMetadata()["generation_id"]

@@ -1,4 +1,4 @@
-module majordomo
+module github.com/majordomo-grpc/majordomo/clients/go
 
 go 1.26.0
 

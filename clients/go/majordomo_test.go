@@ -19,8 +19,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"majordomo"
-	pb "majordomo/v1"
+	"github.com/majordomo-grpc/majordomo/clients/go"
+	pb "github.com/majordomo-grpc/majordomo/clients/go/majordomo/v1"
 )
 
 const down = "acme/status:503"
@@ -72,7 +72,7 @@ func brief(text string) *pb.Prompt {
 
 func generate(t *testing.T, chain string, prompt *pb.Prompt) (*pb.GenerateResponse, error) {
 	t.Helper()
-	request := &pb.GenerateRequest{Chain: chain, Prompt: prompt}
+	request := &pb.GenerateRequest{Call: &pb.Call{Chain: chain, Prompt: prompt}}
 	return client(t).Generate(t.Context(), request)
 }
 
@@ -116,7 +116,7 @@ func joined(events []*pb.StreamResponse) *majordomo.Answer {
 // streamed is an answer that has come whole.
 func streamed(t *testing.T, chain string, prompt *pb.Prompt) *majordomo.Answer {
 	t.Helper()
-	events, err := read(t, &pb.StreamRequest{Chain: chain, Prompt: prompt})
+	events, err := read(t, &pb.StreamRequest{Call: &pb.Call{Chain: chain, Prompt: prompt}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestSuccess(t *testing.T) {
 
 func TestStream(t *testing.T) {
 	request := &pb.StreamRequest{
-		Chain: "acme/pace:1ms", Prompt: prompt(majordomo.User("one two three")),
+		Call: &pb.Call{Chain: "acme/pace:1ms", Prompt: prompt(majordomo.User("one two three"))},
 	}
 	events, err := read(t, request)
 	if err != nil {
@@ -173,11 +173,11 @@ func TestStream(t *testing.T) {
 
 func weather() *pb.Prompt {
 	asked := prompt(majordomo.User("What is the weather in Paris?"))
-	asked.Tools = []*pb.Tool{{
+	asked.Tools = []*pb.Tool{{Kind: &pb.Tool_Function{Function: &pb.FunctionTool{
 		Name:                 "get_weather",
 		Description:          "The weather in a city.",
 		ParametersSchemaJson: `{"type": "object", "properties": {"city": {"type": "string"}}}`,
-	}}
+	}}}}
 	return asked
 }
 
@@ -240,7 +240,7 @@ func cancelled(t *testing.T, chain, question string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	request := &pb.StreamRequest{Chain: chain, Prompt: prompt(majordomo.User(question))}
+	request := &pb.StreamRequest{Call: &pb.Call{Chain: chain, Prompt: prompt(majordomo.User(question))}}
 	stream, err := client(t).Stream(ctx, request)
 	if err != nil {
 		t.Fatal(err)
@@ -294,7 +294,7 @@ func TestExhausted(t *testing.T) {
 
 func TestInterrupted(t *testing.T) {
 	request := &pb.StreamRequest{
-		Chain: "acme/cut:1", Prompt: prompt(majordomo.User("one two")),
+		Call: &pb.Call{Chain: "acme/cut:1", Prompt: prompt(majordomo.User("one two"))},
 	}
 	events, err := read(t, request)
 
@@ -309,9 +309,11 @@ func TestInterrupted(t *testing.T) {
 func TestRestart(t *testing.T) {
 	restart := pb.InterruptionPolicy_INTERRUPTION_POLICY_RESTART
 	request := &pb.StreamRequest{
-		Chain:   "acme/cut:1,acme/echo",
-		Prompt:  prompt(majordomo.User("one two")),
-		Options: &pb.ChainOptions{InterruptionPolicy: restart},
+		Call: &pb.Call{
+			Chain:   "acme/cut:1,acme/echo",
+			Prompt:  prompt(majordomo.User("one two")),
+			Options: &pb.ChainOptions{InterruptionPolicy: restart},
+		},
 	}
 	events, err := read(t, request)
 	if err != nil {
@@ -334,7 +336,7 @@ func TestDeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	_, err := client(t).Generate(ctx, &pb.GenerateRequest{
-		Chain: "acme/stall:0", Prompt: prompt(majordomo.User("hi")),
+		Call: &pb.Call{Chain: "acme/stall:0", Prompt: prompt(majordomo.User("hi"))},
 	})
 
 	told := failure(t, err)
@@ -362,7 +364,7 @@ func TestTLS(t *testing.T) {
 	token := majordomo.Token(os.Getenv("MAJORDOMO_TOKEN"))
 	response, err := secured(t, grpc.WithPerRPCCredentials(token)).Generate(
 		t.Context(),
-		&pb.GenerateRequest{Chain: "acme/echo", Prompt: prompt(majordomo.User("hi"))},
+		&pb.GenerateRequest{Call: &pb.Call{Chain: "acme/echo", Prompt: prompt(majordomo.User("hi"))}},
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -376,7 +378,7 @@ func TestToken(t *testing.T) {
 	for _, options := range [][]grpc.DialOption{{}, {wrong}} {
 		_, err := secured(t, options...).Generate(
 			t.Context(),
-			&pb.GenerateRequest{Chain: "acme/echo", Prompt: prompt(majordomo.User("hi"))},
+			&pb.GenerateRequest{Call: &pb.Call{Chain: "acme/echo", Prompt: prompt(majordomo.User("hi"))}},
 		)
 
 		told := failure(t, err)
@@ -393,7 +395,7 @@ func TestTrace(t *testing.T) {
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "traceparent", parent)
 
 	response, err := client(t).Generate(ctx, &pb.GenerateRequest{
-		Chain: "acme/echo", Prompt: prompt(majordomo.User("hi")),
+		Call: &pb.Call{Chain: "acme/echo", Prompt: prompt(majordomo.User("hi"))},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -406,7 +408,7 @@ func TestRetry(t *testing.T) {
 	again := answered(t, "flaky-go", prompt(majordomo.User("hi")))
 	_, whole := generate(t, "upstream/counted-go", prompt(majordomo.User("hi")))
 	_, streamed := read(t, &pb.StreamRequest{
-		Chain: "upstream/counted-stream-go", Prompt: prompt(majordomo.User("hi")),
+		Call: &pb.Call{Chain: "upstream/counted-stream-go", Prompt: prompt(majordomo.User("hi"))},
 	})
 
 	equal(t, "hi", majordomo.Text(again.GetMessage()))

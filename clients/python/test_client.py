@@ -33,6 +33,7 @@ from majordomo.v1.attempt_pb2 import (
 )
 from majordomo.v1.content_pb2 import (
     ROLE_TOOL,
+    FunctionTool,
     Message,
     Part,
     Tool,
@@ -49,9 +50,11 @@ from majordomo.v1.generation_service_pb2 import (
 
 DOWN = "acme/status:503"
 WEATHER = Tool(
-    name="get_weather",
-    description="The weather in a city.",
-    parameters_schema_json='{"type":"object","properties":{"city":{"type":"string"}}}',
+    function=FunctionTool(
+        name="get_weather",
+        description="The weather in a city.",
+        parameters_schema_json='{"type":"object","properties":{"city":{"type":"string"}}}',
+    )
 )
 
 

@@ -9,6 +9,7 @@ import sys
 from majordomo.client import Client, text_of, user
 from majordomo.v1.content_pb2 import (
     ROLE_TOOL,
+    FunctionTool,
     Message,
     Part,
     Tool,
@@ -19,13 +20,15 @@ from majordomo.v1.content_pb2 import (
 MOST_ROUNDS = 8
 
 WEATHER = Tool(
-    name="get_weather",
-    description="The weather in a city.",
-    parameters_schema_json="""{
+    function=FunctionTool(
+        name="get_weather",
+        description="The weather in a city.",
+        parameters_schema_json="""{
         "type": "object",
         "properties": {"city": {"type": "string"}},
         "required": ["city"]
     }""",
+    )
 )
 
 
@@ -57,7 +60,7 @@ def answer(majordomo: Client, chain: str, conversation: list[Message]) -> str:
 
 def run(call: ToolCall) -> ToolResult:
     """What the tool answers: a real one would read the arguments."""
-    known = call.name == WEATHER.name
+    known = call.name == WEATHER.function.name
     text = f"sunny, 21 °C ({call.arguments_json})" if known else "there is no such tool"
     return ToolResult(tool_call_id=call.id, parts=[Part(text=text)], is_error=not known)
 

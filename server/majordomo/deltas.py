@@ -2,7 +2,13 @@
 
 from collections.abc import Iterable
 
-from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Reasoning, ToolCall
+from majordomo.v1.content_pb2 import (
+    ROLE_ASSISTANT,
+    Blob,
+    Message,
+    Reasoning,
+    ToolCall,
+)
 from majordomo.v1.generation_service_pb2 import PartDelta
 
 
@@ -29,11 +35,23 @@ def _add_part(turn: Message, deltas: list[PartDelta]) -> None:
         case "tool_call":
             part = turn.parts.add(tool_call=_tool_call(deltas))
         case "blob":
-            part = turn.parts.add(blob=deltas[0].blob)
+            part = turn.parts.add(blob=_blob(deltas))
+        case "media_reference":
+            part = turn.parts.add(media_reference=deltas[0].media_reference)
+        case "opaque":
+            part = turn.parts.add(opaque=deltas[0].opaque)
         case _:
             return
+    for delta in deltas:
+        part.citations.extend(delta.citations)
     if state := b"".join([delta.provider_state for delta in deltas]):
         part.provider_state = state
+
+
+def _blob(deltas: list[PartDelta]) -> Blob:
+    pieces = [delta.blob for delta in deltas]
+    data = b"".join([piece.data for piece in pieces])
+    return Blob(media_type=pieces[0].media_type, data=data)
 
 
 def _tool_call(deltas: list[PartDelta]) -> ToolCall:

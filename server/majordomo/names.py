@@ -15,8 +15,11 @@ from collections.abc import Iterator, Mapping
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 """Names of providers and tiers."""
 
-MODEL_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9._:/@+-]{1,256}")
+MODEL_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9._:/@+~#-]{1,256}")
 """Ids of models, as their providers write them."""
+
+_RESERVED = re.compile(r"\||\*[0-9]+$")
+"""Signs that chains may get: "a|b" for equals, "a*3" for a weight."""
 
 LONGEST_CHAIN = 4096
 """Bytes of a chain as text."""
@@ -74,7 +77,7 @@ def split_target(target: str) -> tuple[str, str]:
     if not slash or not NAME.fullmatch(provider) or not MODEL_ID.fullmatch(model):
         raise MalformedChain(
             f'{target[:80]!r} is no target; write "provider/model-id" with a provider '
-            f"of {NAME.pattern} and an id of at most 256 letters, digits and ._:/@+-"
+            f"of {NAME.pattern} and an id of at most 256 letters, digits and ._:/@+~#-"
         )
     return provider, model
 
@@ -86,6 +89,11 @@ def elements(chain: str) -> list[str]:
 
 def check_element(element: str) -> None:
     """Raise MalformedChain unless `element` has the form of a target or a tier."""
+    if _RESERVED.search(element):
+        raise MalformedChain(
+            f"{element[:80]!r} has a sign that is reserved: chains have no equals "
+            "(a|b) and no weights (a*3) yet; separate targets by commas"
+        )
     if "/" in element:
         split_target(element)
     elif not element:

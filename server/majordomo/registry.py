@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from majordomo.chain.target import Provider, Room, Target, Timeouts
+from majordomo.chain.target import Place, Provider, Room, Target, Timeouts
+from majordomo.chain.tracker import Moved
 from majordomo.config import (
     AttemptConfig,
     Config,
@@ -22,6 +23,9 @@ from majordomo.names import (
 )
 from majordomo.resolvers import Resolver, Resolvers, load_plugin
 
+_STREAMS = {None: None, "auto": None, "unary": False, "stream": True}
+"""Whether whole answers are asked for as streams, by `generate_via`."""
+
 _MOST_RESOLVED = 1024
 """Chains whose targets are kept; callers may write any."""
 
@@ -29,9 +33,10 @@ _MOST_RESOLVED = 1024
 class Kept:
     """A provider, closed when no catalog has it any more."""
 
-    def __init__(self, provider: Provider, made_of: dict[str, object]) -> None:
+    def __init__(self, provider: Provider, settings: ProviderConfig) -> None:
         self.provider = provider
-        self.made_of = made_of
+        self.settings = settings
+        self.place = Place()
         self.holders = 0
 
 
@@ -94,6 +99,21 @@ class Catalog:
             named.update(f"{name}/{model}" for model in provider.models)
         return sorted(named)
 
+    @property
+    def tiers(self) -> list[str]:
+        """The names of the tiers that the configuration has, sorted."""
+        return sorted(self._config.tiers)
+
+    def known_targets(self, chain: str) -> list[str]:
+        """The targets of `chain`; none where only a resolver can tell.
+
+        Raises MalformedChain.
+        """
+        try:
+            return expand(chain, self._config.tiers)
+        except UnknownTier:
+            return []
+
     async def resolve(self, chain: str) -> tuple[Target, ...]:
         """The targets of `chain`, or of the default one if it is empty.
 
@@ -123,16 +143,13 @@ class Catalog:
         self._resolved[chain] = targets
         return targets
 
-    def check_benchable(self, target: str) -> None:
-        """Raise ChainError unless `target` is "provider/model-id" or "provider/*"."""
-        if "/" not in target:
-            raise MalformedChain(
-                f'{target[:80]!r} is no target; write "provider/model-id" or '
-                '"provider/*", not a tier'
-            )
-        provider, _, model = target.partition("/")
-        if model != "*":
-            split_target(target)
+    def check_target(self, target: str) -> None:
+        """Raise ChainError unless `target` is one of a configured provider."""
+        provider, _ = split_target(target)
+        self.check_provider(provider)
+
+    def check_provider(self, provider: str) -> None:
+        """Raise UnknownProvider unless it is configured."""
         if provider not in self._config.providers:
             raise UnknownProvider(provider)
 
@@ -158,6 +175,7 @@ class Catalog:
         provider, model = split_target(name)
         of_model = settings.models.get(model, ModelConfig())
         narrowest_first = (of_model, settings, self._config.chain)
+        kept = self.providers[provider]
         rooms = [self._rooms[provider]]
         if name in self._rooms:
             rooms.append(self._rooms[name])
@@ -165,12 +183,13 @@ class Catalog:
             name,
             provider,
             model,
-            self.providers[provider].provider,
+            kept.provider,
             peer(provider, settings),
             _timeouts(*narrowest_first),
             settings.known(model).reasons is True,
             tuple(rooms),
-            _first("generate_via", *narrowest_first) == "stream",
+            kept.place,
+            _STREAMS[_first("generate_via", *narrowest_first)],
         )
 
 
@@ -183,8 +202,8 @@ class Registry:
         self._retiring: set[asyncio.Task[None]] = set()
         self.catalog = self._make(config, {})
 
-    def replace(self, config: Config) -> None:
-        """Put `config` into force for the calls that come.
+    def replace(self, config: Config) -> list[Moved]:
+        """Put `config` into force for the calls that come; who is reached otherwise.
 
         A provider that is made of the same as before stays as it is. What is not
         used any more is closed when the last call that may need it has ended.
@@ -194,6 +213,7 @@ class Registry:
         retiring = asyncio.create_task(self._retire(old))
         self._retiring.add(retiring)
         retiring.add_done_callback(self._retiring.discard)
+        return list(_moved(old.providers, config))
 
     async def aclose(self) -> None:
         """Let go of every provider's connections and processes."""
@@ -214,10 +234,9 @@ class Registry:
     def _make(self, config: Config, before: Mapping[str, Kept]) -> Catalog:
         providers = {}
         for name, settings in config.providers.items():
-            made_of = settings.made_of()
             kept = before.get(name)
-            if kept is None or kept.made_of != made_of:
-                kept = Kept(connect(name, settings), made_of)
+            if kept is None or kept.settings.made_of() != settings.made_of():
+                kept = Kept(connect(name, settings), settings)
             providers[name] = kept
         catalog = Catalog(config, providers, self._rooms)
         for name, limit in _limits(config):
@@ -226,6 +245,16 @@ class Registry:
             kept.holders += 1
             self._kept.add(kept)
         return catalog
+
+
+def _moved(before: Mapping[str, Kept], config: Config) -> Iterator[Moved]:
+    """The providers that have gone, or are reached otherwise; they are marked so."""
+    for name, kept in before.items():
+        settings = config.providers.get(name)
+        elsewhere = settings is None or settings.place() != kept.settings.place()
+        if settings is None or elsewhere or settings.key() != kept.settings.key():
+            kept.place.left = True
+            yield Moved(name, elsewhere)
 
 
 def _limits(config: Config) -> Iterator[tuple[str, int | None]]:

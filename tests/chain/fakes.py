@@ -70,7 +70,7 @@ class ScriptedExchange(Exchange):
     def __init__(
         self, steps: Sequence[Step], adaptations: list[Adaptation], *, stream: bool
     ) -> None:
-        super().__init__(adaptations)
+        super().__init__(adaptations, streamed=stream)
         self.steps = steps
         self.stream = stream
         self.closed = False
@@ -112,12 +112,12 @@ class ScriptedProvider:
 
     exchanges: list[ScriptedExchange] = field(default_factory=list)
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
+    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
         if self.misfit is not None:
             raise self.misfit
         script = self.scripts[min(len(self.exchanges), len(self.scripts) - 1)]
         adaptations = [Adaptation(field=self.adapts)] if self.adapts else []
-        exchange = ScriptedExchange(script, adaptations, stream=stream)
+        exchange = ScriptedExchange(script, adaptations, stream=bool(stream))
         self.exchanges.append(exchange)
         return exchange
 

@@ -22,7 +22,7 @@ async def majordomo(
 ) -> Done:
     """Run `majordomo` with these words, and `environ` over the environment."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "majordomo.cli", *map(str, words)),
+        *(sys.executable, "-m", "majordomo", *map(str, words)),
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,

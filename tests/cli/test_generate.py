@@ -120,7 +120,7 @@ async def test_tools_and_schemas_are_read_from_files(tmp_path: Path) -> None:
     assert 2 == refused.code
     assert "must hold [{name, description, parameters" in refused.stderr
     assert 1 == malformed.code
-    assert "prompt.response_schema_json" in malformed.stderr
+    assert "prompt.response_format.json_schema.schema_json" in malformed.stderr
 
 
 async def test_explain_tells_what_would_be_done() -> None:

@@ -34,7 +34,7 @@ class Lines:
 async def watching(environ: dict[str, str]) -> AsyncIterator[Lines]:
     """Watch the server that `environ` names; stopped at the end."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "majordomo.cli", "health", "--watch"),
+        *(sys.executable, "-m", "majordomo", "health", "--watch"),
         stdout=PIPE,
         stderr=PIPE,
         env={**os.environ, **environ},
@@ -185,3 +185,21 @@ async def test_watching_tells_every_change(tmp_path: Path) -> None:
         benched,
     )
     assert re.fullmatch(r"\d\d:\d\d:\d\d acme/echo active \(operator unbench\)", active)
+
+
+async def test_health_has_every_page() -> None:
+    """Providers that are benched come first, then all targets by name."""
+    names = [f"acme/m{number:04}" for number in range(1001)]
+    models = "".join(f'[providers.acme.models."{name[5:]}"]\n' for name in names)
+    async with running(f'[providers.acme]\nkind = "scripted"\n{models}') as it:
+        at = ("-a", it.server.address)
+        await majordomo("bench", *at, "acme/*", "-r", "upgrade")
+        health = await majordomo("health", *at)
+        as_json = await majordomo("health", *at, "--json")
+
+    _, first, *rows = health.stdout.splitlines()
+    assert re.fullmatch(r"acme/\* +benched .*operator: upgrade", first)
+    assert names == [row.split()[0] for row in rows]
+    snapshot = json.loads(as_json.stdout)
+    assert names == [target["target"] for target in snapshot["targets"]]
+    assert ["acme"] == [bench["provider"] for bench in snapshot["provider_benches"]]

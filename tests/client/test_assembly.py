@@ -6,9 +6,14 @@ from majordomo.client.assembly import Assembly
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     Blob,
+    Citation,
+    MediaReference,
     Message,
+    OpaquePart,
     Part,
     Reasoning,
+    RequestSource,
+    TextRange,
     ToolCall,
 )
 from majordomo.v1.generation_service_pb2 import (
@@ -116,3 +121,27 @@ def test_what_has_come_can_be_read_at_any_time(events: tuple[PartDelta, ...]) ->
     text = "".join(delta.text for delta in events)
     assert text == "".join(part.text for part in assembly.message.parts)
     assert ("", None) == (assembly.message.origin, assembly.completion)
+
+
+def test_media_in_pieces_and_what_goes_with_parts() -> None:
+    """Bytes are joined under the first piece's type; citations are kept in order."""
+    web = Citation(uri="https://a.example", range=TextRange(start=0, end=3))
+    page = Citation(request=RequestSource(part_index=1, first_page=2, last_page=2))
+    reference = MediaReference(uri="https://b.example/cat.png")
+    search = OpaquePart(type="web_search_call", description="searched for cats")
+
+    assembly = assembled(
+        PartDelta(part_index=0, opaque=search, provider_state=b"state"),
+        PartDelta(part_index=1, text="One", citations=[web]),
+        PartDelta(part_index=1, text=" two.", citations=[page]),
+        PartDelta(part_index=2, blob=Blob(media_type="image/png", data=b"pn")),
+        PartDelta(part_index=2, blob=Blob(data=b"g")),
+        PartDelta(part_index=3, media_reference=reference),
+    )
+
+    assert [
+        Part(opaque=search, provider_state=b"state"),
+        Part(text="One two.", citations=[web, page]),
+        Part(blob=Blob(media_type="image/png", data=b"png")),
+        Part(media_reference=reference),
+    ] == list(assembly.message.parts)

@@ -72,7 +72,7 @@ async def test_every_reason_arrives_as_its_exception(ask: Ask, method: str) -> N
 
     async def refuse(request: Any, context: Any) -> None:
         told = _pack(
-            _Error(names[request.chain], "it is so", {"name": "fast"}, [failed])
+            _Error(names[request.call.chain], "it is so", {"name": "fast"}, [failed])
         )
         # Said to be final, so that the client's own retries do not wait here.
         trailers = (*told.trailers, ("grpc-retry-pushback-ms", "-1"))
@@ -149,8 +149,8 @@ async def test_an_invalid_request_tells_every_violation(ask: Ask) -> None:
 
     assert isinstance(error, InvalidRequest)
     assert [
-        ("prompt.messages", "must hold at least one message"),
-        ("options.transient_retries", "must be from 0 to 5"),
+        ("call.prompt.messages", "must hold at least one message"),
+        ("call.options.transient_retries", "must be from 0 to 5"),
     ] == [(violation.field, violation.description) for violation in error.violations]
     assert ([], None) == (error.attempts, error.retry_delay)
 
@@ -190,7 +190,7 @@ async def test_benches_and_their_errors(ask: Ask) -> None:
     assert benched.retry_delay is not None
     assert 39 <= benched.retry_delay <= 40
     assert "upgrade" == benched.attempts[0].bench.reason
-    assert "acme/*" == covered.metadata["target"]
+    assert "acme" == covered.metadata["provider"]
 
 
 async def test_a_bug_is_told_with_its_id(
@@ -240,7 +240,10 @@ async def test_nobody_there(ask: Ask) -> None:
         (b"\xff not a status", TransportError),
         (Status(code=8), TransportError),
         (ErrorInfo(reason="CHAIN_EXHAUSTED", domain="envoy"), TransportError),
-        (ErrorInfo(reason="FROM_THE_FUTURE", domain="majordomo"), MajordomoError),
+        (
+            ErrorInfo(reason="FROM_THE_FUTURE", domain="majordomo-grpc.github.io"),
+            MajordomoError,
+        ),
     ],
 )
 async def test_details_that_are_not_ours(

@@ -13,6 +13,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_USER,
     Blob,
+    FunctionTool,
     Message,
     Part,
     Reasoning,
@@ -21,11 +22,14 @@ from majordomo.v1.content_pb2 import (
 )
 from majordomo.v1.generation_service_pb2 import (
     CachePolicy,
+    Call,
     ChainOptions,
     ExplainRequest,
     GenerateRequest,
     GenerationConfig,
+    JsonSchemaFormat,
     Prompt,
+    ResponseFormat,
     StreamRequest,
 )
 from majordomo.v1.operator_service_pb2 import BenchRequest, WatchHealthRequest
@@ -48,7 +52,7 @@ def test_what_may_be_asked(prompt: Asked, messages: list[Message]) -> None:
     """A text, a turn, a conversation, or a whole prompt."""
     request = asked(GenerateRequest(), prompt)
 
-    assert GenerateRequest(prompt=Prompt(messages=messages)) == request
+    assert GenerateRequest(call=Call(prompt=Prompt(messages=messages))) == request
 
 
 @pytest.mark.parametrize(
@@ -56,7 +60,7 @@ def test_what_may_be_asked(prompt: Asked, messages: list[Message]) -> None:
 )
 def test_every_way_of_asking_has_its_field(request_type: Any) -> None:
     """In all three requests alike."""
-    tools = [Tool(name="look_up")]
+    tools = [Tool(function=FunctionTool(name="look_up"))]
     choice = ToolChoice(mode=ToolChoice.MODE_REQUIRED)
     config = GenerationConfig(max_output_tokens=9)
     policy = CachePolicy(cache_instructions=True)
@@ -76,28 +80,30 @@ def test_every_way_of_asking_has_its_field(request_type: Any) -> None:
         options=options,
     )
 
-    told = json.loads(request.prompt.response_schema_json)
+    told = json.loads(request.call.prompt.response_format.json_schema.schema_json)
     assert ["b", "a"] == list(told["properties"])
     assert schema == told
-    request.prompt.ClearField("response_schema_json")
+    request.call.prompt.ClearField("response_format")
     prompt = Prompt(
         messages=[HI],
-        system_instruction="Be brief.",
+        system_instruction=[Part(text="Be brief.")],
         tools=tools,
         tool_choice=choice,
         config=config,
         cache_policy=policy,
     )
-    assert request_type(chain="fast", prompt=prompt, options=options) == request
+    assert (
+        request_type(call=Call(chain="fast", prompt=prompt, options=options)) == request
+    )
 
 
 def test_what_is_given_wins_over_the_prompt() -> None:
     """And the caller's prompt stays as it was."""
     prompt = Prompt(
         messages=[HI],
-        system_instruction="Be brief.",
-        tools=[Tool(name="a")],
-        response_schema_json="{}",
+        system_instruction=[Part(text="Be brief.")],
+        tools=[Tool(function=FunctionTool(name="a"))],
+        response_format=ResponseFormat(json_schema=JsonSchemaFormat(schema_json="{}")),
     )
     before = Prompt()
     before.CopyFrom(prompt)
@@ -106,14 +112,17 @@ def test_what_is_given_wins_over_the_prompt() -> None:
         GenerateRequest(),
         prompt,
         system="Be long.",
-        tools=[Tool(name="b")],
+        tools=[Tool(function=FunctionTool(name="b"))],
         response_schema='{"type": "object"}',
     )
 
     assert before == prompt
-    assert "Be long." == request.prompt.system_instruction
-    assert ["b"] == [tool.name for tool in request.prompt.tools]
-    assert '{"type": "object"}' == request.prompt.response_schema_json
+    assert [Part(text="Be long.")] == request.call.prompt.system_instruction
+    assert ["b"] == [tool.function.name for tool in request.call.prompt.tools]
+    assert (
+        '{"type": "object"}'
+        == request.call.prompt.response_format.json_schema.schema_json
+    )
 
 
 def test_lengths_of_time_are_seconds() -> None:

@@ -128,7 +128,7 @@ GO = Language(
     tools=("go",),
     install=("go mod download",),
     generate="buf generate ../..",
-    generated="v1",
+    generated="majordomo/v1",
     build=("go build ./...",),
     lint=(
         "go vet ./...",

@@ -88,7 +88,7 @@ async def test_a_broken_request() -> None:
         code, _, err = await ask(it.server.address, "hi", "--chain", "acme/a,,b")
 
     assert 1 == code
-    assert err.splitlines()[1].startswith("  chain: ")
+    assert err.splitlines()[1].startswith("  call.chain: ")
 
 
 async def test_nobody_there() -> None:

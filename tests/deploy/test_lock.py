@@ -10,8 +10,9 @@ from scripts.check_lock import faults
 ROOT = Path(__file__).parents[2]
 PYPROJECT: dict[str, Any] = {
     "project": {
-        "dependencies": ["Click>=8.1"],
+        "dependencies": [],
         "optional-dependencies": {
+            "server": ["Click>=8.1"],
             "local": ["xllamacpp>=2026.10"],
             "otlp": [],
             "vertex": [],
@@ -24,7 +25,7 @@ LOCK = """\
 click==8.5.1 \\
     --hash=sha256:aa \\
     --hash=sha256:bb
-    # via majordomo
+    # via majordomo-grpc
 xllamacpp==2026.10.11549 ; sys_platform != 'win32' \\
     --hash=sha256:cc
 """
@@ -53,7 +54,7 @@ def test_a_lock_without_fault() -> None:
         ("click==8.5.1", "./click-8.5.1.whl", "is no requirement"),
         ("# made", "--find-links wheels\n# made", "is no requirement"),
         ("# made", "--index-url http://127.0.0.1\n# made", "it names a host"),
-        ("# via majordomo", "# from https://127.0.0.1/simple", "it names a host"),
+        ("# via majordomo-grpc", "# from https://127.0.0.1/simple", "it names a host"),
         ("click==8.5.1", "click @ git+ssh://127.0.0.1/click", "it names a host"),
     ],
 )

@@ -13,6 +13,7 @@ import grpc
 from majordomo.v1.attempt_pb2 import Attempt, AttemptOutcome, FailureReason
 from majordomo.v1.errors_pb2 import CallFailure
 from majordomo.v1.generation_service_pb2 import (
+    Call,
     ChainOptions,
     Completion,
     GenerateRequest,
@@ -130,10 +131,14 @@ async def ask(
     """Make a call and wait for its end; `options` are those of ChainOptions."""
     wishes = ChainOptions(**options)
     if rpc == "Generate":
-        request = GenerateRequest(chain=chain, prompt=prompt(text), options=wishes)
+        request = GenerateRequest(
+            call=Call(chain=chain, prompt=prompt(text), options=wishes)
+        )
         call: Any = it.generation.Generate(request, timeout=timeout)
         return await got(call)
-    streaming = StreamRequest(chain=chain, prompt=prompt(text), options=wishes)
+    streaming = StreamRequest(
+        call=Call(chain=chain, prompt=prompt(text), options=wishes)
+    )
     return await got(it.generation.Stream(streaming, timeout=timeout))
 
 

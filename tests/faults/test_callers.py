@@ -11,8 +11,15 @@ from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import majordomo.rpc.interceptors
-from majordomo.v1.content_pb2 import ROLE_USER, MediaReference, Message, Part
+from majordomo.v1.content_pb2 import (
+    ROLE_USER,
+    FunctionTool,
+    MediaReference,
+    Message,
+    Part,
+)
 from majordomo.v1.generation_service_pb2 import (
+    Call,
     GenerateRequest,
     Prompt,
 )
@@ -200,13 +207,13 @@ INVALID = (Code.INVALID_ARGUMENT, "INVALID_REQUEST")
 async def test_too_many_messages() -> None:
     """Told before anything is looked into, and before any provider is asked."""
     one = Message(role=ROLE_USER, parts=[Part(text="x")])
-    request = GenerateRequest(prompt=Prompt(messages=[one] * 10_001))
+    request = GenerateRequest(call=Call(prompt=Prompt(messages=[one] * 10_001)))
     async with scene(well) as it:
         seen = await got(it.it.generation.Generate(request))
 
         assert INVALID == seen.status
         (violation,) = seen.failure.details[BadRequest].field_violations
-        assert "prompt.messages" == violation.field
+        assert "call.prompt.messages" == violation.field
         assert [] == it.bad.requests
 
 
@@ -218,9 +225,11 @@ async def test_a_deep_schema(field: str, depth: int) -> None:
     schema = '{"a":' * depth + "1" + "}" * depth
     request = generate("")
     if field == "schema":
-        request.prompt.response_schema_json = schema
+        request.call.prompt.response_format.json_schema.schema_json = schema
     else:
-        request.prompt.tools.add(name="deep", parameters_schema_json=schema)
+        request.call.prompt.tools.add().function.MergeFrom(
+            FunctionTool(name="deep", parameters_schema_json=schema)
+        )
     async with scene(well) as it:
         seen = await got(it.it.generation.Generate(request))
         after = await it.ask()
@@ -308,8 +317,10 @@ async def test_media_at_an_internal_address(takes: bool) -> None:
         reference = MediaReference(uri=uri, media_type="image/png")
         part = Part(media_reference=reference)
         request = GenerateRequest(
-            chain="bad/m",
-            prompt=Prompt(messages=[Message(role=ROLE_USER, parts=[part])]),
+            call=Call(
+                chain="bad/m",
+                prompt=Prompt(messages=[Message(role=ROLE_USER, parts=[part])]),
+            )
         )
         media = '["image"]' if takes else "[]"
         async with scene(well, bad=f"[providers.bad.models.m]\nmedia = {media}") as it:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import trustme
 
+from majordomo.v1.operator_service_pb2 import TargetHealth
 from tests.faults.matrix import fault
 from tests.faults.scene import RPCS, answering, plays, rescued, scene, well
-from tests.upstream import Connection, Upstream, answer, serve
+from tests.upstream import PATIENCE, Connection, Upstream, answer, serve
 
 BOTH = pytest.mark.parametrize("rpc", RPCS)
 
@@ -154,7 +155,7 @@ async def test_a_new_connection_that_breaks(rpc: str, end: str) -> None:
 @pytest.mark.parametrize("end", ["closed", "reset"])
 @BOTH
 async def test_a_reused_connection_that_breaks(rpc: str, end: str) -> None:
-    """The pool's fault: asked once more on a new one, no attempt counted."""
+    """The pool's fault: asked once more on a new one, no attempt counted; told."""
 
     async def script(connection: Connection) -> None:
         request = await connection.request()
@@ -173,8 +174,46 @@ async def test_a_reused_connection_that_breaks(rpc: str, end: str) -> None:
 
         assert ["good", "good"] == [first.text, second.text]
         assert ["bad/m SUCCEEDED"] == second.attempts
+        assert [False, True] == [one.records[0].resent for one in (first, second)]
         assert (3, 2) == (len(it.bad.requests), len(it.bad.connections))
         assert (2, 0) == (health.total_attempts, health.total_failures)
+
+
+@pytest.mark.rule("2.7")
+@fault(6, 7)
+@BOTH
+async def test_a_provider_that_dies_under_kept_connections(rpc: str) -> None:
+    """Sent twice until it is benched, told each time; then never again."""
+    many = 8
+    together, asked = asyncio.Barrier(many), asyncio.Barrier(many)
+    benched = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        request = await connection.request()
+        if connection.number < many:
+            await together.wait()
+            assert request is not None
+            await connection.send(answering(request, "good"))
+            await connection.request()
+            await asked.wait()
+            if connection.number >= 2:
+                await benched.wait()
+        connection.reset()
+
+    async with scene(script) as it:
+        await asyncio.gather(*(it.ask(rpc) for _ in range(many)))
+        calls = asyncio.gather(*(it.ask(rpc) for _ in range(many)))
+        async with asyncio.timeout(PATIENCE):
+            while (await it.health()).state != TargetHealth.STATE_BENCHED:
+                pass
+        benched.set()
+        seen = await calls
+
+        assert ["rescued"] * many == [one.text for one in seen]
+        failed = [one.records[0] for one in seen]
+        assert 2 == sum(one.resent for one in failed)
+        assert 2 * many + 2 == len(it.bad.requests)
+        assert many == (await it.health()).total_failures
 
 
 @fault(12)

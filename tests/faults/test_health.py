@@ -355,7 +355,7 @@ async def test_everything_benched_by_an_operator(rpc: str, policy: int) -> None:
     """Nothing is tried before its time, and nobody can say when that is."""
     async with scene(Provider()) as it:
         for provider in ("bad", "good"):
-            await it.it.operator.Bench(BenchRequest(target=f"{provider}/*"))
+            await it.it.operator.Bench(BenchRequest(provider=provider))
         seen = await it.ask(rpc, timeout=20, all_benched_policy=policy)
 
         assert (Code.UNAVAILABLE, "ALL_BENCHED") == seen.status

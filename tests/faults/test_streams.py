@@ -9,6 +9,7 @@ import pytest
 
 from majordomo.v1.generation_service_pb2 import (
     INTERRUPTION_POLICY_RESTART,
+    Call,
     ChainOptions,
     StreamRequest,
 )
@@ -145,7 +146,7 @@ async def test_a_stream_that_breaks_after_content(how: Break) -> None:
     received = asyncio.Event()
     script = plays(how.begin + how.content, received.wait, how.last, end=how.end)
     async with scene(script, kind=how.kind) as it:
-        call = it.it.generation.Stream(StreamRequest(prompt=prompt()))
+        call = it.it.generation.Stream(StreamRequest(call=Call(prompt=prompt())))
         read = await read_text(call, SAID)
         received.set()
         seen = await got(call, read)
@@ -168,7 +169,7 @@ async def test_a_stream_that_is_started_again(how: Break) -> None:
     script = plays(how.begin + how.content, received.wait, how.last, end=how.end)
     options = ChainOptions(interruption_policy=INTERRUPTION_POLICY_RESTART)
     async with scene(script, kind=how.kind) as it:
-        request = StreamRequest(prompt=prompt(), options=options)
+        request = StreamRequest(call=Call(prompt=prompt(), options=options))
         call = it.it.generation.Stream(request)
         read = await read_text(call, SAID)
         received.set()
@@ -189,8 +190,7 @@ async def test_a_stream_that_is_started_again(how: Break) -> None:
 async def test_a_broken_stream_behind_a_whole_answer(how: Break) -> None:
     """Generate by streams: what came was seen by nobody, so the next target answers."""
     script = plays(how.begin + how.content, how.last, end=how.end)
-    chain = 'transient_retries = 0\ngenerate_via = "stream"'
-    async with scene(script, kind=how.kind, chain=chain) as it:
+    async with scene(script, kind=how.kind) as it:
         seen = await it.ask("Generate")
 
         assert "rescued" == seen.text
@@ -201,7 +201,7 @@ async def test_a_broken_stream_behind_a_whole_answer(how: Break) -> None:
 @fault(10)
 @pytest.mark.parametrize("head", [SHORT, CHUNKED + b"400\r\n", CHUNKED])
 async def test_a_whole_answer_that_is_cut_short(head: bytes) -> None:
-    """Generate: even where what came could be read as an answer."""
+    """Generate: even where what came could be read as an answer, and none streamed."""
     body = completion("half an answer").partition(b"\r\n\r\n")[2]
     data = head + (chunk(body) if head == CHUNKED else body)
     async with scene(plays(data, end="closed")) as it:

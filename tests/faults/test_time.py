@@ -57,11 +57,11 @@ PINGS_AFTER = repeats(BEGUN, chunk(b": ping\n\n"), every=0.02)
 @pytest.mark.parametrize(
     ("rpc", "limits"),
     [
-        ("Generate", 'attempt_timeout = "200ms"'),
-        ("Generate", 'generate_via = "stream"\nfirst_content_timeout = "200ms"'),
+        ("Generate", 'generate_via = "unary"\nattempt_timeout = "200ms"'),
+        ("Generate", 'first_content_timeout = "200ms"'),
         ("Stream", 'first_content_timeout = "200ms"'),
     ],
-    ids=["Generate", "Generate via stream", "Stream"],
+    ids=["Generate, unary", "Generate", "Stream"],
 )
 @pytest.mark.parametrize(
     "script",
@@ -93,8 +93,7 @@ async def test_no_content_in_time(rpc: str, limits: str, script: Script) -> None
 @BOTH
 async def test_silence_after_content(rpc: str, script: Script) -> None:
     """A broken stream, or for a whole answer the next target; the socket is closed."""
-    limits = 'generate_via = "stream"\nstall_timeout = "200ms"'
-    async with scene(script, chain=ONCE + limits) as it:
+    async with scene(script, chain=ONCE + 'stall_timeout = "200ms"') as it:
         seen = await it.ask(rpc)
         await asyncio.gather(*it.bad.plays)
 
@@ -169,8 +168,7 @@ async def test_one_enormous_event(rpc: str) -> None:
                 await connection.send(piece)
                 sent += 1
 
-    chain = ONCE + 'generate_via = "stream"'
-    async with scene(script, chain=chain) as it:
+    async with scene(script, chain=ONCE) as it:
         tracemalloc.start()
         try:
             got = await it.ask(rpc)

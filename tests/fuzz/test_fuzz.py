@@ -31,8 +31,14 @@ from majordomo.providers.responses import Responses
 from majordomo.providers.retry_delay import retry_delay
 from majordomo.providers.state import pack, unpack
 from majordomo.rpc.validation import InvalidRequest, check
-from majordomo.v1.content_pb2 import ROLE_ASSISTANT
-from majordomo.v1.generation_service_pb2 import GenerateRequest, Prompt
+from majordomo.v1.content_pb2 import ROLE_ASSISTANT, FunctionTool, Part
+from majordomo.v1.generation_service_pb2 import (
+    Call,
+    GenerateRequest,
+    JsonSchemaFormat,
+    Prompt,
+    ResponseFormat,
+)
 from tests.fuzz.mutations import SECONDS, hammer, mutations
 from tests.providers.prompts import call, result, turn, user
 from tests.servers import generate, running
@@ -91,7 +97,9 @@ def _bodies(begins: str, kinds: tuple[str, ...]) -> list[bytes]:
 def test_answers(name: str) -> None:
     """Whole and streamed, in any pieces: an answer, or a Failure."""
     codec, begins = CODECS[name]
-    prompt = Prompt(response_schema_json="{}")
+    prompt = Prompt(
+        response_format=ResponseFormat(json_schema=JsonSchemaFormat(schema_json="{}"))
+    )
     prompt.config.reasoning.include_text = True
 
     def attempt(data: bytes, dice: random.Random) -> None:
@@ -213,23 +221,27 @@ def test_provider_state() -> None:
 @pytest.mark.timeout(300)
 def test_requests() -> None:
     """Any request is good, or refused; the codecs fear not even those."""
-    rich = GenerateRequest(chain="a/1", prompt=Prompt(system_instruction="s"))
-    rich.prompt.messages.extend([user("hi"), turn(ROLE_ASSISTANT, call("c"))])
-    rich.prompt.messages.add(role=4, parts=[result("c", "done")])
-    rich.prompt.tools.add(name="f", parameters_schema_json='{"type":"object"}')
-    rich.prompt.config.provider_options_json["p"] = "{}"
-    rich.options.attempt_timeout.FromSeconds(3)
-    rich.labels["team"] = "x"
+    rich = GenerateRequest(
+        call=Call(chain="a/1", prompt=Prompt(system_instruction=[Part(text="s")]))
+    )
+    rich.call.prompt.messages.extend([user("hi"), turn(ROLE_ASSISTANT, call("c"))])
+    rich.call.prompt.messages.add(role=4, parts=[result("c", "done")])
+    rich.call.prompt.tools.add().function.MergeFrom(
+        FunctionTool(name="f", parameters_schema_json='{"type":"object"}')
+    )
+    rich.call.prompt.config.provider_options_json["p"] = "{}"
+    rich.call.options.attempt_timeout.FromSeconds(3)
+    rich.call.labels["team"] = "x"
 
     def attempt(data: bytes, dice: random.Random) -> None:
         request = GenerateRequest()
         with suppress(DecodeError):
             request.MergeFromString(data)
         with suppress(InvalidRequest):
-            check(request)
+            check(request.call)
         codec, _ = dice.choice([*CODECS.values()])
         with suppress(Failure):
-            codec.encode("m", request.prompt, stream=False)
+            codec.encode("m", request.call.prompt, stream=False)
 
     assert hammer([rich.SerializeToString()], attempt) > 10
 

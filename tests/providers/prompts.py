@@ -9,6 +9,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_TOOL,
     ROLE_USER,
     Blob,
+    FunctionTool,
     MediaReference,
     Message,
     Part,
@@ -22,8 +23,12 @@ from majordomo.v1.content_pb2 import (
 from majordomo.v1.generation_service_pb2 import (
     CachePolicy,
     GenerationConfig,
+    JsonFormat,
+    JsonSchemaFormat,
     Prompt,
     ReasoningConfig,
+    ResponseFormat,
+    TextFormat,
 )
 
 TEXTS = st.text(min_size=1, max_size=8)
@@ -50,6 +55,15 @@ CLOSED = (
 )
 
 
+_FORMATS = [
+    None,
+    ResponseFormat(json_schema=JsonSchemaFormat(schema_json=SCHEMA)),
+    ResponseFormat(json_schema=JsonSchemaFormat(schema_json=CLOSED, name="form")),
+    ResponseFormat(json=JsonFormat()),
+    ResponseFormat(text=TextFormat()),
+]
+
+
 def prompts(
     blobs: tuple[str, ...],
     links: tuple[str, ...],
@@ -60,14 +74,16 @@ def prompts(
     media = _media(blobs, links)
     return st.builds(
         Prompt,
-        system_instruction=st.sampled_from(["", "Be brief."]),
+        system_instruction=st.lists(
+            st.builds(Part, text=st.sampled_from(["", "Be brief."])), max_size=2
+        ),
         messages=st.lists(_turns(media, states, origin), min_size=1, max_size=3).map(
             lambda turns: [message for turn in turns for message in turn]
         ),
-        tools=st.lists(_tools(), max_size=3, unique_by=lambda tool: tool.name),
+        tools=st.lists(_tools(), max_size=3, unique_by=lambda tool: tool.function.name),
         tool_choice=_tool_choices(),
         config=_configs(),
-        response_schema_json=st.sampled_from(["", SCHEMA, CLOSED]),
+        response_format=st.sampled_from(_FORMATS),
         cache_policy=st.builds(
             CachePolicy,
             cache_instructions=st.booleans(),
@@ -133,12 +149,13 @@ def _turns(
 
 
 def _tools() -> st.SearchStrategy[Tool]:
-    return st.builds(
-        Tool,
+    function = st.builds(
+        FunctionTool,
         name=st.sampled_from(NAMES),
         description=st.sampled_from(["", "Does it."]),
         parameters_schema_json=st.sampled_from(["", SCHEMA, CLOSED]),
     )
+    return st.builds(Tool, function=function)
 
 
 @st.composite

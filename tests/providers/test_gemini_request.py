@@ -14,6 +14,7 @@ from majordomo.chain.failure import Failure
 from majordomo.providers.capabilities import Capabilities
 from majordomo.providers.gemini import Gemini
 from majordomo.providers.gemini_request import UNSIGNED
+from majordomo.providers.request_json import SCHEMA_PATH
 from majordomo.providers.state import pack
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_INVALID_REQUEST,
@@ -24,6 +25,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_TOOL,
     ROLE_USER,
     Blob,
+    FunctionTool,
     MediaReference,
     Message,
     Part,
@@ -35,8 +37,10 @@ from majordomo.v1.content_pb2 import (
 from majordomo.v1.generation_service_pb2 import (
     CachePolicy,
     GenerationConfig,
+    JsonSchemaFormat,
     Prompt,
     ReasoningConfig,
+    ResponseFormat,
 )
 from tests.providers.prompts import (
     CLOSED,
@@ -149,6 +153,7 @@ def test_the_simplest_request() -> None:
         (NEWER, True, "/models/gemini-3-pro:streamGenerateContent?alt=sse"),
         ("models/gemini-3-pro", False, "/models/gemini-3-pro:generateContent"),
         ("a/b:c", False, "/models/a%2Fb%3Ac:generateContent"),
+        ("~a#b", False, "/models/~a%23b:generateContent"),
     ],
 )
 def test_the_path(model: str, stream: bool, path: str) -> None:
@@ -161,7 +166,7 @@ def test_the_path(model: str, stream: bool, path: str) -> None:
 def test_conversation() -> None:
     """Instructions, texts, media, calls and all results of a turn together."""
     prompt = Prompt(
-        system_instruction="Be brief.",
+        system_instruction=[Part(text="Be brief.")],
         messages=[
             user("What is", IMAGE, link("https://x/y.PDF?z")),
             turn(ROLE_ASSISTANT, "See:", call("c1", '{"b": 1, "a": 2}'), call("c2")),
@@ -467,8 +472,12 @@ def test_media_that_a_model_does_not_take(part: Part, role: Role) -> None:
 # Tools.
 
 TOOLS = [
-    Tool(name="f", description="Does f.", parameters_schema_json='{"z": 1, "a": [2]}'),
-    Tool(name="g"),
+    Tool(
+        function=FunctionTool(
+            name="f", description="Does f.", parameters_schema_json='{"z": 1, "a": [2]}'
+        )
+    ),
+    Tool(function=FunctionTool(name="g")),
 ]
 
 
@@ -525,10 +534,10 @@ def test_one_call_at_a_time() -> None:
 @pytest.mark.parametrize("name", ["3d", "-f"])
 def test_a_name_that_the_wire_refuses(name: str) -> None:
     """The target is passed over: refused there, it would end the call."""
-    failure = refused(Prompt(tools=[TOOLS[0], Tool(name=name)]))
+    failure = refused(Prompt(tools=[TOOLS[0], Tool(function=FunctionTool(name=name))]))
 
     assert FAILURE_REASON_UNSUPPORTED == failure.reason
-    assert failure.message.startswith("prompt.tools[1].name: must begin")
+    assert failure.message.startswith("prompt.tools[1].function.name: must begin")
 
 
 # Reasoning.
@@ -654,7 +663,12 @@ def test_config() -> None:
 def test_what_is_configured_of_a_model() -> None:
     """Sampling that it refuses is left out, its length kept, its schema told."""
     known = Capabilities(sampling=False, schema=False, max_output_tokens=50)
-    prompt = Prompt(config=SAMPLED, response_schema_json=CLOSED)
+    prompt = Prompt(
+        config=SAMPLED,
+        response_format=ResponseFormat(
+            json_schema=JsonSchemaFormat(schema_json=CLOSED)
+        ),
+    )
     codec = Gemini("gemini", known=lambda _: known)
     request = codec.encode("m", prompt, stream=False)
     body = json.loads(request.body)
@@ -669,7 +683,7 @@ def test_what_is_configured_of_a_model() -> None:
         ("prompt.config.top_k", refused_words),
         ("prompt.config.max_output_tokens", "lowered to 50, the most of the model"),
         (
-            "prompt.response_schema_json",
+            "prompt.response_format.json_schema.schema_json",
             "not enforced: asked for in the instructions",
         ),
     ] == [(a.field, a.description) for a in request.adaptations]
@@ -680,8 +694,16 @@ def test_config_schema_and_tools() -> None:
     prompt = Prompt(
         messages=[user("hi")],
         config=SAMPLED,
-        response_schema_json=CLOSED,
-        tools=[Tool(name="f", description="d", parameters_schema_json="{}")],
+        response_format=ResponseFormat(
+            json_schema=JsonSchemaFormat(schema_json=CLOSED)
+        ),
+        tools=[
+            Tool(
+                function=FunctionTool(
+                    name="f", description="d", parameters_schema_json="{}"
+                )
+            )
+        ],
         tool_choice=ToolChoice(mode=ToolChoice.MODE_REQUIRED, allowed_names=["f"]),
         cache_policy=CachePolicy(cache_instructions=True, cache_conversation=True),
     )
@@ -715,12 +737,27 @@ def test_config_schema_and_tools() -> None:
 
 def test_a_schema_beside_tools() -> None:
     """Older models refuse it, and are passed over; either alone they take."""
-    failure = refused(Prompt(tools=TOOLS, response_schema_json=SCHEMA), OLDER)
+    failure = refused(
+        Prompt(
+            tools=TOOLS,
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(schema_json=SCHEMA)
+            ),
+        ),
+        OLDER,
+    )
 
     assert FAILURE_REASON_UNSUPPORTED == failure.reason
-    words = "prompt.response_schema_json: the model takes no schema beside tools"
+    words = f"{SCHEMA_PATH}: the model takes no schema beside tools"
     assert words == failure.message
-    body = encoded(Prompt(response_schema_json=SCHEMA), OLDER)[0]
+    body = encoded(
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(schema_json=SCHEMA)
+            )
+        ),
+        OLDER,
+    )[0]
     assert json.loads(SCHEMA) == body["generationConfig"]["responseJsonSchema"]
 
 
@@ -738,7 +775,13 @@ def test_what_is_understood_of_a_schema() -> None:
         },
         "additionalProperties": {"type": "string", "format": "date"},
     }
-    body, adaptations = encoded(Prompt(response_schema_json=json.dumps(schema)))
+    body, adaptations = encoded(
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(schema_json=json.dumps(schema))
+            )
+        )
+    )
 
     sent = body["generationConfig"]["responseJsonSchema"]
     assert {
@@ -754,7 +797,7 @@ def test_what_is_understood_of_a_schema() -> None:
     } == sent
     assert ["not", "b", "a", "c"] == list(sent["properties"])
     words = "not enforced: const, exclusiveMinimum, minLength, pattern"
-    assert [("prompt.response_schema_json", words)] == adaptations
+    assert [("prompt.response_format.json_schema.schema_json", words)] == adaptations
 
 
 # What callers bring.
@@ -791,11 +834,37 @@ def test_provider_options(key: str) -> None:
 @pytest.mark.parametrize(
     "prompt",
     [
-        Prompt(tools=[Tool(name="f", parameters_schema_json='{"a":1},"model":"x"')]),
-        Prompt(response_schema_json="nope"),
-        Prompt(response_schema_json="3"),
-        Prompt(response_schema_json='{"properties": 3}'),
-        Prompt(response_schema_json='{"items":' * 5000 + "1" + "}" * 5000),
+        Prompt(
+            tools=[
+                Tool(
+                    function=FunctionTool(
+                        name="f", parameters_schema_json='{"a":1},"model":"x"'
+                    )
+                )
+            ]
+        ),
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(schema_json="nope")
+            )
+        ),
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(schema_json="3")
+            )
+        ),
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(schema_json='{"properties": 3}')
+            )
+        ),
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(
+                    schema_json='{"items":' * 5000 + "1" + "}" * 5000
+                )
+            )
+        ),
         Prompt(messages=[turn(ROLE_ASSISTANT, call("c", "{"))]),
     ],
 )

@@ -18,9 +18,10 @@ import trustme
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer, Exchange, Piece
-from majordomo.providers import http
+from majordomo.providers import http, pool
 from majordomo.providers.http import HttpProvider
 from majordomo.providers.openai_compatible import OpenAICompatible
+from majordomo.providers.pool import _below
 from majordomo.providers.transport import failure
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONNECTION,
@@ -356,6 +357,82 @@ async def test_it_is_repeated_once_and_never_on_another_old_connection() -> None
         assert (CONNECTION, "connection reset") == outcome.failed
         assert 4 == len(upstream.requests)
         assert 3 == len(upstream.connections)
+
+
+@pytest.mark.rule("2.7")
+@pytest.mark.parametrize("late", [False, True], ids=["benched", "late"])
+@ENDS
+async def test_a_request_is_not_always_sent_twice(
+    how: str, message: str, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not to a target benched meanwhile, nor beyond the time for it: its failure."""
+    if late:
+        monkeypatch.setattr(pool, "_RESENT_WITHIN", 0.0)
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(completion("good"))
+        if await connection.request():
+            end(connection, how)
+
+    async with Upstream(script) as upstream, to(upstream.url) as provider:
+        await ask(provider)
+        exchange = await provider.fit("m-1", prompt(), stream=False)
+        exchange.may_resend = lambda: late
+        with pytest.raises(Failure, match=message):
+            await anext(exchange.run())
+
+        assert 2 == len(upstream.requests)
+        assert not exchange.resent
+
+
+@pytest.mark.rule("5.4")
+async def test_reasoning_that_is_not_shown_is_told_of_once() -> None:
+    """Before any content: an empty piece, so that its limit may be another."""
+    thought = {"choices": [{"index": 0, "delta": {"reasoning_content": "hm"}}]}
+    thoughts = b"data: %s\n\n" % json.dumps(thought).encode()
+    events = [thoughts, thoughts, event("a"), thoughts, event("", "stop") + DONE]
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(CHUNKED)
+        for number, one in enumerate(events):
+            await connection.send(chunk(one))
+            await read[number].wait()
+        await connection.send(LAST_CHUNK)
+
+    read = [asyncio.Event() for _ in events]
+    async with Upstream(script) as upstream, to(upstream.url) as provider:
+        pieces = []
+        read[1].set()
+        async for piece in await begun(provider):
+            pieces.append(piece)
+            for one in read:
+                one.set()
+
+    assert [] == pieces[0]
+    assert [["a"]] == [
+        [d.text for d in it] for it in pieces[1:] if isinstance(it, list)
+    ]
+
+
+@pytest.mark.rule("2.7")
+async def test_a_provider_that_is_gone_is_told_as_it_is() -> None:
+    """No new connection: refused, and nothing was sent twice."""
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(completion("good"))
+        await connection.request()
+        upstream._server.close()
+        connection.close()
+
+    async with Upstream(script) as upstream, to(upstream.url) as provider:
+        await ask(provider)
+        outcome = await ask(provider)
+
+        assert (CONNECTION, "connection refused") == outcome.failed
+        assert not outcome.exchange.resent
 
 
 @pytest.mark.rule("2.7")
@@ -1009,3 +1086,46 @@ async def test_a_stream_split_into_single_bytes() -> None:
         outcome = await ask(provider, stream=True)
 
     assert "Zwölf Bären" == outcome.text
+
+
+@pytest.mark.rule("5.7")
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+async def test_pieces_that_nobody_waits_for_come_together(
+    tls: bool, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The socket itself is left alone meanwhile; the connection serves again."""
+    below = []
+
+    def watched(transport: asyncio.Transport) -> asyncio.ReadTransport:
+        below.append((transport, found := _below(transport)))
+        return found
+
+    monkeypatch.setattr(pool, "_below", watched)
+
+    async def script(connection: Connection) -> None:
+        while await connection.request():
+            await connection.send(CHUNKED + chunk(event("first ")))
+            await first.wait()
+            for _ in range(40):
+                await connection.send(chunk(event("x")))
+                await asyncio.sleep(0.005)  # the provider's pace
+            await connection.send(chunk(event("", "stop") + DONE) + LAST_CHUNK)
+
+    context = server_tls(authority.issue_cert("127.0.0.1")) if tls else None
+    async with Upstream(script, context) as upstream, to(upstream.url) as provider:
+        for _ in range(2):
+            first = asyncio.Event()
+            exchange = await provider.fit("m-1", prompt(), stream=True)
+            exchange.batch = 5.0
+            texts = []
+            async for piece in exchange.run():
+                first.set()
+                if isinstance(piece, list):
+                    texts.append("".join(delta.text for delta in piece))
+
+            assert "first " + "x" * 40 == "".join(texts)
+            assert len(texts) < 10
+        assert 1 == len(upstream.connections)
+    ((transport, found),) = below
+    assert tls == (found is not transport)
+    assert isinstance(found, asyncio.ReadTransport)

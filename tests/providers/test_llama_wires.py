@@ -22,7 +22,13 @@ from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.openai_responses import OpenAIResponses
 from majordomo.providers.transport import HttpxTransport
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CONTEXT_TOO_LONG
-from majordomo.v1.content_pb2 import ROLE_ASSISTANT, ROLE_TOOL, Message
+from majordomo.v1.content_pb2 import (
+    ROLE_ASSISTANT,
+    ROLE_TOOL,
+    FunctionTool,
+    Message,
+    Part,
+)
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_LENGTH,
     FINISH_REASON_STOP,
@@ -78,7 +84,7 @@ async def asked(
 
 def greeting() -> Prompt:
     return Prompt(
-        system_instruction="Be brief.",
+        system_instruction=[Part(text="Be brief.")],
         messages=[user("Say hello to Bob.")],
         config=GenerationConfig(max_output_tokens=16, temperature=0),
     )
@@ -89,7 +95,9 @@ async def test_it_answers(llama: HttpProvider) -> None:
     whole, completion = await asked(llama, greeting(), stream=False)
     streamed, streamed_completion = await asked(llama, greeting(), stream=True)
     tooled = greeting()
-    tooled.tools.add(name="f", parameters_schema_json='{"type":"object"}')
+    tooled.tools.add(
+        function=FunctionTool(name="f", parameters_schema_json='{"type":"object"}')
+    )
     with_tools, _ = await asked(llama, tooled, stream=True)
 
     assert "Bob" in whole.parts[0].text
@@ -111,7 +119,7 @@ async def test_it_reads_a_conversation(llama: HttpProvider) -> None:
             user("And", "now?"),
         ]
     )
-    prompt.tools.add(name="f")
+    prompt.tools.add().function.name = "f"
 
     _, completion = await asked(llama, prompt, stream=False)
 

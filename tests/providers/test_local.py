@@ -22,7 +22,7 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_UNSUPPORTED,
     FailureReason,
 )
-from majordomo.v1.content_pb2 import ROLE_USER, Blob, Message, Part, Tool
+from majordomo.v1.content_pb2 import ROLE_USER, Blob, FunctionTool, Message, Part, Tool
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_LENGTH,
     GenerationConfig,
@@ -42,7 +42,7 @@ def prompt(text: str, max_output_tokens: int = 8) -> Prompt:
 
 def long_prompt() -> Prompt:
     long = prompt("Toss a coin, often.", max_output_tokens=2000)
-    long.response_schema_json = LONG_SCHEMA
+    long.response_format.json_schema.schema_json = LONG_SCHEMA
     return long
 
 
@@ -143,7 +143,7 @@ async def test_an_overlong_prompt(local: Local) -> None:
 async def test_what_the_model_cannot_do(local: Local) -> None:
     """Tools and images are for another target."""
     tools = prompt("Which weather is it?")
-    tools.tools.append(Tool(name="weather"))
+    tools.tools.append(Tool(function=FunctionTool(name="weather")))
     image = prompt("What is this?")
     image.messages[0].parts.append(Part(blob=Blob(media_type="image/png", data=b"x")))
 
@@ -248,7 +248,7 @@ async def test_what_is_missing_is_named_with_its_mend(
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
 
     assert (
-        "llama.cpp is not installed: pip install 'majordomo[local]'"
+        "llama.cpp is not installed: pip install 'majordomo-grpc[server,local]'"
         == await failure_of(Local(), asked, FAILURE_REASON_UNSUPPORTED)
     )
 

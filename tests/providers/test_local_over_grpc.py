@@ -42,10 +42,10 @@ async def test_a_chain_fails_over_to_the_real_model() -> None:
     """Generate and Stream answer with text and usage, and tell what failed."""
     async with running(CONFIG) as it:
         request = generate("demo", "Say hello to Bob.")
-        request.prompt.config.max_output_tokens = 12
+        request.call.prompt.config.max_output_tokens = 12
         whole = await it.generation.Generate(request)
         streamed = stream("demo", "Say hello to Bob.")
-        streamed.prompt.config.max_output_tokens = 12
+        streamed.call.prompt.config.max_output_tokens = 12
         events = [event async for event in it.generation.Stream(streamed)]
 
     assert FAILURE_REASON_OVERLOADED == whole.completion.attempts[0].failure_reason
@@ -88,13 +88,13 @@ async def test_a_server_killed_in_mid_answer_is_an_aborted_stream() -> None:
     """And the next call has a new one."""
     async with running(CONFIG) as it:
         request = stream("local/smollm2", "Count from one to one thousand.")
-        request.prompt.config.max_output_tokens = 1500
+        request.call.prompt.config.max_output_tokens = 1500
         call = it.generation.Stream(request)
         first = await call.read()
         os.kill(_child(it), signal.SIGKILL)
         told = await failed(call)
         again = generate("local/smollm2", "Say hello to Bob.")
-        again.prompt.config.max_output_tokens = 4
+        again.call.prompt.config.max_output_tokens = 4
         answered = await it.generation.Generate(again)
 
     assert first

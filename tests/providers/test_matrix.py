@@ -21,7 +21,7 @@ from majordomo.providers.gemini import Gemini
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.openai_responses import OpenAIResponses
 from majordomo.providers.profiles import PROFILES
-from majordomo.v1.content_pb2 import ROLE_TOOL, Blob, Message, Part, Tool
+from majordomo.v1.content_pb2 import ROLE_TOOL, Blob, FunctionTool, Message, Part, Tool
 from majordomo.v1.generation_service_pb2 import Prompt
 from tests.providers.prompts import result, turn, user
 from tests.typed_dicts import problems
@@ -29,7 +29,11 @@ from tests.typed_dicts import problems
 PNG = b"\x89PNG a picture"
 PICTURE = Part(blob=Blob(media_type="image/png", data=PNG))
 TOOLS = [
-    Tool(name=name, parameters_schema_json='{"type":"object","properties":{}}')
+    Tool(
+        function=FunctionTool(
+            name=name, parameters_schema_json='{"type":"object","properties":{}}'
+        )
+    )
     for name in ("look", "ask")
 ]
 MARK = "OfItsAuthorAlone"
@@ -82,7 +86,7 @@ def _chat(name: str, model: str, message: dict[str, Any], *kept: str) -> Wire:
         {
             "id": f"call{number:05}",
             "type": "function",
-            "function": {"name": tool.name, "arguments": '{"of":"a|b"}'},
+            "function": {"name": tool.function.name, "arguments": '{"of":"a|b"}'},
         }
         for number, tool in enumerate(TOOLS)
     ]
@@ -113,7 +117,7 @@ WIRES = {
                     {
                         "type": "tool_use",
                         "id": f"toolu_{n}",
-                        "name": t.name,
+                        "name": t.function.name,
                         "input": {},
                     }
                     for n, t in enumerate(TOOLS)
@@ -173,7 +177,7 @@ WIRES = {
                         "type": "function_call",
                         "id": f"fc{number}-{MARK}",
                         "call_id": f"call_{number}",
-                        "name": tool.name,
+                        "name": tool.function.name,
                         "arguments": "{}",
                     }
                     for number, tool in enumerate(TOOLS)
@@ -225,7 +229,9 @@ BLIND = {"deepseek"}
 def begun(author: Wire, *picture: Part) -> Prompt:
     """The conversation after the author's answer and the tools' results."""
     prompt = Prompt(
-        system_instruction="Be brief.", messages=[user("Look.", *picture)], tools=TOOLS
+        system_instruction=[Part(text="Be brief.")],
+        messages=[user("Look.", *picture)],
+        tools=TOOLS,
     )
     answer = author.codec.decode(prompt, json.dumps(author.answer).encode())
     assert answer.message is not None

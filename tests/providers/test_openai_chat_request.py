@@ -21,6 +21,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_TOOL,
     ROLE_USER,
     Blob,
+    FunctionTool,
     MediaReference,
     Message,
     Part,
@@ -34,8 +35,10 @@ from majordomo.v1.content_pb2 import (
 from majordomo.v1.generation_service_pb2 import (
     CachePolicy,
     GenerationConfig,
+    JsonSchemaFormat,
     Prompt,
     ReasoningConfig,
+    ResponseFormat,
 )
 from tests.providers.prompts import prompts
 from tests.typed_dicts import problems
@@ -114,7 +117,7 @@ def test_a_streamed_request() -> None:
 def test_conversation() -> None:
     """System instruction, texts, images, tool calls, results, reasoning left out."""
     prompt = Prompt(
-        system_instruction="Be brief.",
+        system_instruction=[Part(text="Be brief.")],
         messages=[
             user("What is", PNG, Part(media_reference=MediaReference(uri="https://x"))),
             turn(
@@ -262,9 +265,13 @@ def test_media_that_the_wire_does_not_have(part: Part, role: Role) -> None:
 
 
 TOOLS = [
-    Tool(name="f", description="Does f.", parameters_schema_json='{"z": 1, "a": [2]}'),
-    Tool(name="g"),
-    Tool(name="h"),
+    Tool(
+        function=FunctionTool(
+            name="f", description="Does f.", parameters_schema_json='{"z": 1, "a": [2]}'
+        )
+    ),
+    Tool(function=FunctionTool(name="g")),
+    Tool(function=FunctionTool(name="h")),
 ]
 
 
@@ -506,7 +513,13 @@ CLOSED = OPEN.replace("{", '{"additionalProperties":false,', 1)
 def test_response_schema(schema: str, strict: bool) -> None:
     """Enforced where the schema allows it, sent as it was written."""
     request = OpenAICompatible("server").encode(
-        "m", Prompt(response_schema_json=schema), stream=False
+        "m",
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(schema_json=schema)
+            )
+        ),
+        stream=False,
     )
     sent = json.loads(request.body)["response_format"]["json_schema"]
 
@@ -545,13 +558,18 @@ def test_provider_options_that_are_refused(key: str) -> None:
 
 def test_a_server_without_schemas() -> None:
     """It is asked for JSON, and told the schema with the instructions."""
-    prompt = Prompt(system_instruction="Be brief.", response_schema_json=CLOSED)
+    prompt = Prompt(
+        system_instruction=[Part(text="Be brief.")],
+        response_format=ResponseFormat(
+            json_schema=JsonSchemaFormat(schema_json=CLOSED)
+        ),
+    )
     body, adaptations = encoded(prompt, "deepseek")
 
     assert {"type": "json_object"} == body["response_format"]
     assert body["messages"][0]["content"].startswith("Be brief.\n\nAnswer in JSON")
     assert CLOSED in body["messages"][0]["content"]
-    path = "prompt.response_schema_json"
+    path = "prompt.response_format.json_schema.schema_json"
     assert [(path, "not enforced: asked for in the instructions")] == adaptations
 
 
@@ -560,10 +578,32 @@ def test_a_server_without_schemas() -> None:
     [
         with_options("[1]"),
         with_options("{"),
-        Prompt(tools=[Tool(name="f", parameters_schema_json='{"a":1},"model":"x"')]),
-        Prompt(response_schema_json="nope"),
-        Prompt(response_schema_json="[" * 100_000),
-        Prompt(response_schema_json=CLOSED.replace('["a","b"]', "3")),
+        Prompt(
+            tools=[
+                Tool(
+                    function=FunctionTool(
+                        name="f", parameters_schema_json='{"a":1},"model":"x"'
+                    )
+                )
+            ]
+        ),
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(schema_json="nope")
+            )
+        ),
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(schema_json="[" * 100_000)
+            )
+        ),
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(
+                    schema_json=CLOSED.replace('["a","b"]', "3")
+                )
+            )
+        ),
     ],
 )
 def test_texts_that_are_no_json(prompt: Prompt) -> None:

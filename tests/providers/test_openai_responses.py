@@ -33,6 +33,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
     ROLE_USER,
+    FunctionTool,
     Message,
     Part,
     Tool,
@@ -507,7 +508,7 @@ async def answer_of(
 
 def greeting() -> Prompt:
     return Prompt(
-        system_instruction="Be brief.",
+        system_instruction=[Part(text="Be brief.")],
         messages=[Message(role=ROLE_USER, parts=[Part(text="Say hello to Bob.")])],
         config=GenerationConfig(max_output_tokens=16, temperature=0),
     )
@@ -518,7 +519,8 @@ async def test_llama_answers(llama: HttpProvider) -> None:
     text, completion = await answer_of(llama, greeting(), stream=False)
     again, streamed_completion = await answer_of(llama, greeting(), stream=True)
     tooled = greeting()
-    tooled.tools.add(name="weather", parameters_schema_json='{"type":"object"}')
+    tooled.tools.add().function.name = "weather"
+    tooled.tools[0].function.parameters_schema_json = '{"type":"object"}'
     untold, _ = await answer_of(llama, tooled, stream=True)
 
     assert "Bob" in text.parts[0].text
@@ -543,7 +545,7 @@ async def test_llama_reads_a_conversation(llama: HttpProvider) -> None:
     tool = Message(role=ROLE_TOOL, parts=[Part(tool_result=result)])
     user = Message(role=ROLE_USER, parts=[Part(text="And"), Part(text="now?")])
     prompt.messages.extend([own, user, other, tool, user])
-    prompt.tools.append(Tool(name="weather"))
+    prompt.tools.append(Tool(function=FunctionTool(name="weather")))
 
     _, completion = await answer_of(llama, prompt, stream=False)
 

@@ -20,6 +20,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_TOOL,
     ROLE_USER,
     Blob,
+    FunctionTool,
     MediaReference,
     Message,
     Part,
@@ -33,8 +34,10 @@ from majordomo.v1.content_pb2 import (
 from majordomo.v1.generation_service_pb2 import (
     CachePolicy,
     GenerationConfig,
+    JsonSchemaFormat,
     Prompt,
     ReasoningConfig,
+    ResponseFormat,
 )
 from tests.providers.prompts import CLOSED, SCHEMA, prompts
 from tests.typed_dicts import problems
@@ -144,7 +147,7 @@ def test_a_streamed_request() -> None:
 def test_conversation() -> None:
     """Instructions, texts, images, tool calls and results, in the wire's items."""
     prompt = Prompt(
-        system_instruction="Be brief.",
+        system_instruction=[Part(text="Be brief.")],
         messages=[
             user("What is", PNG, Part(media_reference=MediaReference(uri="https://x"))),
             turn(
@@ -371,8 +374,12 @@ def test_media_that_it_does_not_take(part: Part, role: Role, model: str) -> None
 
 
 TOOLS = [
-    Tool(name="f", description="Does f.", parameters_schema_json='{"z": 1, "a": [2]}'),
-    Tool(name="g"),
+    Tool(
+        function=FunctionTool(
+            name="f", description="Does f.", parameters_schema_json='{"z": 1, "a": [2]}'
+        )
+    ),
+    Tool(function=FunctionTool(name="g")),
 ]
 
 
@@ -543,7 +550,13 @@ def test_what_the_wire_does_not_have() -> None:
 def test_response_schema(schema: str, strict: bool) -> None:
     """Enforced where strict mode takes it, sent as it was written."""
     request = OpenAIResponses("openai").encode(
-        "m", Prompt(response_schema_json=schema), stream=False
+        "m",
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(schema_json=schema)
+            )
+        ),
+        stream=False,
     )
 
     form = {"type": "json_schema", "name": "response", "schema": json.loads(schema)}
@@ -554,12 +567,19 @@ def test_response_schema(schema: str, strict: bool) -> None:
 
 def test_a_model_without_schemas() -> None:
     """It is asked for JSON, and told the schema with the instructions."""
-    body, adaptations = encoded(Prompt(response_schema_json=CLOSED), "gpt-3.5-turbo")
+    body, adaptations = encoded(
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(schema_json=CLOSED)
+            )
+        ),
+        "gpt-3.5-turbo",
+    )
 
     assert {"format": {"type": "json_object"}} == body["text"]
     assert body["instructions"].startswith("Answer in JSON")
     assert body["instructions"].endswith(CLOSED)
-    path = "prompt.response_schema_json"
+    path = "prompt.response_format.json_schema.schema_json"
     assert [(path, "not enforced: asked for in the instructions")] == adaptations
 
 
@@ -569,7 +589,7 @@ def test_cache_key() -> None:
 
     def key(instruction: str, text: str) -> Any:
         prompt = Prompt(
-            system_instruction=instruction,
+            system_instruction=[Part(text=instruction)],
             messages=[user(text)],
             tools=TOOLS,
             cache_policy=policy,
@@ -578,7 +598,10 @@ def test_cache_key() -> None:
 
     assert key("a", "x") == key("a", "y")
     assert key("a", "x") != key("b", "x")
-    assert "prompt_cache_key" not in encoded(Prompt(system_instruction="a"))[0]
+    assert (
+        "prompt_cache_key"
+        not in encoded(Prompt(system_instruction=[Part(text="a")]))[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -601,9 +624,25 @@ def test_provider_options(key: str) -> None:
 @pytest.mark.parametrize(
     "prompt",
     [
-        Prompt(tools=[Tool(name="f", parameters_schema_json='{"a":1},"model":"x"')]),
-        Prompt(response_schema_json="nope"),
-        Prompt(response_schema_json="3"),
+        Prompt(
+            tools=[
+                Tool(
+                    function=FunctionTool(
+                        name="f", parameters_schema_json='{"a":1},"model":"x"'
+                    )
+                )
+            ]
+        ),
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(schema_json="nope")
+            )
+        ),
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(schema_json="3")
+            )
+        ),
     ],
 )
 def test_texts_that_are_no_json(prompt: Prompt) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from majordomo.providers import responses
 from majordomo.providers.responses import CutShort, Disconnected, Responses
+from tests.chain.fakes import virtual_time
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc"
 CHUNKS = (
@@ -243,3 +244,122 @@ async def test_a_body_that_nobody_reads_stops_the_socket() -> None:
 
     assert stopped
     assert socket.reading
+
+
+class Looked(Socket):
+    """Tells when it is read again; may be told so twice."""
+
+    def __init__(self) -> None:
+        self.looks = asyncio.Event()
+
+    def pause_reading(self) -> None:
+        super().pause_reading()
+        self.looks.clear()
+
+    def resume_reading(self) -> None:
+        self.reading = True
+        self.looks.set()
+
+
+class Gathering:
+    """A body whose pieces are gathered, four seconds after its request."""
+
+    HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n-\r\n"
+
+    async def begin(self) -> "asyncio.Future[bytes]":
+        self.socket = Looked()
+        self.reader = Responses(asyncio.get_running_loop())
+        self.reader.expect(self.socket)
+        self.reader.feed(self.HEAD)
+        await self.reader.head()
+        assert b"-" == await self.reader.read()
+        self.reader.batch = 5.0
+        await asyncio.sleep(4)
+        reading = asyncio.ensure_future(self.reader.read())
+        await asyncio.sleep(0)
+        return reading
+
+    async def come(self, data: bytes) -> None:
+        """`data` has come, and is seen at the next look."""
+        await asyncio.wait_for(self.socket.looks.wait(), 1)
+        self.reader.feed(data)
+        await asyncio.sleep(0)
+
+
+PIECE = b"1\r\nx\r\n"
+
+
+@pytest.mark.rule("5.7")
+@virtual_time
+async def test_what_nobody_waits_for_is_gathered() -> None:
+    """Few looks a second, one read; the end is handed on at once."""
+    it = Gathering()
+    reading = await it.begin()
+    begun = asyncio.get_running_loop().time()
+    for _ in range(8):
+        await it.come(PIECE)
+        assert (False, False) == (it.socket.reading, reading.done())
+    took = asyncio.get_running_loop().time() - begun
+    await it.come(b"0\r\n\r\n")
+
+    assert 0.99 < took < 1.01
+    assert reading.done()
+    assert b"x" * 8 == await reading
+    assert it.reader.reusable
+
+
+@pytest.mark.rule("5.7")
+@virtual_time
+async def test_a_pause_ends_the_gathering() -> None:
+    """So that how long it lasts is known from what came before it."""
+    it = Gathering()
+    reading = await it.begin()
+    await it.come(PIECE)
+    begun = asyncio.get_running_loop().time()
+
+    assert b"x" == await reading
+    assert 0.25 <= asyncio.get_running_loop().time() - begun < 0.4
+    assert it.socket.reading
+
+
+@pytest.mark.rule("5.7")
+@virtual_time
+async def test_gathering_is_bounded() -> None:
+    """In time and in bytes."""
+    many = Gathering()
+    reading = await many.begin()
+    size = responses.MOST_UNREAD + 1
+    await many.come(b"%x\r\n%s\r\n" % (size, b"x" * size))
+    assert reading.done()
+
+    it = Gathering()
+    reading = await it.begin()
+    begun = asyncio.get_running_loop().time()
+    for _ in range(100):
+        if reading.done():
+            break
+        await it.come(PIECE)
+    took = asyncio.get_running_loop().time() - begun
+
+    assert 5 <= took < 5.2
+    assert len(await reading) in (39, 40)
+
+
+@pytest.mark.rule("5.7")
+@virtual_time
+async def test_a_failure_ends_the_gathering() -> None:
+    """What came before it is read first; a wait that is given up leaves no timer."""
+    it = Gathering()
+    reading = await it.begin()
+    await it.come(PIECE)
+    it.reader.end(ConnectionResetError())
+
+    assert b"x" == await reading
+    with pytest.raises(CutShort):
+        await it.reader.read()
+    other = Gathering()
+    abandoned = await other.begin()
+    abandoned.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await abandoned
+    assert other.socket.reading

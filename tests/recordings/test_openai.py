@@ -28,6 +28,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
     ROLE_USER,
+    FunctionTool,
     Message,
     ToolCall,
     ToolChoice,
@@ -380,7 +381,8 @@ def prompt_of(request: dict[str, Any]) -> Prompt | None:
         if said["role"] in ("system", "developer"):
             if prompt.system_instruction or prompt.messages:
                 return None
-            prompt.system_instruction = "".join(part["text"] for part in parts)
+            text = "".join(part["text"] for part in parts)
+            prompt.system_instruction.add(text=text)
             continue
         if said["role"] == "tool":
             result = prompt.messages.add(role=ROLE_TOOL).parts.add().tool_result
@@ -411,10 +413,12 @@ def prompt_of(request: dict[str, Any]) -> Prompt | None:
         if "function" not in tool:
             return None
         function = tool["function"]
-        prompt.tools.add(
-            name=function["name"],
-            description=function.get("description") or "",
-            parameters_schema_json=json.dumps(function["parameters"]),
+        prompt.tools.add().function.MergeFrom(
+            FunctionTool(
+                name=function["name"],
+                description=function.get("description") or "",
+                parameters_schema_json=json.dumps(function["parameters"]),
+            )
         )
     for key in ("temperature", "top_p", "seed"):
         if request.get(key) is not None:

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from majordomo.config import parse
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest
 from tests.servers import failed, generate, rest_of, running, stream
+from tests.upstream import PATIENCE
 
 
 def limited(limit: str) -> str:
@@ -40,12 +41,13 @@ async def test_calls_beyond_the_limit() -> None:
         checked = await health.Check(health_pb2.HealthCheckRequest())
         held[0].cancel()
         code = None
-        while code is not grpc.StatusCode.OK:  # until the server has seen it
-            again: Any = it.generation.Stream(stream("acme/echo"))
-            with suppress(grpc.aio.AioRpcError):
-                await rest_of(again)
-            code = await again.code()
-            assert code in (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE)
+        async with asyncio.timeout(PATIENCE):
+            while code is not grpc.StatusCode.OK:  # until the server has seen it
+                again: Any = it.generation.Stream(stream("acme/echo"))
+                with suppress(grpc.aio.AioRpcError):
+                    await rest_of(again)
+                code = await again.code()
+                assert code in (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE)
         held[1].cancel()
 
     assert grpc.StatusCode.UNAVAILABLE == told.code

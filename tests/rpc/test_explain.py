@@ -8,7 +8,7 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MODEL_NOT_FOUND,
     FAILURE_REASON_OVERLOADED,
 )
-from majordomo.v1.generation_service_pb2 import ExplainRequest, TargetPlan
+from majordomo.v1.generation_service_pb2 import Call, ExplainRequest, TargetPlan
 from majordomo.v1.operator_service_pb2 import BenchRequest, HealthSnapshotRequest
 from tests.servers import SCRIPTED, failed, generate, prompt, running
 
@@ -29,7 +29,7 @@ async def test_a_plan_names_every_target_of_the_chain_in_order() -> None:
         await server.operator.Bench(bench)
 
         told = await server.generation.Explain(
-            ExplainRequest(chain="fast", prompt=prompt(), stream=True)
+            ExplainRequest(call=Call(chain="fast", prompt=prompt()), stream=True)
         )
 
         skipped, tried, refused = told.targets
@@ -47,7 +47,7 @@ async def test_a_plan_names_every_target_of_the_chain_in_order() -> None:
 async def test_nothing_is_called_and_no_health_is_touched() -> None:
     """After many explanations the first attempt is still the first one."""
     async with running(TWICE) as server:
-        request = ExplainRequest(chain="fast", prompt=prompt())
+        request = ExplainRequest(call=Call(chain="fast", prompt=prompt()))
         for _ in range(5):
             await server.generation.Explain(request)
 
@@ -61,9 +61,12 @@ async def test_nothing_is_called_and_no_health_is_touched() -> None:
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        (ExplainRequest(chain="acme/text:hi"), "INVALID_REQUEST"),
-        (ExplainRequest(chain="slow", prompt=prompt()), "UNKNOWN_TIER"),
-        (ExplainRequest(chain="other/model", prompt=prompt()), "UNKNOWN_PROVIDER"),
+        (ExplainRequest(call=Call(chain="acme/text:hi")), "INVALID_REQUEST"),
+        (ExplainRequest(call=Call(chain="slow", prompt=prompt())), "UNKNOWN_TIER"),
+        (
+            ExplainRequest(call=Call(chain="other/model", prompt=prompt())),
+            "UNKNOWN_PROVIDER",
+        ),
     ],
 )
 async def test_a_call_that_would_be_refused_is_refused(

@@ -22,7 +22,6 @@ WITHOUT_BYTES = {
     "CONCURRENCY_LIMIT": "a skip: tests/chain/test_walk.py",
     "DEADLINE": "the caller's: tests/rpc/test_generation.py",
     "NOT_REACHED": "a skip: tests/rpc/test_generation.py",
-    "SHUTDOWN": "kept for servers that cut calls when they go",
 }
 """Reasons that no provider gives."""
 

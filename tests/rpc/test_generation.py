@@ -154,7 +154,7 @@ async def test_a_broken_answer_starts_again_where_that_is_wanted(
     """By the server's setting or the call's: Restart, new answer, completion."""
     request = stream("acme/cut:2,acme/echo", "one two three")
     if not configured:
-        request.options.interruption_policy = INTERRUPTION_POLICY_RESTART
+        request.call.options.interruption_policy = INTERRUPTION_POLICY_RESTART
     async with running(RESTARTING if configured else SCRIPTED) as it:
         events = await rest_of(it.generation.Stream(request))
 
@@ -188,7 +188,7 @@ async def test_all_benched_is_not_the_end_where_that_is_wanted(
     ) as it:
         await failed(it.generation.Generate(generate("acme/flaky")))
         request = generate("acme/flaky", "hi")
-        request.options.all_benched_policy = policy
+        request.call.options.all_benched_policy = policy
         response = await it.generation.Generate(request)
 
     assert "hi" == response.message.parts[0].text
@@ -224,7 +224,7 @@ async def test_an_exhausted_chain_names_every_target() -> None:
         told = await failed(it.generation.Generate(generate(f"{DOWN},acme/status:500")))
 
     assert (grpc.StatusCode.UNAVAILABLE, "CHAIN_EXHAUSTED") == (told.code, told.reason)
-    assert "majordomo" == told.details[ErrorInfo].domain
+    assert "majordomo-grpc.github.io" == told.details[ErrorInfo].domain
     failure = told.details[CallFailure]
     assert [DOWN, DOWN, "acme/status:500", "acme/status:500"] == [
         a.target for a in failure.attempts
@@ -267,7 +267,7 @@ async def test_a_permanent_failure_ends_the_call() -> None:
         )
         options = ChainOptions(advance_on=[FAILURE_REASON_CREDENTIALS])
         request = generate("acme/status:401,acme/echo")
-        request.options.CopyFrom(options)
+        request.call.options.CopyFrom(options)
         answered = await it.generation.Generate(request)
 
     assert (grpc.StatusCode.FAILED_PRECONDITION, "PROVIDER_CREDENTIALS") == (
@@ -400,9 +400,9 @@ async def test_the_largest_status_arrives() -> None:
     """Every violation is long, and of letters that take more bytes in a header."""
     request = generate("acme/echo")
     for number in range(16):
-        request.labels["é" * 60 + str(number)] = "x" * 257
-    request.prompt.messages[0].role = 0  # type: ignore[assignment]
-    request.prompt.config.provider_options_json["é" * 400] = ""
+        request.call.labels["é" * 60 + str(number)] = "x" * 257
+    request.call.prompt.messages[0].role = 0  # type: ignore[assignment]
+    request.call.prompt.config.provider_options_json["é" * 400] = ""
     async with running() as it:
         told = await failed(it.generation.Generate(request))
 
@@ -410,7 +410,7 @@ async def test_the_largest_status_arrives() -> None:
         told.code,
         told.reason,
     )
-    assert "prompt.messages[0].role" == (
+    assert "call.prompt.messages[0].role" == (
         told.details[BadRequest].field_violations[0].field
     )
 
@@ -427,7 +427,7 @@ async def test_malformed_chains_are_invalid(chain: str) -> None:
         told.reason,
     )
     violations = told.details[BadRequest].field_violations
-    assert ["chain"] == [violation.field for violation in violations]
+    assert ["call.chain"] == [violation.field for violation in violations]
 
 
 @pytest.mark.rule("7")
@@ -435,13 +435,13 @@ async def test_every_violation_is_told_up_to_sixteen() -> None:
     """Each with its path; the rest is counted."""
     request = generate("acme/echo")
     for _ in range(20):
-        request.prompt.messages.add()
+        request.call.prompt.messages.add()
     async with running() as it:
         told = await failed(it.generation.Generate(request))
 
     violations = told.details[BadRequest].field_violations
     assert 16 == len(violations)
-    assert "prompt.messages[1].role" == violations[0].field
+    assert "call.prompt.messages[1].role" == violations[0].field
     assert "24" == told.details[ErrorInfo].metadata["omitted_violations"]
 
 
@@ -449,24 +449,27 @@ async def test_every_violation_is_told_up_to_sixteen() -> None:
 @pytest.mark.parametrize(
     ("options", "field"),
     [
-        (ChainOptions(transient_retries=6), "options.transient_retries"),
+        (ChainOptions(transient_retries=6), "call.options.transient_retries"),
         (
             ChainOptions(attempt_timeout=Duration(nanos=99_000_000)),
-            "options.attempt_timeout",
+            "call.options.attempt_timeout",
         ),
-        (ChainOptions(stall_timeout=Duration(seconds=3601)), "options.stall_timeout"),
-        (ChainOptions(all_benched_policy=99), "options.all_benched_policy"),  # type: ignore[arg-type]
-        (ChainOptions(interruption_policy=99), "options.interruption_policy"),  # type: ignore[arg-type]
+        (
+            ChainOptions(stall_timeout=Duration(seconds=3601)),
+            "call.options.stall_timeout",
+        ),
+        (ChainOptions(all_benched_policy=99), "call.options.all_benched_policy"),  # type: ignore[arg-type]
+        (ChainOptions(interruption_policy=99), "call.options.interruption_policy"),  # type: ignore[arg-type]
         (
             ChainOptions(advance_on=[FAILURE_REASON_OVERLOADED]),
-            "options.advance_on[0]",
+            "call.options.advance_on[0]",
         ),
     ],
 )
 async def test_options_are_bounded(options: ChainOptions, field: str) -> None:
     """Out of bounds, or unknown, is INVALID_ARGUMENT at its path."""
     request = generate("acme/echo")
-    request.options.CopyFrom(options)
+    request.call.options.CopyFrom(options)
     async with running() as it:
         told = await failed(it.generation.Generate(request))
 
@@ -477,7 +480,7 @@ async def test_options_are_bounded(options: ChainOptions, field: str) -> None:
 async def test_options_of_the_call_win() -> None:
     """No retries where the call wants none."""
     request = generate(DOWN)
-    request.options.transient_retries = 0
+    request.call.options.transient_retries = 0
     async with running() as it:
         told = await failed(it.generation.Generate(request))
 
@@ -513,8 +516,8 @@ async def test_large_requests_are_taken() -> None:
     """Images pass gRPC's usual 4 MiB."""
     async with running() as it:
         request = generate("acme/echo")
-        request.prompt.CopyFrom(prompt("x" * (6 << 20)))
-        request.chain = "acme/text:ok"
+        request.call.prompt.CopyFrom(prompt("x" * (6 << 20)))
+        request.call.chain = "acme/text:ok"
         response = await it.generation.Generate(request)
 
     assert "ok" == response.message.parts[0].text

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from majordomo.chain.failure import Failure
 from majordomo.config import GeminiConfig, parse
 from majordomo.connecting import peer
+from majordomo.distribution import require
 from majordomo.providers.google_token import GoogleToken
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
 from majordomo.v1.generation_service_pb2 import FINISH_REASON_STOP
@@ -157,6 +159,7 @@ async def test_a_kind_answers(
             {settings}
             base_url = "{upstream.url}/v1"
             api_key = "env:KEY"
+            generate_via = "unary"
         """
         async with running(config) as it:
             whole = await it.generation.Generate(generate("p/m"))
@@ -194,10 +197,10 @@ async def test_what_models_take_may_be_configured() -> None:
         """
         async with running(config) as it:
             request = generate("p/m")
-            request.prompt.config.temperature = 0.5
-            request.prompt.config.max_output_tokens = 99
+            request.call.prompt.config.temperature = 0.5
+            request.call.prompt.config.max_output_tokens = 99
             response = await it.generation.Generate(request)
-            request.prompt.tools.add(name="f")
+            request.call.prompt.tools.add().function.name = "f"
             told = await failed(it.generation.Generate(request))
 
     sent = json.loads(upstream.requests[0].body)
@@ -265,3 +268,14 @@ async def test_no_token_is_no_credentials() -> None:
 
     assert FAILURE_REASON_CREDENTIALS == caught.value.reason
     assert "the-secret" not in str(caught.value)
+
+
+async def test_a_token_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it the failure says what to install."""
+    require.cache_clear()
+    monkeypatch.setitem(sys.modules, "google.auth", None)
+    with pytest.raises(Failure) as caught:
+        await GoogleToken()()
+
+    assert FAILURE_REASON_CREDENTIALS == caught.value.reason
+    assert "pip install 'majordomo-grpc[server,vertex]'" in str(caught.value)

@@ -75,16 +75,16 @@ async def test_bench_and_unbench() -> None:
 async def test_one_model_stays_benched_with_its_provider() -> None:
     """FAILED_PRECONDITION names the record to lift."""
     async with running() as it:
-        await it.operator.Bench(BenchRequest(target="acme/*"))
+        await it.operator.Bench(BenchRequest(provider="acme"))
         told = await failed(it.operator.Unbench(UnbenchRequest(target="acme/echo")))
-        await it.operator.Unbench(UnbenchRequest(target="acme/*"))
+        await it.operator.Unbench(UnbenchRequest(provider="acme"))
         await it.generation.Generate(generate("acme/echo"))
 
     assert (grpc.StatusCode.FAILED_PRECONDITION, "BENCHED_BY_PROVIDER") == (
         told.code,
         told.reason,
     )
-    assert "acme/*" == told.details[ErrorInfo].metadata["target"]
+    assert "acme" == told.details[ErrorInfo].metadata["provider"]
 
 
 @pytest.mark.rule("4.11")
@@ -109,7 +109,7 @@ async def test_the_whole_of_a_broken_bench_is_told() -> None:
 async def test_a_provider_of_any_length_is_not_found() -> None:
     """The caller sees this status, not one of the transport for its size."""
     async with running() as it:
-        told = await failed(it.operator.Bench(BenchRequest(target="ü" * 40_000 + "/*")))
+        told = await failed(it.operator.Bench(BenchRequest(provider="ü" * 40_000)))
 
     assert (grpc.StatusCode.NOT_FOUND, "UNKNOWN_PROVIDER") == (told.code, told.reason)
     assert told.details[ErrorInfo].metadata["name"].startswith("üüü")
@@ -119,7 +119,7 @@ async def test_a_provider_of_any_length_is_not_found() -> None:
 async def test_what_cannot_be_benched() -> None:
     """Unknown providers are NOT_FOUND; tiers and nonsense are INVALID_ARGUMENT."""
     async with running(TIERED) as it:
-        unknown = await failed(it.operator.Bench(BenchRequest(target="openai/*")))
+        unknown = await failed(it.operator.Bench(BenchRequest(provider="openai")))
         tier = await failed(it.operator.Bench(BenchRequest(target="fast")))
         backwards = BenchRequest(target="acme/echo", duration=Duration(seconds=-1))
         negative = await failed(it.operator.Bench(backwards))

@@ -1,6 +1,7 @@
 """A configuration that changes under the calls that run."""
 
 import asyncio
+import json
 import logging
 import signal
 from collections.abc import AsyncIterator
@@ -11,17 +12,30 @@ from typing import Any
 import grpc
 import pytest
 
-from majordomo.config import Config, ConfigError
+from majordomo.config import Config, ConfigError, parse
 from majordomo.rpc.reload import Source, keep_current
+from majordomo.rpc.server import Server
+from majordomo.v1.attempt_pb2 import FAILURE_REASON_QUOTA_EXHAUSTED
+from majordomo.v1.errors_pb2 import CallFailure
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from majordomo.v1.operator_service_pb2 import (
     BenchRequest,
     HealthSnapshotRequest,
     TargetHealth,
 )
+from majordomo.v1.operator_service_pb2_grpc import OperatorServiceStub
+from tests.faults.scene import health
 from tests.processes import serving
-from tests.servers import Running, generate, rest_of, running, stream, text_of
-from tests.upstream import Connection, Upstream, completion, serve
+from tests.servers import (
+    Running,
+    failed,
+    generate,
+    rest_of,
+    running,
+    stream,
+    text_of,
+)
+from tests.upstream import Connection, Upstream, answer, completion, serve
 
 IN_FLIGHT = 200
 RELOADS = 50
@@ -119,8 +133,8 @@ async def test_reloads_under_load_lose_no_call_and_no_health(tmp_path: Path) -> 
                 in_force = "after" if number % 2 else "before"
             expected.append(in_force)
         assert expected == answers
-        health = await it.operator.HealthSnapshot(HealthSnapshotRequest())
-        shown = {target.target: target for target in health.targets}
+        snapshot = await it.operator.HealthSnapshot(HealthSnapshotRequest())
+        shown = {target.target: target for target in snapshot.targets}
         assert "maintenance" == shown["acme/held"].bench.reason
         down = shown["acme/status:503"]
         assert (TargetHealth.STATE_BENCHED, 2) == (down.state, down.total_attempts)
@@ -278,3 +292,105 @@ async def test_hangup_reloads_a_process(tmp_path: Path) -> None:
 
     assert "after" == after.message.parts[0].text == still.message.parts[0].text
     assert "not reloaded" in refused
+
+
+def reached(url: str, key: str = "", more: str = "") -> Config:
+    """One provider, whose every failure benches, at `url` and by `key`."""
+    text = f"""
+    [server]
+    listen = "127.0.0.1:0"
+    [health]
+    failure_threshold = 1
+    [providers.acme]
+    kind = "openai-compatible"
+    base_url = "{url}"
+    {'api_key = "env:KEY"' if key else ""}
+    {more}
+    """
+    return parse(text, {"KEY": key})
+
+
+@asynccontextmanager
+async def serves(config: Config) -> AsyncIterator[Running]:
+    async with (
+        Server(config) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        generation: Any = GenerationServiceStub(channel)
+        operator: Any = OperatorServiceStub(channel)
+        yield Running(server, channel, generation, operator)
+
+
+@pytest.mark.rule("4.14")
+async def test_failures_at_the_place_before_do_not_count() -> None:
+    """Nor do those of retries there; a bench that they brought is lifted at once."""
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def failing(connection: Connection) -> None:
+        while await connection.request():
+            asked.set()
+            await answered.wait()
+            await connection.send(answer(503, b"busy"))
+
+    async with (
+        Upstream(failing) as old,
+        Upstream(serve(completion("good"))) as new,
+        serves(reached(old.url)) as it,
+    ):
+        hanging: Any = it.generation.Generate(generate("acme/m"))
+        await asked.wait()
+        it.server.reload(reached(new.url))
+        answered.set()
+        told = await failed(hanging)
+        after = await health(it, "acme/m")
+
+        assert "CHAIN_EXHAUSTED" == told.reason
+        assert 2 == len(told.details[CallFailure].attempts) == len(old.requests)
+        assert TargetHealth.STATE_ACTIVE == after.state
+        assert (0, 0) == (after.consecutive_failures, after.active_attempts)
+        assert "good" == await _first_text(it, "acme/m")
+
+        it.server.reload(reached(old.url))
+        await failed(it.generation.Generate(generate("acme/m")))
+        assert TargetHealth.STATE_BENCHED == (await health(it, "acme/m")).state
+        it.server.reload(reached(new.url))
+        assert "good" == await _first_text(it, "acme/m")
+
+
+@pytest.mark.rule("4.14")
+async def test_a_new_key_has_a_quota_of_its_own() -> None:
+    """Its provider's outage stays, and what an operator has said."""
+    spent = json.dumps({"error": {"code": "insufficient_quota", "message": "no money"}})
+
+    async def script(connection: Connection) -> None:
+        while request := await connection.request():
+            old = request.headers["authorization"] == "Bearer old"
+            down = b'"down"' in request.body
+            refusal = answer(503, b"busy") if down else answer(429, spent.encode())
+            await connection.send(refusal if old or down else completion("good"))
+
+    async with Upstream(script) as upstream, serves(reached(upstream.url, "old")) as it:
+        for model in ("m", "down"):
+            await failed(it.generation.Generate(generate(f"acme/{model}")))
+        await it.operator.Bench(BenchRequest(target="acme/held", reason="maintenance"))
+        before = await health(it, "acme/m")
+        it.server.reload(reached(upstream.url, "new"))
+
+        assert "good" == await _first_text(it, "acme/m")
+        assert FAILURE_REASON_QUOTA_EXHAUSTED == before.bench.failure_reason
+        stays = [await health(it, f"acme/{model}") for model in ("down", "held")]
+        assert [TargetHealth.STATE_BENCHED] * 2 == [one.state for one in stays]
+
+
+@pytest.mark.rule("4.14")
+async def test_what_does_not_lead_elsewhere_forgets_nothing() -> None:
+    """Other connections, and models that are told of: it is the same place."""
+    more = 'connect_timeout = "3s"\n[providers.acme.models.other]\ntools = false'
+    async with (
+        Upstream(serve(answer(503, b"busy"))) as upstream,
+        serves(reached(upstream.url)) as it,
+    ):
+        await failed(it.generation.Generate(generate("acme/m")))
+        it.server.reload(reached(upstream.url, more=more))
+
+        assert TargetHealth.STATE_BENCHED == (await health(it, "acme/m")).state

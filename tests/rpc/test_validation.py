@@ -17,6 +17,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_TOOL,
     ROLE_USER,
     Blob,
+    FunctionTool,
     MediaReference,
     Message,
     Part,
@@ -29,11 +30,14 @@ from majordomo.v1.content_pb2 import (
 from majordomo.v1.generation_service_pb2 import (
     ALL_BENCHED_POLICY_FAIL,
     INTERRUPTION_POLICY_FAIL,
+    Call,
     ChainOptions,
     GenerateRequest,
     GenerationConfig,
+    JsonSchemaFormat,
     Prompt,
     ReasoningConfig,
+    ResponseFormat,
     StreamRequest,
 )
 
@@ -65,7 +69,7 @@ def limit(name: str, length: Duration) -> ChainOptions:
 def fields(request: GenerateRequest | StreamRequest) -> list[str]:
     """The paths at which `request` breaks rules."""
     try:
-        check(request)
+        check(request.call)
     except InvalidRequest as error:
         return [violation.field for violation in error.violations]
     return []
@@ -73,22 +77,24 @@ def fields(request: GenerateRequest | StreamRequest) -> list[str]:
 
 def turns(*messages: Message) -> list[str]:
     """The paths in what is wrong with a conversation."""
-    found = fields(GenerateRequest(prompt=Prompt(messages=[HELLO, *messages])))
-    assert all(path.startswith("prompt.messages") for path in found)
-    return [path.removeprefix("prompt.messages") for path in found]
+    found = fields(
+        GenerateRequest(call=Call(prompt=Prompt(messages=[HELLO, *messages])))
+    )
+    assert all(path.startswith("call.prompt.messages") for path in found)
+    return [path.removeprefix("call.prompt.messages") for path in found]
 
 
 def around(**rest: Any) -> list[str]:
     """The paths in what is wrong with a prompt beside its messages."""
-    found = fields(GenerateRequest(prompt=Prompt(messages=[HELLO], **rest)))
-    assert all(path.startswith("prompt.") for path in found)
-    return [path.removeprefix("prompt.") for path in found]
+    found = fields(GenerateRequest(call=Call(prompt=Prompt(messages=[HELLO], **rest))))
+    assert all(path.startswith("call.prompt.") for path in found)
+    return [path.removeprefix("call.prompt.") for path in found]
 
 
 def test_all_that_the_contract_has_is_taken() -> None:
     """A request that uses every field well breaks no rule."""
     prompt = Prompt(
-        system_instruction="Be short.",
+        system_instruction=[Part(text="Be short.")],
         messages=[
             user(
                 Part(text="What is this?"),
@@ -117,7 +123,10 @@ def test_all_that_the_contract_has_is_taken() -> None:
             result("b", Part(blob=Blob(media_type="image/png", data=b"png"))),
             result("a"),
         ],
-        tools=[Tool(name="f"), Tool(name="g" * 64, parameters_schema_json="{}")],
+        tools=[
+            Tool(function=FunctionTool(name="f")),
+            Tool(function=FunctionTool(name="g" * 64, parameters_schema_json="{}")),
+        ],
         tool_choice=ToolChoice(
             mode=ToolChoice.MODE_REQUIRED, allowed_names=["f"], parallel_calls=False
         ),
@@ -131,7 +140,9 @@ def test_all_that_the_contract_has_is_taken() -> None:
             reasoning=ReasoningConfig(effort=ReasoningConfig.EFFORT_MAX),
             provider_options_json={"acme": '{"service_tier": "flex"}'},
         ),
-        response_schema_json='{"type": "object"}',
+        response_format=ResponseFormat(
+            json_schema=JsonSchemaFormat(schema_json='{"type": "object"}')
+        ),
     )
     options = ChainOptions(
         transient_retries=5,
@@ -146,35 +157,38 @@ def test_all_that_the_contract_has_is_taken() -> None:
     labels = {str(number): "x" * 256 for number in range(16)}
 
     for kind in (GenerateRequest, StreamRequest):
-        request = kind(chain="c", prompt=prompt, options=options, labels=labels)
+        call_ = Call(chain="c", prompt=prompt, options=options, labels=labels)
+        request = kind(call=call_)
         assert [] == fields(request)
 
 
 def test_a_prompt_needs_a_message() -> None:
     """One without is told so, whether the prompt is empty or not there."""
-    assert ["prompt.messages"] == fields(GenerateRequest())
-    assert ["prompt.messages"] == fields(StreamRequest(prompt=Prompt()))
+    assert ["call.prompt.messages"] == fields(GenerateRequest())
+    assert ["call.prompt.messages"] == fields(StreamRequest(call=Call(prompt=Prompt())))
 
 
 def test_every_violation_is_found() -> None:
     """Not only the first one: a caller mends its request once."""
     request = GenerateRequest(
-        prompt=Prompt(
-            messages=[Message(), user(Part())],
-            config=GenerationConfig(top_k=0, temperature=3),
-        ),
-        options=ChainOptions(transient_retries=-1),
-        labels={"": "x"},
+        call=Call(
+            prompt=Prompt(
+                messages=[Message(), user(Part())],
+                config=GenerationConfig(top_k=0, temperature=3),
+            ),
+            options=ChainOptions(transient_retries=-1),
+            labels={"": "x"},
+        )
     )
 
     assert [
-        "prompt.messages[0].role",
-        "prompt.messages[0].parts",
-        "prompt.messages[1].parts[0]",
-        "prompt.config.top_k",
-        "prompt.config.temperature",
-        "options.transient_retries",
-        "labels['']",
+        "call.prompt.messages[0].role",
+        "call.prompt.messages[0].parts",
+        "call.prompt.messages[1].parts[0]",
+        "call.prompt.config.top_k",
+        "call.prompt.config.temperature",
+        "call.options.transient_retries",
+        "call.labels['']",
     ] == fields(request)
 
 
@@ -290,12 +304,27 @@ def test_results_hold_text_and_media() -> None:
 @pytest.mark.parametrize(
     ("rest", "path"),
     [
-        ({"tools": [Tool()]}, "tools[0].name"),
-        ({"tools": [Tool(name="a b")]}, "tools[0].name"),
-        ({"tools": [Tool(name="f"), Tool(name="f")]}, "tools[1].name"),
+        ({"tools": [Tool()]}, "tools[0]"),
         (
-            {"tools": [Tool(name="f", parameters_schema_json="true")]},
-            "tools[0].parameters_schema_json",
+            {"tools": [Tool(function=FunctionTool(name="a b"))]},
+            "tools[0].function.name",
+        ),
+        (
+            {
+                "tools": [
+                    Tool(function=FunctionTool(name="f")),
+                    Tool(function=FunctionTool(name="f")),
+                ]
+            },
+            "tools[1].function.name",
+        ),
+        (
+            {
+                "tools": [
+                    Tool(function=FunctionTool(name="f", parameters_schema_json="true"))
+                ]
+            },
+            "tools[0].function.parameters_schema_json",
         ),
         (
             {"tool_choice": ToolChoice(mode=ToolChoice.MODE_REQUIRED)},
@@ -304,7 +333,7 @@ def test_results_hold_text_and_media() -> None:
         ({"tool_choice": ToolChoice(mode=NEVER)}, "tool_choice.mode"),  # type: ignore[arg-type]
         (
             {
-                "tools": [Tool(name="f")],
+                "tools": [Tool(function=FunctionTool(name="f"))],
                 "tool_choice": ToolChoice(
                     mode=ToolChoice.MODE_REQUIRED, allowed_names=["f", "g"]
                 ),
@@ -313,14 +342,35 @@ def test_results_hold_text_and_media() -> None:
         ),
         (
             {
-                "tools": [Tool(name="f")],
+                "tools": [Tool(function=FunctionTool(name="f"))],
                 "tool_choice": ToolChoice(
                     mode=ToolChoice.MODE_AUTO, allowed_names=["f"]
                 ),
             },
             "tool_choice.allowed_names",
         ),
-        ({"response_schema_json": '"text"'}, "response_schema_json"),
+        (
+            {
+                "response_format": ResponseFormat(
+                    json_schema=JsonSchemaFormat(schema_json='"text"')
+                )
+            },
+            "response_format.json_schema.schema_json",
+        ),
+        (
+            {
+                "response_format": ResponseFormat(
+                    json_schema=JsonSchemaFormat(schema_json="{}", name="a b")
+                )
+            },
+            "response_format.json_schema.name",
+        ),
+        ({"response_format": ResponseFormat()}, "response_format"),
+        ({"system_instruction": [Part()]}, "system_instruction[0]"),
+        (
+            {"system_instruction": [Part(reasoning=Reasoning())]},
+            "system_instruction[0]",
+        ),
     ],
 )
 def test_tools_and_schema(rest: dict[str, Any], path: str) -> None:
@@ -388,9 +438,9 @@ def test_sampling_and_length(config: GenerationConfig, path: str) -> None:
 )
 def test_options(options: ChainOptions, path: str) -> None:
     """Out of bounds, transient where only permanent ones fit, or unknown."""
-    request = StreamRequest(prompt=Prompt(messages=[HELLO]), options=options)
+    request = StreamRequest(call=Call(prompt=Prompt(messages=[HELLO]), options=options))
 
-    assert [f"options.{path}"] == fields(request)
+    assert [f"call.options.{path}"] == fields(request)
 
 
 @pytest.mark.parametrize(
@@ -404,9 +454,9 @@ def test_options(options: ChainOptions, path: str) -> None:
 )
 def test_labels(labels: dict[str, str], path: str) -> None:
     """At most 16, each with a key, neither side longer than 256 characters."""
-    request = GenerateRequest(prompt=Prompt(messages=[HELLO]), labels=labels)
+    request = GenerateRequest(call=Call(prompt=Prompt(messages=[HELLO]), labels=labels))
 
-    assert [path] == fields(request)
+    assert [f"call.{path}"] == fields(request)
 
 
 @pytest.mark.parametrize(
@@ -440,8 +490,8 @@ def test_endless_lists_are_not_looked_into(
 ) -> None:
     """One violation for the list, not one for each entry."""
     if isinstance(request_, Prompt):
-        request = GenerateRequest(prompt=request_)
+        request = GenerateRequest(call=Call(prompt=request_))
     else:
-        request = GenerateRequest(options=request_)
+        request = GenerateRequest(call=Call(options=request_))
 
-    assert [path] == fields(request)
+    assert [f"call.{path}"] == fields(request)

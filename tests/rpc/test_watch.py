@@ -50,12 +50,17 @@ async def change_for(watch: Any, cause: HealthChange.Cause) -> HealthChange:
 
 
 async def watching(watch: Any) -> list[TargetHealth]:
-    """The targets of the snapshot that a watch begins with."""
-    event: WatchHealthResponse = await watch.read()
-    assert "snapshot" == event.WhichOneof("event")
-    assert event.snapshot.instance_id.startswith("majordomo/")
-    assert event.snapshot.HasField("snapshot_time")
-    return list(event.snapshot.targets)
+    """The targets of the snapshot that a watch begins with, of all of its pieces."""
+    targets: list[TargetHealth] = []
+    more = True
+    while more:
+        event: WatchHealthResponse = await watch.read()
+        assert "snapshot" == event.WhichOneof("event")
+        assert event.snapshot.instance_id.startswith("majordomo/")
+        assert event.snapshot.HasField("snapshot_time")
+        targets += event.snapshot.targets
+        more = event.snapshot.more
+    return targets
 
 
 async def test_a_snapshot_first_and_then_what_operators_do() -> None:
@@ -68,7 +73,7 @@ async def test_a_snapshot_first_and_then_what_operators_do() -> None:
         benched = await change(watch)
         await it.operator.Unbench(UnbenchRequest(target="acme/echo"))
         unbenched = await change(watch)
-        await it.operator.Bench(BenchRequest(target="acme/*", reason="key rotation"))
+        await it.operator.Bench(BenchRequest(provider="acme", reason="key rotation"))
         both = [await change(watch), await change(watch)]
         watch.cancel()
 
@@ -80,9 +85,15 @@ async def test_a_snapshot_first_and_then_what_operators_do() -> None:
     )
     assert HealthChange.CAUSE_OPERATOR_UNBENCH == unbenched.cause
     assert TargetHealth.STATE_ACTIVE == unbenched.target.state
-    assert [("acme/*", "key rotation"), ("acme/echo", "key rotation")] == [
-        (told.target.target, told.target.bench.reason) for told in both
-    ]
+    provider, echo = both
+    assert ("acme", "key rotation") == (
+        provider.provider.provider,
+        provider.provider.bench.reason,
+    )
+    assert ("acme/echo", "key rotation") == (
+        echo.target.target,
+        echo.target.bench.reason,
+    )
 
 
 async def test_failures_expiry_and_probes() -> None:
@@ -119,7 +130,7 @@ async def test_the_end_of_a_record_is_told_at_its_moment() -> None:
         assert TargetHealth.STATE_ACTIVE == (await watching(watch))[0].state
         soon = Duration(nanos=300_000_000)
 
-        await it.operator.Bench(BenchRequest(target="acme/*", duration=soon))
+        await it.operator.Bench(BenchRequest(provider="acme", duration=soon))
         benched = await change_for(watch, HealthChange.CAUSE_OPERATOR_BENCH)
         expired = await change_for(watch, HealthChange.CAUSE_EXPIRED)
         watch.cancel()
@@ -192,15 +203,19 @@ async def test_a_slow_reader_misses_steps_but_not_the_newest_state() -> None:
         assert 512 == len(await watching(watch))
         for number in range(10):
             reason = f"{number}: " + "x" * 240
-            await it.operator.Bench(BenchRequest(target="acme/*", reason=reason))
-            await it.operator.Unbench(UnbenchRequest(target="acme/*"))
-        await it.operator.Bench(BenchRequest(target="acme/*", reason="last"))
+            await it.operator.Bench(BenchRequest(provider="acme", reason=reason))
+            await it.operator.Unbench(UnbenchRequest(provider="acme"))
+        await it.operator.Bench(BenchRequest(provider="acme", reason="last"))
 
         told: list[HealthChange] = []
         newest: dict[str, str] = {}
         while newest != dict.fromkeys(["acme/*", *names], "last"):
             told.append(await change(watch))
-            newest[told[-1].target.target] = told[-1].target.bench.reason
+            one = told[-1]
+            if one.HasField("provider"):
+                newest["acme/*"] = one.provider.bench.reason
+            else:
+                newest[one.target.target] = one.target.bench.reason
         watch.cancel()
 
     assert len(told) <= 2 * 513

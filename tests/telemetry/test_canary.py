@@ -18,6 +18,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_TOOL,
     ROLE_USER,
     Blob,
+    FunctionTool,
     MediaReference,
     Message,
     Part,
@@ -26,7 +27,14 @@ from majordomo.v1.content_pb2 import (
     ToolCall,
     ToolResult,
 )
-from majordomo.v1.generation_service_pb2 import GenerateRequest, Prompt, StreamRequest
+from majordomo.v1.generation_service_pb2 import (
+    Call,
+    GenerateRequest,
+    JsonSchemaFormat,
+    Prompt,
+    ResponseFormat,
+    StreamRequest,
+)
 from majordomo.v1.operator_service_pb2 import (
     HealthSnapshotRequest,
     WatchHealthRequest,
@@ -69,7 +77,7 @@ def prompt() -> Prompt:
     thought = Part(reasoning=Reasoning(text=WORD), provider_state=state)
     url = MediaReference(uri=f"https://x.y/{WORD}.png", media_type="image/png")
     return Prompt(
-        system_instruction=WORD,
+        system_instruction=[Part(text=WORD)],
         messages=[
             Message(
                 role=ROLE_USER,
@@ -92,8 +100,12 @@ def prompt() -> Prompt:
             ),
             Message(role=ROLE_USER, parts=[Part(text=WORD)]),
         ],
-        tools=[Tool(name="f", description=WORD)],
-        response_schema_json=f'{{"type":"object","description":"{WORD}"}}',
+        tools=[Tool(function=FunctionTool(name="f", description=WORD))],
+        response_format=ResponseFormat(
+            json_schema=JsonSchemaFormat(
+                schema_json=f'{{"type":"object","description":"{WORD}"}}'
+            )
+        ),
     )
 
 
@@ -171,13 +183,14 @@ async def test_no_canary_gets_out(
             told = [
                 await failed(
                     it.generation.Generate(
-                        GenerateRequest(chain="p/m", prompt=prompt()),
+                        GenerateRequest(call=Call(chain="p/m", prompt=prompt())),
                         metadata=TRACED,
                     )
                 ),
                 await failed(
                     it.generation.Stream(
-                        StreamRequest(chain="p/m", prompt=prompt()), metadata=TRACED
+                        StreamRequest(call=Call(chain="p/m", prompt=prompt())),
+                        metadata=TRACED,
                     )
                 ),
             ]

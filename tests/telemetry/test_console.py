@@ -85,7 +85,7 @@ async def test_calls_that_overlap_do_not_mix(
     metadata = (("traceparent", traceparent),)
     async with running() as it:
         request = stream("acme/status:400,acme/stall:1", "one two")
-        request.options.advance_on_permanent = True
+        request.call.options.advance_on_permanent = True
         slow = it.generation.Stream(request, metadata=metadata)
         await slow.read()
         await it.generation.Generate(generate("acme/echo"), metadata=metadata)

@@ -29,7 +29,7 @@ def lines(log: io.StringIO, event: str) -> list[dict[str, Any]]:
 async def test_a_line_a_call(log: io.StringIO, collector: Collector) -> None:
     """What was asked, every attempt, and the ids that lead to the trace."""
     request = generate(f"{DOWN},acme/echo", "one two")
-    request.labels["team"] = "search"
+    request.call.labels["team"] = "search"
     async with running() as it:
         response = await it.generation.Generate(request)
 

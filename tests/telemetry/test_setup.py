@@ -142,13 +142,13 @@ def test_what_is_not_there_is_a_clear_error(
 
 
 @pytest.mark.parametrize(
-    ("protocol", "package"),
+    ("protocol", "command"),
     [
-        ("grpc", "opentelemetry-exporter-otlp-proto-grpc"),
-        ("http/protobuf", "opentelemetry-exporter-otlp-proto-http"),
+        ("grpc", "pip install 'majordomo-grpc[server,otlp]'"),
+        ("http/protobuf", "pip install opentelemetry-exporter-otlp-proto-http"),
     ],
 )
-def test_a_missing_package_is_named(protocol: str, package: str) -> None:
+def test_a_missing_exporter_is_told(protocol: str, command: str) -> None:
     """The exporters are extras: without one, the error says what to install."""
     program = (
         "import sys\n"
@@ -167,8 +167,8 @@ def test_a_missing_package_is_named(protocol: str, package: str) -> None:
         check=True,
     )
 
-    words = f"traces by OTLP over {protocol} need the package {package}\n"
-    assert words == done.stdout
+    words = f"the exporter of traces by OTLP over {protocol} is not installed: "
+    assert f"{words}{command}\n" == done.stdout
 
 
 def test_a_provider_that_is_set_is_left_alone() -> None:
@@ -272,7 +272,7 @@ async def last_words(config: Path, collector: str) -> str:
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "majordomo.cli", "serve", "--config", config),
+        *("-m", "majordomo", "serve", "--config", config),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={"OTEL_EXPORTER_OTLP_ENDPOINT": collector},

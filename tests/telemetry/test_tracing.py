@@ -275,7 +275,7 @@ async def test_a_skip_links_to_what_benched_the_target(collector: Collector) -> 
         chain = f"{DOWN},acme/echo"
         await rest_of(it.generation.Stream(stream(chain)))
         await rest_of(it.generation.Stream(stream(chain)))
-        await it.operator.Bench(BenchRequest(target="acme/*"))
+        await it.operator.Bench(BenchRequest(provider="acme"))
         await failed(it.generation.Stream(stream("acme/echo")))
 
     bench = "majordomo.v1.OperatorService/Bench"
@@ -302,7 +302,7 @@ async def test_a_skip_links_to_the_bench_that_kept_the_target_out(
     """Here the operator's, which lasts longer than the one of its failures."""
     async with running() as it:
         await failed(it.generation.Stream(stream(DOWN)))
-        await it.operator.Bench(BenchRequest(target="acme/*"))
+        await it.operator.Bench(BenchRequest(provider="acme"))
         await failed(it.generation.Stream(stream(DOWN)))
 
     bench = "majordomo.v1.OperatorService/Bench"
@@ -347,7 +347,7 @@ async def test_an_operator_s_bench(collector: Collector) -> None:
 async def test_restarted(collector: Collector) -> None:
     """The attempt that broke is an error, and the call is not."""
     request = stream("acme/cut:1,acme/echo", "one two")
-    request.options.interruption_policy = INTERRUPTION_POLICY_RESTART
+    request.call.options.interruption_policy = INTERRUPTION_POLICY_RESTART
     async with running() as it:
         await rest_of(it.generation.Stream(request))
 
@@ -402,7 +402,7 @@ async def test_refused_before_the_walk(collector: Collector) -> None:
 async def test_labels_stand_on_the_server_span(collector: Collector) -> None:
     """Each under a name of its own."""
     request = generate("acme/echo")
-    request.labels["team"] = "search"
+    request.call.labels["team"] = "search"
     async with running() as it:
         await it.generation.Generate(request)
 

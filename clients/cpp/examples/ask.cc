@@ -70,8 +70,8 @@ Arguments Parse(const std::vector<std::string>& words) {
 template <typename Request>
 Request Asking(const Arguments& arguments) {
   Request request;
-  request.set_chain(arguments.chain);
-  *request.mutable_prompt()->add_messages() = majordomo::User(arguments.question);
+  request.mutable_call()->set_chain(arguments.chain);
+  *request.mutable_call()->mutable_prompt()->add_messages() = majordomo::User(arguments.question);
   return request;
 }
 

@@ -21,9 +21,10 @@ constexpr int kRounds = 8;
 /// A tool, as the model is told of it.
 majordomo::v1::Tool Weather() {
   majordomo::v1::Tool tool;
-  tool.set_name("get_weather");
-  tool.set_description("The weather of a city.");
-  tool.set_parameters_schema_json(R"({
+  auto& function = *tool.mutable_function();
+  function.set_name("get_weather");
+  function.set_description("The weather of a city.");
+  function.set_parameters_schema_json(R"({
     "type": "object",
     "properties": {"city": {"type": "string"}},
     "required": ["city"]
@@ -44,7 +45,7 @@ std::string Run(const ToolCall& call) {
 /// Its turns go into the conversation as they came, `origin` and `provider_state` included:
 /// with them the target that wrote a turn reads its own reasoning again.
 std::string AnswerTo(GenerateRequest& request, const majordomo::Client& client) {
-  auto& messages = *request.mutable_prompt()->mutable_messages();
+  auto& messages = *request.mutable_call()->mutable_prompt()->mutable_messages();
   for (int round = 0; round < kRounds; ++round) {
     const Message turn = client.Generate(request).message();
     *messages.Add() = turn;
@@ -69,10 +70,10 @@ int main(int count, char** words) {
         majordomo::Connect(address == nullptr ? "127.0.0.1:50051" : address));
 
     GenerateRequest request;
-    request.set_chain(arguments.at(0));
-    *request.mutable_prompt()->add_tools() = Weather();
+    request.mutable_call()->set_chain(arguments.at(0));
+    *request.mutable_call()->mutable_prompt()->add_tools() = Weather();
     for (std::size_t index = 1; index < arguments.size(); ++index) {
-      *request.mutable_prompt()->add_messages() = majordomo::User(arguments[index]);
+      *request.mutable_call()->mutable_prompt()->add_messages() = majordomo::User(arguments[index]);
       std::cout << AnswerTo(request, client) << '\n';
     }
     return 0;

@@ -10,8 +10,14 @@ void Append(const v1::ToolCallDelta& piece, v1::ToolCall& call) {
   call.mutable_arguments_json()->append(piece.arguments_json_fragment());
 }
 
+void Append(const v1::Blob& piece, v1::Blob& blob) {
+  blob.mutable_media_type()->append(piece.media_type());
+  blob.mutable_data()->append(piece.data());
+}
+
 void Append(const v1::PartDelta& delta, v1::Part& part) {
   part.mutable_provider_state()->append(delta.provider_state());
+  part.mutable_citations()->MergeFrom(delta.citations());
   switch (delta.delta_case()) {
     case v1::PartDelta::kText:
       part.mutable_text()->append(delta.text());
@@ -23,7 +29,13 @@ void Append(const v1::PartDelta& delta, v1::Part& part) {
       Append(delta.tool_call(), *part.mutable_tool_call());
       break;
     case v1::PartDelta::kBlob:
-      *part.mutable_blob() = delta.blob();
+      Append(delta.blob(), *part.mutable_blob());
+      break;
+    case v1::PartDelta::kMediaReference:
+      *part.mutable_media_reference() = delta.media_reference();
+      break;
+    case v1::PartDelta::kOpaque:
+      *part.mutable_opaque() = delta.opaque();
       break;
     case v1::PartDelta::DELTA_NOT_SET:
       break;

@@ -8,7 +8,7 @@ namespace majordomo {
 
 namespace {
 
-constexpr std::string_view kDomain = "majordomo";
+constexpr std::string_view kDomain = "majordomo-grpc.github.io";
 
 /// The detail of the kind `name`, "package.Message", or an empty one.
 template <typename Detail>

@@ -59,16 +59,16 @@ std::string Contents(const std::string& path) {
 
 GenerateRequest Generating(const std::string& chain, const std::vector<Message>& messages) {
   GenerateRequest request;
-  request.set_chain(chain);
+  request.mutable_call()->set_chain(chain);
   for (const Message& message : messages) {
-    *request.mutable_prompt()->add_messages() = message;
+    *request.mutable_call()->mutable_prompt()->add_messages() = message;
   }
   return request;
 }
 
 GenerateRequest WeatherAsked(const std::string& chain) {
   GenerateRequest request = Generating(chain, {User("What is the weather in Paris?")});
-  Tool* tool = request.mutable_prompt()->add_tools();
+  auto* tool = request.mutable_call()->mutable_prompt()->add_tools()->mutable_function();
   tool->set_name("get_weather");
   tool->set_parameters_schema_json(
       R"({"type":"object","properties":{"city":{"type":"string"}}})");
@@ -77,8 +77,8 @@ GenerateRequest WeatherAsked(const std::string& chain) {
 
 StreamRequest Streaming(const std::string& chain, const std::string& text) {
   StreamRequest request;
-  request.set_chain(chain);
-  *request.mutable_prompt()->add_messages() = User(text);
+  request.mutable_call()->set_chain(chain);
+  *request.mutable_call()->mutable_prompt()->add_messages() = User(text);
   return request;
 }
 
@@ -158,8 +158,8 @@ TEST_F(Server, Tools) {
   EXPECT_EQ("get_weather", calls[0].name());
   EXPECT_EQ(R"({"city":"Paris"})", calls[0].arguments_json());
 
-  *request.mutable_prompt()->add_messages() = asking;
-  *request.mutable_prompt()->add_messages() = majordomo::ToolResult(calls[0], "rain");
+  *request.mutable_call()->mutable_prompt()->add_messages() = asking;
+  *request.mutable_call()->mutable_prompt()->add_messages() = majordomo::ToolResult(calls[0], "rain");
 
   EXPECT_EQ("Paris: rain", TextOf(client_->Generate(request).message()));
 }
@@ -231,7 +231,7 @@ TEST_F(Server, Interrupted) {
 
 TEST_F(Server, Restart) {
   auto request = Streaming("acme/cut:1,acme/echo", "one two");
-  request.mutable_options()->set_interruption_policy(INTERRUPTION_POLICY_RESTART);
+  request.mutable_call()->mutable_options()->set_interruption_policy(INTERRUPTION_POLICY_RESTART);
   auto answer = client_->Stream(request);
   const auto events = Read(answer);
 

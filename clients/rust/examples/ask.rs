@@ -18,7 +18,7 @@ use lexopt::{
 use majordomo::{
     CallOptions, Client, Error, text_of, user,
     v1::{
-        Attempt, Completion, GenerateRequest, Prompt, StreamRequest, part_delta::Delta,
+        Attempt, Call, Completion, GenerateRequest, Prompt, StreamRequest, part_delta::Delta,
         stream_response::Event,
     },
 };
@@ -67,9 +67,7 @@ fn connect(address: &str) -> Result<Client, Box<dyn error::Error>> {
 /// Print the whole answer once it is there.
 async fn wait(majordomo: &Client, arguments: &Arguments) -> Result<Completion, Error> {
     let request = GenerateRequest {
-        chain: arguments.chain.clone(),
-        prompt: Some(arguments.prompt()),
-        ..GenerateRequest::default()
+        call: Some(arguments.call()),
     };
     let response = majordomo.generate(request, &arguments.options).await?;
     println!("{}", text_of(&response.message.unwrap_or_default()));
@@ -79,8 +77,7 @@ async fn wait(majordomo: &Client, arguments: &Arguments) -> Result<Completion, E
 /// Print the answer as it is written.
 async fn write_along(majordomo: &Client, arguments: &Arguments) -> Result<Completion, Error> {
     let request = StreamRequest {
-        chain: arguments.chain.clone(),
-        prompt: Some(arguments.prompt()),
+        call: Some(arguments.call()),
         ..StreamRequest::default()
     };
     let mut answer = majordomo.stream(request, &arguments.options).await?;
@@ -167,6 +164,14 @@ impl Arguments {
             address,
             options,
         })
+    }
+
+    fn call(&self) -> Call {
+        Call {
+            chain: self.chain.clone(),
+            prompt: Some(self.prompt()),
+            ..Call::default()
+        }
     }
 
     fn prompt(&self) -> Prompt {

@@ -8,7 +8,10 @@ use std::{env, error};
 
 use majordomo::{
     CallOptions, Client, text_of, tool_calls, user,
-    v1::{GenerateRequest, Message, Part, Prompt, Role, Tool, ToolCall, ToolResult, part::Kind},
+    v1::{
+        Call, FunctionTool, GenerateRequest, Message, Part, Prompt, Role, Tool, ToolCall,
+        ToolResult, part::Kind, tool,
+    },
 };
 
 const ROUNDS: usize = 8;
@@ -41,11 +44,12 @@ async fn answer(
     prompt: &mut Prompt,
 ) -> Result<String, Box<dyn error::Error>> {
     for _ in 0..ROUNDS {
-        let request = GenerateRequest {
+        let call = Call {
             chain: chain.into(),
             prompt: Some(prompt.clone()),
-            ..GenerateRequest::default()
+            ..Call::default()
         };
+        let request = GenerateRequest { call: Some(call) };
         let response = majordomo.generate(request, &CallOptions::default()).await?;
         let turn = response.message.unwrap_or_default();
         let results: Vec<Part> = tool_calls(&turn).map(result_of).collect();
@@ -65,7 +69,7 @@ async fn answer(
 
 /// A tool, as the model is told of it.
 fn weather() -> Tool {
-    Tool {
+    let function = FunctionTool {
         name: "get_weather".into(),
         description: "The weather of a city.".into(),
         parameters_schema_json: r#"{
@@ -74,6 +78,9 @@ fn weather() -> Tool {
             "required": ["city"]
         }"#
         .into(),
+    };
+    Tool {
+        kind: Some(tool::Kind::Function(function)),
     }
 }
 

@@ -107,6 +107,7 @@ impl Assembly {
         }
         let part = &mut self.parts[index];
         part.provider_state.extend(&delta.provider_state);
+        part.citations.extend(delta.citations.iter().cloned());
         match (&mut part.kind, &delta.delta) {
             (_, None) => {}
             (Some(Kind::Text(text)), Some(Delta::Text(piece)))
@@ -116,6 +117,7 @@ impl Assembly {
             (Some(Kind::ToolCall(call)), Some(Delta::ToolCall(piece))) => {
                 call.arguments_json.push_str(&piece.arguments_json_fragment);
             }
+            (Some(Kind::Blob(blob)), Some(Delta::Blob(piece))) => blob.data.extend(&piece.data),
             (kind, Some(delta)) => *kind = Some(begun(delta)),
         }
     }
@@ -127,6 +129,8 @@ fn begun(delta: &Delta) -> Kind {
         Delta::Text(text) => Kind::Text(text),
         Delta::Reasoning(text) => Kind::Reasoning(Reasoning { text }),
         Delta::Blob(blob) => Kind::Blob(blob),
+        Delta::MediaReference(reference) => Kind::MediaReference(reference),
+        Delta::Opaque(opaque) => Kind::Opaque(opaque),
         Delta::ToolCall(ToolCallDelta {
             id,
             name,
@@ -149,6 +153,7 @@ mod tests {
             part_index,
             delta: Some(delta),
             provider_state: provider_state.to_vec(),
+            ..PartDelta::default()
         })
     }
 
@@ -164,6 +169,7 @@ mod tests {
         Part {
             kind: Some(kind),
             provider_state: provider_state.to_vec(),
+            ..Part::default()
         }
     }
 

@@ -8,7 +8,7 @@ use tonic_types::pb::{self, BadRequest, ErrorInfo, RetryInfo, bad_request::Field
 
 use crate::v1::{Attempt, CallFailure, ErrorReason};
 
-const DOMAIN: &str = "majordomo";
+const DOMAIN: &str = "majordomo-grpc.github.io";
 
 /// A call that failed.
 #[derive(Clone, Debug)]

@@ -7,17 +7,18 @@
 //!
 //! ```no_run
 //! use majordomo::{CallOptions, Client, text_of, user};
-//! use majordomo::v1::{GenerateRequest, Prompt};
+//! use majordomo::v1::{Call, GenerateRequest, Prompt};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let majordomo = Client::connect("http://127.0.0.1:50051")?;
-//! let request = GenerateRequest {
+//! let call = Call {
 //!     prompt: Some(Prompt {
 //!         messages: vec![user("What is a majordomo?")],
 //!         ..Prompt::default()
 //!     }),
-//!     ..GenerateRequest::default()
+//!     ..Call::default()
 //! };
+//! let request = GenerateRequest { call: Some(call) };
 //! let response = majordomo.generate(request, &CallOptions::default()).await?;
 //! println!("{}", text_of(&response.message.unwrap_or_default()));
 //! # Ok(())

@@ -5,9 +5,9 @@ use std::{env, fs, time::Duration};
 use majordomo::{
     Answer, CallOptions, Client, Error, endpoint, text_of, tool_calls, user,
     v1::{
-        Attempt, AttemptOutcome, Blob, ChainOptions, Completion, ErrorReason, FailureReason,
-        GenerateRequest, InterruptionPolicy, Message, Part, Prompt, Role, StreamRequest, Tool,
-        ToolResult, part::Kind, stream_response::Event,
+        Attempt, AttemptOutcome, Blob, Call, ChainOptions, Completion, ErrorReason, FailureReason,
+        FunctionTool, GenerateRequest, InterruptionPolicy, Message, Part, Prompt, Role,
+        StreamRequest, Tool, ToolResult, part::Kind, stream_response::Event, tool,
     },
 };
 use tonic::{
@@ -42,18 +42,23 @@ fn prompt(messages: Vec<Message>) -> Prompt {
     }
 }
 
-fn generating(chain: &str, prompt: Prompt) -> GenerateRequest {
-    GenerateRequest {
+fn call(chain: &str, prompt: Prompt) -> Call {
+    Call {
         chain: chain.into(),
         prompt: Some(prompt),
-        ..GenerateRequest::default()
+        ..Call::default()
+    }
+}
+
+fn generating(chain: &str, prompt: Prompt) -> GenerateRequest {
+    GenerateRequest {
+        call: Some(call(chain, prompt)),
     }
 }
 
 fn streaming(chain: &str, text: &str) -> StreamRequest {
     StreamRequest {
-        chain: chain.into(),
-        prompt: Some(prompt(vec![user(text)])),
+        call: Some(call(chain, prompt(vec![user(text)]))),
         ..StreamRequest::default()
     }
 }
@@ -95,11 +100,14 @@ async fn read(mut answer: Answer) -> (Vec<Event>, Message, Completion) {
 }
 
 fn weather() -> Tool {
-    Tool {
+    let function = FunctionTool {
         name: "get_weather".into(),
         description: "The weather of a city.".into(),
         parameters_schema_json: r#"{"type":"object","properties":{"city":{"type":"string"}}}"#
             .into(),
+    };
+    Tool {
+        kind: Some(tool::Kind::Function(function)),
     }
 }
 
@@ -252,7 +260,7 @@ async fn restart() {
     let mut request = streaming("acme/cut:1,acme/echo", "one two");
     let mut options = ChainOptions::default();
     options.set_interruption_policy(InterruptionPolicy::Restart);
-    request.options = Some(options);
+    request.call.as_mut().expect("a call").options = Some(options);
     let (events, message, completion) = read(streamed(&open(), request).await).await;
 
     let mut restarts = events.iter().filter_map(|event| match event {

@@ -39,10 +39,11 @@ export class Answer {
     });
   }
 
-  #append({ partIndex, delta, providerState }: PartDelta): void {
+  #append({ partIndex, delta, providerState, citations }: PartDelta): void {
     const part = this.#parts.get(partIndex) ?? Part.create();
     this.#parts.set(partIndex, part);
     part.kind = joined(part.kind, delta);
+    part.citations.push(...citations);
     part.providerState = Buffer.concat([part.providerState, providerState]);
   }
 }
@@ -64,7 +65,13 @@ function joined(kind: Part["kind"], delta: PartDelta["delta"]): Part["kind"] {
       const argumentsJson = call.argumentsJson + argumentsJsonFragment;
       return { $case: "toolCall", value: { ...call, argumentsJson } };
     }
-    case "blob":
+    case "blob": {
+      const { mediaType, data } = delta.value;
+      const blob = kind?.$case === "blob" ? kind.value : { mediaType, data: Buffer.alloc(0) };
+      return { $case: "blob", value: { ...blob, data: Buffer.concat([blob.data, data]) } };
+    }
+    case "mediaReference":
+    case "opaque":
       return delta;
     default:
       return kind;

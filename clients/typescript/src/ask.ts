@@ -20,10 +20,8 @@ const { values: given, positionals } = parseArgs({
     timeout: { type: "string", default: "300" },
   },
 });
-const request = {
-  chain: given.chain,
-  prompt: { messages: [user(positionals.join(" "))] },
-};
+const prompt = { messages: [user(positionals.join(" "))] };
+const request = { call: { chain: given.chain, prompt } };
 const interrupted = new AbortController();
 process.once("SIGINT", () => {
   interrupted.abort();

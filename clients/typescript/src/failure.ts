@@ -5,6 +5,9 @@ import { Status } from "./generated/google/rpc/status.js";
 import type { Attempt } from "./generated/majordomo/v1/attempt.js";
 import { CallFailure } from "./generated/majordomo/v1/errors.js";
 
+/** Whose reasons are read here: google.rpc.ErrorInfo.domain. */
+const DOMAIN = "majordomo-grpc.github.io";
+
 /** A call that failed, and what the server told of it. */
 export class MajordomoError extends Error {
   override readonly name = "MajordomoError";
@@ -32,7 +35,7 @@ export class MajordomoError extends Error {
     super(error.details, { cause: error });
     const details = detailsOf(error.metadata);
     const told = find(details, "google.rpc.ErrorInfo", ErrorInfo);
-    const info = told?.domain === "majordomo" ? told : undefined;
+    const info = told?.domain === DOMAIN ? told : undefined;
     const failure = find(details, "majordomo.v1.CallFailure", CallFailure);
     const delay = find(details, "google.rpc.RetryInfo", RetryInfo)?.retryDelay;
     this.code = error.code;

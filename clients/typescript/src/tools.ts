@@ -8,7 +8,7 @@ import { content, generation, Majordomo, textOf, user } from "./index.js";
 
 const MOST_ROUNDS = 8;
 
-const WEATHER = content.Tool.create({
+const WEATHER = content.FunctionTool.create({
   name: "get_weather",
   description: "The weather in a city.",
   parametersSchemaJson: `{
@@ -30,7 +30,7 @@ async function answer(
   prompt: generation.Prompt,
 ): Promise<string> {
   for (let round = 0; round < MOST_ROUNDS; round++) {
-    const { message: turn } = await majordomo.generate({ chain, prompt });
+    const { message: turn } = await majordomo.generate({ call: { chain, prompt } });
     if (!turn) break;
     prompt.messages.push(turn);
     const results = turn.parts.flatMap(({ kind }) =>
@@ -58,7 +58,9 @@ function run({ id, name, argumentsJson }: content.ToolCall): content.ToolResult 
 
 const [chain = "", ...questions] = process.argv.slice(2);
 const majordomo = new Majordomo(process.env.MAJORDOMO_ADDRESS ?? "127.0.0.1:50051");
-const prompt = generation.Prompt.create({ tools: [WEATHER] });
+const prompt = generation.Prompt.create({
+  tools: [{ kind: { $case: "function", value: WEATHER } }],
+});
 try {
   for (const question of questions) {
     prompt.messages.push(user(question));

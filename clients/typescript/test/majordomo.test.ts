@@ -38,14 +38,18 @@ function environment(name: string): string {
   return value;
 }
 
-function asked(chain: string, text = "hi"): { chain: string; prompt: generation.Prompt } {
-  return { chain, prompt: generation.Prompt.create({ messages: [user(text)] }) };
+interface Asked {
+  call: { chain: string; prompt: generation.Prompt };
+}
+
+function asked(chain: string, text = "hi"): Asked {
+  return { call: { chain, prompt: generation.Prompt.create({ messages: [user(text)] }) } };
 }
 
 /** Asks for a short answer of the embedded model. */
-function brief(text: string): { chain: string; prompt: generation.Prompt } {
+function brief(text: string): Asked {
   const request = asked("local/smollm2", text);
-  request.prompt.config = generation.GenerationConfig.create({ maxOutputTokens: 12 });
+  request.call.prompt.config = generation.GenerationConfig.create({ maxOutputTokens: 12 });
   return request;
 }
 
@@ -102,14 +106,15 @@ test("stream", async () => {
   assert.equal(joined(events).message.origin, "acme/pace:1ms");
 });
 
-function weather(chain: string): { chain: string; prompt: generation.Prompt } {
+function weather(chain: string): Asked {
   const request = asked(chain, "What is the weather in Paris?");
-  request.prompt.tools = [
-    {
-      name: "get_weather",
-      description: "The weather in a city.",
-      parametersSchemaJson: '{"type": "object", "properties": {"city": {"type": "string"}}}',
-    },
+  const tool = content.FunctionTool.create({
+    name: "get_weather",
+    description: "The weather in a city.",
+    parametersSchemaJson: '{"type": "object", "properties": {"city": {"type": "string"}}}',
+  });
+  request.call.prompt.tools = [
+    { kind: { $case: "function", value: tool } },
   ];
   return request;
 }
@@ -142,7 +147,7 @@ test("tools", async () => {
   assert.equal(completion?.finishReason, generation.FinishReason.FINISH_REASON_TOOL_CALLS);
   const turn = (await streamed(request)).message;
 
-  request.prompt.messages.push(turn, result(called(turn), "18 degrees"));
+  request.call.prompt.messages.push(turn, result(called(turn), "18 degrees"));
   const response = await majordomo.generate(request);
 
   assert.equal(textOf(response.message), "Paris: 18 degrees");
@@ -153,12 +158,12 @@ test("conversation", async () => {
   const first = (await streamed(request)).message;
   assert.ok(first.parts.some(({ providerState }) => providerState.length > 0));
 
-  request.prompt.messages.push(first, user("And now?"));
+  request.call.prompt.messages.push(first, user("And now?"));
   const second = (await majordomo.generate(request)).message;
   assert.ok(second);
   assert.equal(textOf(second), "kept");
 
-  request.prompt.messages.push(second, user("Still?"));
+  request.call.prompt.messages.push(second, user("Still?"));
   assert.equal(textOf((await majordomo.generate(request)).message), "kept");
 });
 
@@ -229,10 +234,9 @@ test("interrupted", async () => {
 
 test("restart", async () => {
   const policy = generation.InterruptionPolicy.INTERRUPTION_POLICY_RESTART;
-  const { events } = await read({
-    ...asked("acme/cut:1,acme/echo", "one two"),
-    options: { interruptionPolicy: policy },
-  });
+  const { call } = asked("acme/cut:1,acme/echo", "one two");
+  const options = { interruptionPolicy: policy };
+  const { events } = await read({ call: { ...call, options } });
 
   const at = events.findIndex(({ event }) => event?.$case === "restart");
   const restart = events[at]?.event;
@@ -253,7 +257,7 @@ test("deadline", async () => {
 });
 
 test("image", async () => {
-  const { prompt } = asked("", "What is this?");
+  const { prompt } = asked("", "What is this?").call;
   const sign = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
   const data = Buffer.concat([sign, randomBytes(8 << 20)]);
   const blob = { mediaType: "image/png", data };
@@ -261,7 +265,7 @@ test("image", async () => {
   prompt.messages[0]?.parts.push(image);
 
   for (const chain of ["acme/echo", "flaky-image-typescript"]) {
-    const { message } = await majordomo.generate({ chain, prompt });
+    const { message } = await majordomo.generate({ call: { chain, prompt } });
 
     assert.equal(textOf(message), "What is this?");
   }

@@ -1,11 +1,12 @@
 """One attempt at one target: run against its limits, judged, and written down."""
 
+from http import HTTPStatus
 from types import TracebackType
 
 from majordomo.chain.call import Call
 from majordomo.chain.clock import Clock, set_duration
+from majordomo.chain.evidence import Lease
 from majordomo.chain.failure import Failure, failure_class
-from majordomo.chain.health import Lease, silence_counts
 from majordomo.chain.plan import Plan
 from majordomo.chain.target import Answer, Piece, Target
 from majordomo.chain.timing import Patience
@@ -15,9 +16,12 @@ from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_FAILED,
     ATTEMPT_OUTCOME_INTERRUPTED,
     ATTEMPT_OUTCOME_SUCCEEDED,
+    FAILURE_CLASS_TRANSIENT,
     FAILURE_REASON_CANCELLED,
     FAILURE_REASON_DEADLINE,
     FAILURE_REASON_MALFORMED_RESPONSE,
+    FAILURE_REASON_QUOTA_EXHAUSTED,
+    FAILURE_REASON_RATE_LIMITED,
     FAILURE_REASON_TIMEOUT,
     Attempt,
     AttemptOutcome,
@@ -25,6 +29,15 @@ from majordomo.v1.attempt_pb2 import (
 from majordomo.v1.generation_service_pb2 import Adaptation
 
 _LONGEST_MESSAGE = 200
+_BATCH = 5.0
+"""Seconds in which pieces that nobody waits for are gathered."""
+
+_LIMITS = {
+    FAILURE_REASON_RATE_LIMITED,
+    FAILURE_REASON_QUOTA_EXHAUSTED,
+    FAILURE_REASON_TIMEOUT,
+}
+"""Reasons that are the provider's whatever its status is."""
 
 
 class RunningAttempt:
@@ -49,25 +62,33 @@ class RunningAttempt:
             number=len(call.attempts) + 1,
             target=target.name,
             probe=lease.probe,
+            last_resort=lease.last_resort,
         )
         clock.stamp(self.record.start_time)
         self._target = target
         self._shown = call.stream
         self._exchange = plan.exchange
+        self._exchange.may_resend = self._may_resend
+        if not call.stream:
+            self._exchange.batch = min(_BATCH, plan.limits.stall / 4)
         self._pieces = plan.exchange.run()
         self._lease = lease
         self._tracker = tracker
         self._clock = clock
         self._limits = plan.limits
+        self._own = plan.own
+        self._earlier = call.attempts
         self._start = self._handed_on = clock.monotonic()
         self._call_end = call_end
+        self._latest_content = call_end - plan.reserve
         self._content_end = min(
-            self._start + self._limits.first_content, call_end - plan.reserve
+            self._start + self._limits.first_content, self._latest_content
         )
         self._end = self._start + self._limits.attempt
         self._content = False
         self._answered = False
         self._ran_out = False
+        self._stalled = False
         self._patience = Patience()
 
     async def __aenter__(self) -> "RunningAttempt":
@@ -95,6 +116,11 @@ class RunningAttempt:
         """What was changed or left out of the request to fit the target."""
         return self._exchange.adaptations
 
+    @property
+    def refit(self) -> bool:
+        """It was refused for a form that the target is spared from now on."""
+        return self._exchange.refit
+
     async def next_piece(self) -> Piece:
         """The next content, or the Answer.
 
@@ -102,22 +128,29 @@ class RunningAttempt:
         DEADLINE when the call's own time is over, MALFORMED_RESPONSE for an
         exchange that just stopped.
         """
-        now = self._clock.monotonic()
-        if self._content:
-            # The limits run while we wait for the provider, not for the reader.
-            self._end += now - self._handed_on
-            limit = min(now + self._limits.stall, self._end, self._call_end)
-        else:
-            limit = min(self._content_end, self._end)
-        try:
-            with self._patience.until(limit):
-                piece = await anext(self._pieces)
-        except TimeoutError:
-            raise self._out_of_time(limit) from None
-        except StopAsyncIteration:
-            raise Failure(
-                FAILURE_REASON_MALFORMED_RESPONSE, "the answer had no end"
-            ) from None
+        while True:
+            now = self._clock.monotonic()
+            if self._content:
+                # The limits run while we wait for the provider, not for the reader.
+                self._end += now - self._handed_on
+                limit = min(now + self._limits.stall, self._end, self._call_end)
+            else:
+                limit = min(self._content_end, self._end)
+            try:
+                with self._patience.until(limit):
+                    piece = await anext(self._pieces)
+            except TimeoutError:
+                raise self._out_of_time(limit) from None
+            except StopAsyncIteration:
+                raise Failure(
+                    FAILURE_REASON_MALFORMED_RESPONSE, "the answer had no end"
+                ) from None
+            if piece:
+                break
+            self._content_end = min(
+                self._start + self._limits.first_content_reasoning,
+                self._latest_content,
+            )
         if isinstance(piece, Answer):
             self._answered = True
             if piece.completion.HasField("usage"):
@@ -136,10 +169,16 @@ class RunningAttempt:
             return Failure(FAILURE_REASON_DEADLINE, "the call's time was over")
         ran = self._clock.monotonic() - self._start
         if self._content:
-            what = "the answer stopped" if limit < self._end else "the answer was long"
+            self._stalled = limit < self._end
+            what = "the answer stopped" if self._stalled else "the answer was long"
         else:
             what = "no content"
         return Failure(FAILURE_REASON_TIMEOUT, f"{what} after {ran:.1f} s")
+
+    def _may_resend(self) -> bool:
+        """Nobody has benched the target since the attempt began (rule 2.7)."""
+        bench = self._tracker.out_of_rotation(self._target.name)
+        return bench is None or bench.start <= self._start
 
     def _judge(self, error: BaseException | None) -> None:
         """Write the end down and tell the tracker."""
@@ -149,6 +188,7 @@ class RunningAttempt:
         set_duration(record.duration, ran)
         record.http_status_code = exchange.http_status_code
         record.provider_request_id = exchange.provider_request_id
+        record.resent = exchange.resent
         if exchange.usage is not None and not record.HasField("usage"):
             record.usage.CopyFrom(exchange.usage)
         if self._answered:
@@ -183,12 +223,46 @@ class RunningAttempt:
 
     def _counts(self, failure: Failure, ran: float) -> bool:
         """Rules 4.2 and 4.3."""
-        if self._content:
-            return failure.reason != FAILURE_REASON_DEADLINE
         if self._ran_out:
-            own = min(self._limits.first_content, self._limits.attempt)
-            return silence_counts(own, ran)
-        return failure.transient
+            return self._silence_counts(failure, ran)
+        if not (self._content or failure.transient):
+            return False
+        return not (
+            may_be_the_requests(self.record)
+            and any(map(self._same_again, self._earlier))
+        )
+
+    def _silence_counts(self, failure: Failure, ran: float) -> bool:
+        """Whether a limit that has run out says something of the target."""
+        if not self._content:
+            own = min(self._own.first_content, self._own.attempt)
+            return ran >= self._tracker.patience(self._lease, own)
+        if failure.reason == FAILURE_REASON_DEADLINE:
+            return False
+        if self._stalled:
+            own = self._own.stall
+            return self._limits.stall >= self._tracker.patience(self._lease, own)
+        return self._limits.attempt >= self._own.attempt
+
+    def _same_again(self, attempt: Attempt) -> bool:
+        """Whether an attempt of this call failed at the target in such a way."""
+        return attempt.target == self.record.target and may_be_the_requests(attempt)
+
+
+def may_be_the_requests(attempt: Attempt) -> bool:
+    """Whether what was asked, and not who was asked, may have made it fail.
+
+    An answer that cannot be read, an error in a good answer, a refusal that nobody
+    knows: one prompt may bring them about again and again.
+    """
+    return (
+        attempt.failure_class == FAILURE_CLASS_TRANSIENT
+        and attempt.failure_reason not in _LIMITS
+        and (
+            attempt.failure_reason == FAILURE_REASON_MALFORMED_RESPONSE
+            or 0 < attempt.http_status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+        )
+    )
 
 
 def bounded(message: str) -> str:

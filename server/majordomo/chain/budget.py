@@ -11,6 +11,9 @@ from majordomo.chain.target import Timeouts
 LONGEST_CALL = 600.0
 """For callers that set no deadline."""
 
+NEVER = float("inf")
+"""A moment that does not come."""
+
 LEAST_ATTEMPT = 1.0
 """With less left, no attempt but the first of a call is begun."""
 
@@ -22,6 +25,9 @@ ATTEMPT_STREAM = 600.0
 
 _RESERVE_A_TARGET = 10.0
 
+_BACKOFF_BASE = 0.1
+_BACKOFF_CAP = 1.0
+
 
 class Limits(NamedTuple):
     """What one attempt may take."""
@@ -29,6 +35,8 @@ class Limits(NamedTuple):
     first_content: float
     stall: float
     attempt: float
+    first_content_reasoning: float = FIRST_CONTENT_REASONING
+    """Of a model that is seen to reason before it answers."""
 
 
 def usable(remaining: float | None) -> float:
@@ -48,27 +56,42 @@ def reserve(left: float, targets_to_come: int) -> float:
     return min(left / 2, _RESERVE_A_TARGET * targets_to_come)
 
 
-def limits(
-    policy: Policy, timeouts: Timeouts, *, reasons: bool, stream: bool
-) -> Limits:
-    """The call's wish, else the target's configuration, else the defaults."""
-    first_content = _first(
-        policy.first_content_timeout,
-        timeouts.first_content,
-        FIRST_CONTENT_REASONING if reasons else FIRST_CONTENT,
-    )
-    unary = ATTEMPT_REASONING if reasons else ATTEMPT_UNARY
-    attempt = _first(
-        policy.attempt_timeout,
-        timeouts.attempt,
-        ATTEMPT_STREAM if stream else unary,
-    )
-    stall = _first(policy.stall_timeout, timeouts.stall)
-    return Limits(first_content if stream else attempt, stall, attempt)
+def backoff(retries: int, random: float) -> float:
+    """How long to wait before another attempt, after `retries` of them.
+
+    `random` is from 0 to 1: full jitter.
+    """
+    return random * min(_BACKOFF_CAP, _BACKOFF_BASE * float(1 << retries))
 
 
-def _first(*values: float | None) -> float:
-    for value in values:
-        if value is not None:
-            return value
-    raise ValueError("one of them must be set")
+def limits(timeouts: Timeouts, *, reasons: bool, stream: bool) -> Limits:
+    """What a target's configuration says, else the defaults."""
+    if not stream:
+        known = ATTEMPT_REASONING if reasons else ATTEMPT_UNARY
+        attempt = _first(timeouts.attempt, known)
+        return Limits(attempt, timeouts.stall, attempt, attempt)
+    known = FIRST_CONTENT_REASONING if reasons else FIRST_CONTENT
+    return Limits(
+        _first(timeouts.first_content, known),
+        timeouts.stall,
+        _first(timeouts.attempt, ATTEMPT_STREAM),
+        _first(timeouts.first_content, FIRST_CONTENT_REASONING),
+    )
+
+
+def wished(own: Limits, policy: Policy, *, stream: bool) -> Limits:
+    """The limits of an attempt: the call's wish, else the target's `own`."""
+    attempt = _first(policy.attempt_timeout, own.attempt)
+    stall = _first(policy.stall_timeout, own.stall)
+    if not stream:
+        return Limits(attempt, stall, attempt, attempt)
+    return Limits(
+        _first(policy.first_content_timeout, own.first_content),
+        stall,
+        attempt,
+        _first(policy.first_content_timeout, own.first_content_reasoning),
+    )
+
+
+def _first(wish: float | None, otherwise: float) -> float:
+    return otherwise if wish is None else wish

@@ -6,16 +6,15 @@ Unary and streamed calls share it: what differs is the attempt.
 import asyncio
 import random as _random
 from collections.abc import AsyncGenerator, Callable, Sequence
-from itertools import count
 
 from majordomo.chain import budget
 from majordomo.chain.attempt import RunningAttempt, bounded
 from majordomo.chain.call import Call, CallFailed, Policy
-from majordomo.chain.clock import Clock
-from majordomo.chain.course import Course, Turn
-from majordomo.chain.failure import PERMANENT, TRANSIENT, Failure
+from majordomo.chain.clock import CLOCK, Clock
+from majordomo.chain.course import Course, Turn, retriable
+from majordomo.chain.failure import PERMANENT, Failure
 from majordomo.chain.health import Bench
-from majordomo.chain.plan import Skip, benched, explain, plan
+from majordomo.chain.plan import Skip, explain, plan, skip_benched
 from majordomo.chain.target import Answer, Target
 from majordomo.chain.tracker import Tracker
 from majordomo.chain.verdict import ALWAYS_ADVANCE, may_come_back, verdict
@@ -24,8 +23,6 @@ from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_INTERRUPTED,
     ATTEMPT_OUTCOME_SKIPPED,
     FAILURE_REASON_NOT_REACHED,
-    FAILURE_REASON_QUOTA_EXHAUSTED,
-    FAILURE_REASON_TIMEOUT,
     Attempt,
     FailureReason,
 )
@@ -40,14 +37,8 @@ Event = list[PartDelta] | Restart | Attempt | Answer
 """Content; that all content so far is void; an attempt or skip that did not answer;
 and, last, the answer."""
 
-_RETRIED = TRANSIENT - {
-    # A second wait would only be as long as the first, and a target that asked for
-    # quiet is benched by then.
-    FAILURE_REASON_TIMEOUT,
-    FAILURE_REASON_QUOTA_EXHAUSTED,
-}
-_BACKOFF_BASE = 0.1
-_BACKOFF_CAP = 1.0
+_LEAST_RETRY_DELAY = 1.0
+"""Seconds that a caller is told to wait at least."""
 
 
 class Engine:
@@ -56,7 +47,7 @@ class Engine:
     def __init__(
         self,
         tracker: Tracker,
-        clock: Clock = Clock(),
+        clock: Clock = CLOCK,
         random: Callable[[], float] = _random.random,
     ) -> None:
         self._tracker = tracker
@@ -72,11 +63,13 @@ class Engine:
         """
         call.started_nanoseconds = self._clock.wall_nanoseconds()
         end = self._clock.monotonic() + budget.usable(call.time_remaining)
-        course = Course(call, self._tracker, self._clock, end)
+        course = Course(call, self._tracker, self._clock, self._random, end)
         void: Attempt | None = None
         try:
             while (turn := await course.next()) is not None:
-                for retries in count():
+                retries = 0
+                refitted = False
+                while True:
                     running = await self._enter(call, turn, end)
                     if isinstance(running, Attempt):
                         call.attempts.append(running)
@@ -111,8 +104,12 @@ class Engine:
                     yield running.record
                     if running.record.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
                         void = running.record
+                    if running.refit and not refitted:
+                        refitted = True
+                        continue
                     if not await self._again(call, running.record, turn, retries, end):
                         break
+                    retries += 1
             raise self._failed(call, ())
         except (asyncio.CancelledError, GeneratorExit):
             call.cancelled = call.completion is None
@@ -136,13 +133,22 @@ class Engine:
             self._tracker,
             end - self._clock.monotonic(),
             tried=any(a.outcome != ATTEMPT_OUTCOME_SKIPPED for a in call.attempts),
-            early=turn.early,
+            benched=turn.early or turn.last_resort,
         )
         if isinstance(decision, Skip):
             return self._skipped(call, target, decision)
-        lease = self._tracker.begin(target.name, early=turn.early)
+        lease = self._tracker.begin(
+            target.name,
+            early=turn.early,
+            last_resort=turn.last_resort,
+            again=call.leases.get(target.name),
+            limit=decision.own.first_content,
+            streamed=decision.exchange.streamed,
+            inert=target.place.left,
+        )
         if isinstance(lease, Bench):  # while the request was made to fit
-            return self._skipped(call, target, benched(lease, self._tracker))
+            return self._skipped(call, target, skip_benched(lease, self._tracker))
+        call.leases[target.name] = lease
         return RunningAttempt(
             call, target, decision, lease, self._tracker, self._clock, call_end=end
         )
@@ -168,14 +174,15 @@ class Engine:
         if reason in PERMANENT and not _advances(reason, call.policy):
             raise self._failed(call, turn.to_come, ended=True)
         if (
-            reason not in _RETRIED
+            turn.last_resort
+            or not retriable(attempt)
             or retries == call.policy.transient_retries
             or self._tracker.out_of_rotation(attempt.target) is not None
         ):
             return False
-        longest = min(_BACKOFF_BASE * 2**retries, _BACKOFF_CAP)
         left = end - self._clock.monotonic()
-        await asyncio.sleep(max(0.0, min(longest * self._random(), left)))
+        wait = budget.backoff(retries, self._random())
+        await asyncio.sleep(max(0.0, min(wait, left)))
         return True
 
     def _complete(
@@ -202,7 +209,7 @@ class Engine:
             self._tracker.returns_in(attempt.target)
             for attempt in may_come_back(call.attempts)
         ]
-        known = [max(wait, _BACKOFF_CAP) for wait in returns if wait is not None]
+        known = [max(wait, _LEAST_RETRY_DELAY) for wait in returns if wait is not None]
         return CallFailed(call, call.error, min(known, default=None))
 
     def _skipped(self, call: Call, target: Target, skip: Skip) -> Attempt:

@@ -7,8 +7,8 @@ yields its Answer and nothing before it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from majordomo.v1.attempt_pb2 import Usage
@@ -35,7 +35,8 @@ class Answer:
 
 
 Piece = list[PartDelta] | Answer
-"""Content that arrived together, never empty; or the end."""
+"""Content that arrived together; or the end. Empty, before any content: the model is
+seen to reason."""
 
 
 class Exchange(ABC):
@@ -45,16 +46,39 @@ class Exchange(ABC):
     end: of an attempt that failed or was cancelled they tell how far it came.
     """
 
-    def __init__(self, adaptations: list[Adaptation]) -> None:
+    def __init__(
+        self, adaptations: list[Adaptation], *, streamed: bool = False
+    ) -> None:
         self.adaptations = adaptations
+        self.streamed = streamed
+        """The answer is asked for as a stream."""
+
+        self.batch = 0.0
+        """Seconds in which pieces may be held together: nobody waits for each."""
+
+        self.refit = False
+        """Refused for its form alone: the provider now makes the prompt fit in another.
+        """
+
         self.http_status_code = 0
         self.provider_request_id = ""
+        self.resent = False
+        """The request went out twice (rule 2.7)."""
+
+        self.may_resend: Callable[[], bool] | None = None
+        """Asked before it would; without it there is nothing against it."""
+
         self._usage: Usage | None = None
 
     @property
     def usage(self) -> Usage | None:
         """Tokens, as far as the provider has said."""
         return self._usage
+
+    def resend(self) -> bool:
+        """Whether the request may go out for the second time now; then it does."""
+        self.resent = self.may_resend is None or self.may_resend()
+        return self.resent
 
     @abstractmethod
     def run(self) -> AsyncGenerator[Piece]:
@@ -69,9 +93,10 @@ class Exchange(ABC):
 class Provider(Protocol):
     """A source of answers: one entry of the configuration's providers."""
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
+    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
         """Make `prompt` fit `model`; Failure (UNSUPPORTED) if nothing can.
 
+        `stream` asks for a stream; None: where it pays (rule 5.7).
         Reads the prompt and never changes it: the next target gets the same one.
         """
 
@@ -109,6 +134,14 @@ class Room:
         return self.limit is not None and self.used >= self.limit
 
 
+@dataclass(slots=True)
+class Place:
+    """Where a provider is reached, and with which key."""
+
+    left: bool = False
+    """Calls that come go elsewhere, or with another key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A model at a provider, as a chain names it."""
@@ -126,5 +159,8 @@ class Target:
 
     rooms: tuple[Room, ...] = ()
 
-    streams: bool = False
-    """Whole answers are asked for as streams too, so that silence is noticed."""
+    place: Place = field(default_factory=Place)
+
+    streams: bool | None = False
+    """Whole answers are asked for as streams too, so that silence is noticed. None:
+    where it pays (rule 5.7)."""

@@ -7,6 +7,10 @@ and `--version` need not load gRPC.
 from importlib import import_module
 from typing import cast
 
+from majordomo.distribution import DISTRIBUTION, require
+
+require("server")
+
 import click
 
 _COMMANDS = {
@@ -46,7 +50,7 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="majordomo", prog_name="majordomo")
+@click.version_option(package_name=DISTRIBUTION, prog_name="majordomo")
 def main() -> None:
     """Answer prompts through a failover chain of language models.
 

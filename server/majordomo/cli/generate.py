@@ -12,7 +12,7 @@ import click
 from majordomo.cli.client import Place, connect, json_option, server_options
 from majordomo.cli.words import describe, length, printed, reason, table, until
 from majordomo.client import Asking, Client, media, user
-from majordomo.v1.content_pb2 import Message, Part, Tool
+from majordomo.v1.content_pb2 import FunctionTool, Message, Part, Tool
 from majordomo.v1.generation_service_pb2 import (
     Completion,
     FinishReason,
@@ -39,9 +39,11 @@ def _tools(
         tools = json.loads(path.read_text())
         return [
             Tool(
-                name=tool["name"],
-                description=tool.get("description", ""),
-                parameters_schema_json=json.dumps(tool.get("parameters", {})),
+                function=FunctionTool(
+                    name=tool["name"],
+                    description=tool.get("description", ""),
+                    parameters_schema_json=json.dumps(tool.get("parameters", {})),
+                )
             )
             for tool in (tools if isinstance(tools, list) else [tools])
         ]

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -19,6 +19,9 @@ from majordomo.cli.words import printed, state, still, table, why
 from majordomo.client import Client, MajordomoError, ServerDraining
 from majordomo.v1.operator_service_pb2 import (
     HealthChange,
+    HealthSnapshotPiece,
+    HealthSnapshotResponse,
+    ProviderBench,
     TargetHealth,
     WatchHealthResponse,
 )
@@ -46,7 +49,17 @@ def health(chain: str, watch: bool, as_json: bool, place: Place) -> None:
         if as_json:
             click.echo(printed(snapshot))
         else:
-            click.echo(healths(snapshot.targets, snapshot.snapshot_time))
+            click.echo(_snapshot([snapshot]))
+
+
+def whole(provider: ProviderBench) -> TargetHealth:
+    """A provider's bench as a row among targets."""
+    shown = TargetHealth(target=f"{provider.provider}/*")
+    shown.state = TargetHealth.STATE_ACTIVE
+    if provider.HasField("bench"):
+        shown.state = TargetHealth.STATE_BENCHED
+        shown.bench.CopyFrom(provider.bench)
+    return shown
 
 
 def healths(targets: Iterable[TargetHealth], now: Timestamp) -> str:
@@ -66,15 +79,25 @@ def healths(targets: Iterable[TargetHealth], now: Timestamp) -> str:
     return table(rows)
 
 
+def _snapshot(pieces: Sequence[HealthSnapshotResponse | HealthSnapshotPiece]) -> str:
+    benches = (whole(one) for piece in pieces for one in piece.provider_benches)
+    targets = (one for piece in pieces for one in piece.targets)
+    return healths([*benches, *targets], pieces[0].snapshot_time)
+
+
 def _watch(client: Client, chain: str, *, as_json: bool) -> None:
     """Follow the changes; a server that is restarted is found again."""
     followed = False
     while True:
         try:
             with client.watch_health(chain) as events:
+                pieces: list[HealthSnapshotPiece] = []
                 for event in events:
                     followed = True
-                    told = printed(event, indent=None) if as_json else _told(event)
+                    if as_json:
+                        told = printed(event, indent=None)
+                    else:
+                        told = _told(event, pieces)
                     if told:
                         click.echo(told)
                         sys.stdout.flush()
@@ -86,10 +109,16 @@ def _watch(client: Client, chain: str, *, as_json: bool) -> None:
             time.sleep(_RETRY)
 
 
-def _told(event: WatchHealthResponse) -> str:
+def _told(event: WatchHealthResponse, pieces: list[HealthSnapshotPiece]) -> str:
+    """`event` for people; `pieces` are those so far of a snapshot that goes on."""
     match event.WhichOneof("event"):
         case "snapshot":
-            return healths(event.snapshot.targets, event.snapshot.snapshot_time)
+            pieces.append(event.snapshot)
+            if event.snapshot.more:
+                return ""
+            told = _snapshot(pieces)
+            pieces.clear()
+            return told
         case "change":
             return _change(event.change)
         case _:
@@ -98,6 +127,8 @@ def _told(event: WatchHealthResponse) -> str:
 
 def _change(change: HealthChange) -> str:
     target = change.target
+    if change.HasField("provider"):
+        target = whole(change.provider)
     cause = HealthChange.Cause.Name(change.cause).removeprefix("CAUSE_").lower()
     words = [
         f"{change.change_time.ToDatetime():%H:%M:%S}",

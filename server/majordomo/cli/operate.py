@@ -12,9 +12,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from majordomo.cli.client import Place, connect, server_options, tell
 from majordomo.cli.exits import FAILED
-from majordomo.cli.health import healths
+from majordomo.cli.health import healths, whole
 from majordomo.client import Client, MajordomoError
-from majordomo.v1.operator_service_pb2 import TargetHealth
+from majordomo.v1.operator_service_pb2 import BenchResponse, TargetHealth
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -69,7 +69,7 @@ def bench(
     _operate(
         everywhere,
         place,
-        lambda client: client.bench(target, seconds, reason).targets,
+        lambda client: _benched(client.bench(target, seconds, reason)),
     )
 
 
@@ -80,6 +80,12 @@ def bench(
 def unbench(target: str, everywhere: str | None, place: Place) -> None:
     """Put TARGET back into rotation and forget its failures."""
     _operate(everywhere, place, lambda client: client.unbench(target).targets)
+
+
+def _benched(response: BenchResponse) -> list[TargetHealth]:
+    provider = response.provider_bench
+    first = [whole(provider)] if provider.provider else []
+    return [*first, *response.targets]
 
 
 def _operate(

@@ -28,7 +28,7 @@ def serve(path: Path | None, listen: str | None) -> None:
 
     Without a configuration file it serves the providers whose usual key is in the
     environment (OPENAI_API_KEY and others), and the embedded model, if the extra
-    `majordomo[local]` is installed. Settings in the environment are over the file:
+    `majordomo-grpc[local]` is installed. Settings in the environment are over the file:
     MAJORDOMO_SERVER__LISTEN is `listen` of [server].
 
     SIGHUP, and a change of the file, load the configuration again; calls that run are

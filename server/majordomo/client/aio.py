@@ -3,14 +3,14 @@
 # ruff: noqa: ASYNC109 - a timeout goes with the call to the server, as its deadline
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Generic, Self, TypeVar, Unpack, cast
 
 import grpc
 from grpc import aio
 
 from majordomo.client.assembly import Assembly, text_in
-from majordomo.client.channel import Options, channel_options, health_check
+from majordomo.client.channel import SERVING, Options, channel_options, health_check
 from majordomo.client.requests import (
     GENERATE_TIMEOUT,
     OPERATOR_TIMEOUT,
@@ -18,6 +18,8 @@ from majordomo.client.requests import (
     Asking,
     asked,
     bench_request,
+    joined,
+    unbench_request,
     watch_request,
 )
 from majordomo.client.statuses import converted
@@ -34,7 +36,6 @@ from majordomo.v1.operator_service_pb2 import (
     BenchResponse,
     HealthSnapshotRequest,
     HealthSnapshotResponse,
-    UnbenchRequest,
     UnbenchResponse,
     WatchHealthResponse,
 )
@@ -136,23 +137,20 @@ class AsyncClient:
         self,
         prompt: Asked,
         *,
-        labels: Mapping[str, str] = {},
         timeout: float | None = GENERATE_TIMEOUT,
         **asking: Unpack[Asking],
     ) -> GenerateResponse:
         """Walk the chain until a target answers; the whole answer.
 
-        `labels` are copied onto the call's spans; `timeout` is in seconds, None is
-        up to the server. See `Asking` for the rest.
+        `timeout` is in seconds, None is up to the server. See `Asking` for the rest.
         """
-        request = asked(GenerateRequest(labels=labels), prompt, **asking)
+        request = asked(GenerateRequest(), prompt, **asking)
         return await self._unary(self._generation.Generate, request, timeout)
 
     def stream(
         self,
         prompt: Asked,
         *,
-        labels: Mapping[str, str] = {},
         include_attempts: bool = False,
         timeout: float | None = None,
         **asking: Unpack[Asking],
@@ -162,7 +160,7 @@ class AsyncClient:
         `include_attempts` also sends each attempt that ends on the way. The rest is
         as in `generate`.
         """
-        request = StreamRequest(labels=labels, include_attempts=include_attempts)
+        request = StreamRequest(include_attempts=include_attempts)
         asked(request, prompt, **asking)
         return AsyncAnswer(
             self._generation.Stream(request, timeout=timeout, metadata=self._metadata)
@@ -186,9 +184,17 @@ class AsyncClient:
     async def health(
         self, chain: str = "", *, timeout: float | None = OPERATOR_TIMEOUT
     ) -> HealthSnapshotResponse:
-        """How the targets of `chain` are doing, or all."""
+        """How the targets of `chain` are doing, or all.
+
+        All pages as one; `timeout` is for each of them.
+        """
         request = HealthSnapshotRequest(chain=chain)
-        return await self._unary(self._operator.HealthSnapshot, request, timeout)
+        snapshot = self._operator.HealthSnapshot
+        pages = [await self._unary(snapshot, request, timeout)]
+        while token := pages[-1].next_page_token:
+            request.page_token = token
+            pages.append(await self._unary(snapshot, request, timeout))
+        return joined(pages)
 
     def watch_health(
         self, chain: str = "", *, heartbeat: float | None = None
@@ -220,7 +226,7 @@ class AsyncClient:
         self, target: str, *, timeout: float | None = OPERATOR_TIMEOUT
     ) -> UnbenchResponse:
         """Put `target` back and forget its failures and benches."""
-        request = UnbenchRequest(target=target)
+        request = unbench_request(target)
         return await self._unary(self._operator.Unbench, request, timeout)
 
     async def ready(
@@ -232,7 +238,7 @@ class AsyncClient:
         """
         check, request = health_check(self._channel, service)
         response = await self._unary(check, request, timeout)
-        return bool(response.status == response.SERVING)
+        return bool(response.value == SERVING)
 
     async def close(self) -> None:
         """End the calls that run, and let go of the connections."""

@@ -4,7 +4,12 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from google.protobuf.wrappers_pb2 import Int32Value, StringValue
+
 Options = Sequence[tuple[str, Any]]
+
+SERVING = 1
+"""What grpc.health.v1 answers for a server that takes calls."""
 
 _MESSAGE_LIMIT = 32 << 20
 
@@ -55,8 +60,14 @@ def channel_options(overrides: Iterable[tuple[str, Any]] = ()) -> Options:
 
 
 def health_check(channel: Any, service: str) -> tuple[Any, Any]:
-    """The method of grpc.health.v1 on a channel, sync or async, and its request."""
-    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415 - for few
+    """The method of grpc.health.v1 on a channel, sync or async, and its request.
 
-    request = health_pb2.HealthCheckRequest(service=service)
-    return health_pb2_grpc.HealthStub(channel).Check, request
+    Both messages are one field with the number 1, a text and an enum: they are the
+    bytes of two well-known types, so that no package of their own is needed.
+    """
+    check = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=StringValue.SerializeToString,
+        response_deserializer=Int32Value.FromString,
+    )
+    return check, StringValue(value=service)

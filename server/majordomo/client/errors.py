@@ -16,7 +16,7 @@ MajordomoError              also itself: a reason that this version does not kno
 ├── UnknownTier             `metadata["name"]` is no tier of the server
 ├── UnknownProvider         `metadata["name"]` is no provider of the server
 ├── ResolverFailed          the server could not learn what a tier stands for
-├── BenchedByProvider       the bench to lift is `metadata["target"]`
+├── BenchedByProvider       the bench to lift is of the provider `metadata["provider"]`
 ├── ServerOverloaded        this server is at its limit; another may not be
 ├── ServerDraining          this server is going away; another may not be
 ├── Unauthenticated         the token is missing or wrong

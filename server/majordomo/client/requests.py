@@ -1,7 +1,7 @@
 """Requests of the contract, from what the methods of both clients are given."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack
 
 from google.protobuf.duration_pb2 import Duration
@@ -17,7 +17,12 @@ from majordomo.v1.generation_service_pb2 import (
     Prompt,
     StreamRequest,
 )
-from majordomo.v1.operator_service_pb2 import BenchRequest, WatchHealthRequest
+from majordomo.v1.operator_service_pb2 import (
+    BenchRequest,
+    HealthSnapshotResponse,
+    UnbenchRequest,
+    WatchHealthRequest,
+)
 
 GENERATE_TIMEOUT = 300.0
 """Seconds that `generate` and `explain` may take, unless told otherwise."""
@@ -57,28 +62,34 @@ class Asking(TypedDict, total=False):
     options: ChainOptions
     """How to walk the chain."""
 
+    labels: Mapping[str, str]
+    """Copied onto the call's spans and its line in the log."""
+
 
 _Request = TypeVar("_Request", GenerateRequest, StreamRequest, ExplainRequest)
 
 
 def asked(request: _Request, prompt: Asked, **asking: Unpack[Asking]) -> _Request:
     """`request`, with what to ask and how filled in."""
+    told = request.call.prompt
     match prompt:
         case str():
-            request.prompt.messages.append(user(prompt))
+            told.messages.append(user(prompt))
         case Message():
-            request.prompt.messages.append(prompt)
+            told.messages.append(prompt)
         case Prompt():
-            request.prompt.CopyFrom(prompt)
+            told.CopyFrom(prompt)
         case _:
-            request.prompt.messages.extend(prompt)
-    told = request.prompt
+            told.messages.extend(prompt)
     if "chain" in asking:
-        request.chain = asking["chain"]
+        request.call.chain = asking["chain"]
     if "options" in asking:
-        request.options.CopyFrom(asking["options"])
+        request.call.options.CopyFrom(asking["options"])
+    if "labels" in asking:
+        request.call.labels.update(asking["labels"])
     if "system" in asking:
-        told.system_instruction = asking["system"]
+        del told.system_instruction[:]
+        told.system_instruction.add(text=asking["system"])
     if "tools" in asking:
         del told.tools[:]
         told.tools.extend(asking["tools"])
@@ -88,7 +99,7 @@ def asked(request: _Request, prompt: Asked, **asking: Unpack[Asking]) -> _Reques
         told.config.CopyFrom(asking["config"])
     if "response_schema" in asking:
         schema = asking["response_schema"]
-        told.response_schema_json = (
+        told.response_format.json_schema.schema_json = (
             schema if isinstance(schema, str) else json.dumps(schema)
         )
     if "cache_policy" in asking:
@@ -98,7 +109,34 @@ def asked(request: _Request, prompt: Asked, **asking: Unpack[Asking]) -> _Reques
 
 def bench_request(target: str, duration: float | None, reason: str) -> BenchRequest:
     """`duration` in seconds; None is until Unbench."""
-    return BenchRequest(target=target, duration=_duration(duration), reason=reason)
+    request = BenchRequest(duration=_duration(duration), reason=reason)
+    return _scoped(request, target)
+
+
+def unbench_request(target: str) -> UnbenchRequest:
+    return _scoped(UnbenchRequest(), target)
+
+
+_Scoped = TypeVar("_Scoped", BenchRequest, UnbenchRequest)
+
+
+def _scoped(request: _Scoped, target: str) -> _Scoped:
+    """`request`, for "provider/model-id" or "provider/*"."""
+    provider, _, model = target.partition("/")
+    if model == "*":
+        request.provider = provider
+    else:
+        request.target = target
+    return request
+
+
+def joined(pages: Sequence[HealthSnapshotResponse]) -> HealthSnapshotResponse:
+    """The pages of a snapshot as one, of the time of the first."""
+    whole, *others = pages
+    for page in others:
+        whole.targets.extend(page.targets)
+    whole.ClearField("next_page_token")
+    return whole
 
 
 def watch_request(chain: str, heartbeat: float | None) -> WatchHealthRequest:

@@ -10,9 +10,9 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from majordomo.client.errors import REASONS, MajordomoError, TransportError
+from majordomo.domain import ERROR_DOMAIN
 from majordomo.v1.errors_pb2 import CallFailure
 
-_DOMAIN = "majordomo"
 _KINDS = (ErrorInfo, BadRequest, RetryInfo, CallFailure)
 
 
@@ -45,7 +45,7 @@ def error_of(error: grpc.RpcError) -> MajordomoError:
     code, message = call.code(), call.details() or ""
     details = _details(dict(call.trailing_metadata() or ()))
     info: Any = details.get(ErrorInfo)
-    if info is None or info.domain != _DOMAIN:
+    if info is None or info.domain != ERROR_DOMAIN:
         return TransportError(message or code.name, code=code)
     failure: Any = details.get(CallFailure, CallFailure())
     retry: Any = details.get(RetryInfo)

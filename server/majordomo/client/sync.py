@@ -1,12 +1,12 @@
 """The client for programs with threads; `aio` has the same with `await`."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, Self, TypeVar, Unpack
 
 import grpc
 
 from majordomo.client.assembly import Assembly, text_in
-from majordomo.client.channel import Options, channel_options, health_check
+from majordomo.client.channel import SERVING, Options, channel_options, health_check
 from majordomo.client.requests import (
     GENERATE_TIMEOUT,
     OPERATOR_TIMEOUT,
@@ -14,6 +14,8 @@ from majordomo.client.requests import (
     Asking,
     asked,
     bench_request,
+    joined,
+    unbench_request,
     watch_request,
 )
 from majordomo.client.statuses import converted
@@ -30,7 +32,6 @@ from majordomo.v1.operator_service_pb2 import (
     BenchResponse,
     HealthSnapshotRequest,
     HealthSnapshotResponse,
-    UnbenchRequest,
     UnbenchResponse,
     WatchHealthResponse,
 )
@@ -125,23 +126,20 @@ class Client:
         self,
         prompt: Asked,
         *,
-        labels: Mapping[str, str] = {},
         timeout: float | None = GENERATE_TIMEOUT,
         **asking: Unpack[Asking],
     ) -> GenerateResponse:
         """Walk the chain until a target answers; the whole answer.
 
-        `labels` are copied onto the call's spans; `timeout` is in seconds, None is
-        up to the server. See `Asking` for the rest.
+        `timeout` is in seconds, None is up to the server. See `Asking` for the rest.
         """
-        request = asked(GenerateRequest(labels=labels), prompt, **asking)
+        request = asked(GenerateRequest(), prompt, **asking)
         return self._unary(self._generation.Generate, request, timeout)
 
     def stream(
         self,
         prompt: Asked,
         *,
-        labels: Mapping[str, str] = {},
         include_attempts: bool = False,
         timeout: float | None = None,
         **asking: Unpack[Asking],
@@ -151,7 +149,7 @@ class Client:
         `include_attempts` also sends each attempt that ends on the way. The rest is
         as in `generate`.
         """
-        request = StreamRequest(labels=labels, include_attempts=include_attempts)
+        request = StreamRequest(include_attempts=include_attempts)
         asked(request, prompt, **asking)
         return Answer(
             self._generation.Stream(request, timeout=timeout, metadata=self._metadata)
@@ -175,9 +173,17 @@ class Client:
     def health(
         self, chain: str = "", *, timeout: float | None = OPERATOR_TIMEOUT
     ) -> HealthSnapshotResponse:
-        """How the targets of `chain` are doing, or all."""
+        """How the targets of `chain` are doing, or all.
+
+        All pages as one; `timeout` is for each of them.
+        """
         request = HealthSnapshotRequest(chain=chain)
-        return self._unary(self._operator.HealthSnapshot, request, timeout)
+        snapshot = self._operator.HealthSnapshot
+        pages = [self._unary(snapshot, request, timeout)]
+        while token := pages[-1].next_page_token:
+            request.page_token = token
+            pages.append(self._unary(snapshot, request, timeout))
+        return joined(pages)
 
     def watch_health(
         self, chain: str = "", *, heartbeat: float | None = None
@@ -209,7 +215,7 @@ class Client:
         self, target: str, *, timeout: float | None = OPERATOR_TIMEOUT
     ) -> UnbenchResponse:
         """Put `target` back and forget its failures and benches."""
-        request = UnbenchRequest(target=target)
+        request = unbench_request(target)
         return self._unary(self._operator.Unbench, request, timeout)
 
     def ready(
@@ -221,7 +227,7 @@ class Client:
         """
         check, request = health_check(self._channel, service)
         response = self._unary(check, request, timeout)
-        return bool(response.status == response.SERVING)
+        return bool(response.value == SERVING)
 
     def close(self) -> None:
         """End the calls that run, and let go of the connections."""

@@ -17,6 +17,10 @@ written: "env:NAME" or "file:/path". Every error is told at once, each with its 
 its key and what to do about it, and nothing starts half-configured.
 """
 
+from majordomo.distribution import require
+
+require("server")
+
 import os
 from collections.abc import Mapping
 from pathlib import Path

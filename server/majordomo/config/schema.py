@@ -33,6 +33,7 @@ from majordomo.providers.scripted import Script
 from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.generation_service_pb2 import (
     ALL_BENCHED_POLICY_FAIL,
+    ALL_BENCHED_POLICY_LAST_RESORT,
     ALL_BENCHED_POLICY_TRY_SOONEST,
     ALL_BENCHED_POLICY_WAIT,
     INTERRUPTION_POLICY_FAIL,
@@ -45,6 +46,7 @@ _PERMANENT = {
     for reason in sorted(PERMANENT)
 }
 _ALL_BENCHED = {
+    "last_resort": ALL_BENCHED_POLICY_LAST_RESORT,
     "fail": ALL_BENCHED_POLICY_FAIL,
     "try_soonest": ALL_BENCHED_POLICY_TRY_SOONEST,
     "wait": ALL_BENCHED_POLICY_WAIT,
@@ -267,9 +269,10 @@ class ServerConfig(_Section):
 class AttemptConfig(_Section):
     """How one attempt goes; the narrower setting wins: model, provider, chain."""
 
-    generate_via: Literal["unary", "stream"] | None = None
+    generate_via: Literal["auto", "unary", "stream"] | None = None
     """How whole answers are asked for. By "stream" silence is noticed as it is for
-    Stream, and the limits of streams hold. Without it "unary"."""
+    Stream, and the limits of streams hold; by "auto" that is done over HTTP for answers
+    that may have more than 256 tokens. Without it "auto"."""
 
     attempt_timeout: Timeout | None = None
     """How long one attempt may run. Without it 120s for Generate (600s where the
@@ -296,10 +299,13 @@ class ChainConfig(AttemptConfig):
     """Permanent failures that go on to the next target, besides those that always
     do (model_not_found, unsupported, context_too_long)."""
 
-    all_benched_policy: Literal["fail", "try_soonest", "wait"] = "fail"
-    """What to do when every target is benched: fail at once, try the one that returns
-    soonest before its time (at most once a second), or wait up to 60s for the first
-    to return."""
+    all_benched_policy: Literal["last_resort", "fail", "try_soonest", "wait"] = (
+        "last_resort"
+    )
+    """What to do when benches leave a call without an answer: try those that only
+    failures keep out, as far as a small budget of each allows; or, when nobody could
+    be tried, fail at once, try the one that returns soonest before its time (at most
+    once a second), or wait up to 60s for the first to return."""
 
     interruption_policy: Literal["fail", "restart"] = "fail"
     """What to do when a stream breaks after content was sent: end it with ABORTED, or
@@ -312,10 +318,14 @@ class HealthConfig(_Section):
     failure_threshold: int = Field(default=2, ge=1)
     """Transient failures in a row that bench a target."""
 
-    cooldown_base: Duration = 5.0
+    bench_failure_share: float = Field(default=0.9, ge=0, le=1)
+    """How many of its newest 20 outcomes have to be failures as well, as a share. With
+    0 those in a row are enough."""
+
+    cooldown_base: Duration = 4.0
     """How long the first bench lasts; each further one twice as long."""
 
-    cooldown_cap: Duration = 60.0
+    cooldown_cap: Duration = 15.0
     """The longest bench that is not asked for by the provider."""
 
 
@@ -375,6 +385,14 @@ class _ProviderConfig(AttemptConfig):
         own = type(self).model_fields.keys() - _ProviderConfig.model_fields.keys()
         return {name: getattr(self, name) for name in own}
 
+    def place(self) -> dict[str, object]:
+        """Where it is: what was seen of its health holds there."""
+        return self.made_of()
+
+    def key(self) -> SecretStr | None:
+        """What it is asked with."""
+        return None
+
     @cached_property
     def known_models(self) -> dict[str, Capabilities]:
         """What each of `models` takes."""
@@ -402,6 +420,13 @@ class HttpConfig(_ProviderConfig):
 
     def made_of(self) -> dict[str, object]:
         return {**super().made_of(), "known": self.known_models}
+
+    def place(self) -> dict[str, object]:
+        own = type(self).model_fields.keys() - HttpConfig.model_fields.keys()
+        return {name: getattr(self, name) for name in ("kind", *own)}
+
+    def key(self) -> SecretStr | None:
+        return self.api_key
 
 
 class OpenAIConfig(HttpConfig):
@@ -441,8 +466,8 @@ class GeminiConfig(HttpConfig):
     AI where a project is set."""
 
     project: str | None = Field(default=None, pattern=r"^[a-z0-9:.-]+$")
-    """Vertex AI: the Google Cloud project. It needs the extra majordomo[vertex] and
-    Google's application default credentials."""
+    """Vertex AI: the Google Cloud project. It needs the extra majordomo-grpc[vertex]
+    and Google's application default credentials."""
 
     location: str = Field(default="global", pattern=r"^[a-z0-9-]+$")
     """Vertex AI: the region."""
@@ -553,8 +578,4 @@ class Config(_Section):
         )
 
     def health_settings(self) -> HealthSettings:
-        return HealthSettings(
-            self.health.failure_threshold,
-            self.health.cooldown_base,
-            self.health.cooldown_cap,
-        )
+        return HealthSettings(**dict(self.health))

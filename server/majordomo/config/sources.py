@@ -8,12 +8,12 @@ a number, a boolean, a list or a quoted text, and is plain text otherwise.
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from majordomo.config.lines import line_numbers
 from majordomo.config.problems import ConfigError, KeyPath, Problem
+from majordomo.distribution import DISTRIBUTION, is_installed
 
 PREFIX = "MAJORDOMO_"
 _STEP = "__"
@@ -149,7 +149,7 @@ def _appearing(environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, object, st
             if base_url is not None:
                 provider["base_url"] = base_url
             yield ("providers", name), provider, variable
-    if find_spec("xllamacpp"):
-        extra = "majordomo[local]"
+    if is_installed("local"):
+        extra = f"{DISTRIBUTION}[local]"
         yield ("providers", "local"), {"kind": "local"}, extra
         yield ("server", "default_chain"), EMBEDDED, extra

@@ -1,1 +1,5 @@
 """Requests made to fit a target: what their media may be."""
+
+from majordomo.distribution import require
+
+require("server")

@@ -25,6 +25,7 @@ class Anthropic:
     """
 
     images = ImageLimits(most_bytes=5 << 20)
+    bare = None
 
     def __init__(
         self,
@@ -36,7 +37,7 @@ class Anthropic:
         self._allowed_options = allowed_options
         self._known = known
 
-    def encode(self, model: str, prompt: Prompt, *, stream: bool) -> Encoded:
+    def encode(self, model: str, prompt: Prompt, *, stream: bool | None) -> Encoded:
         """`prompt` as a request; Failure (UNSUPPORTED) if it cannot be one."""
         return encode_messages(
             model,

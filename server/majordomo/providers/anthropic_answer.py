@@ -21,6 +21,7 @@ from majordomo.providers.error_body import parse
 from majordomo.providers.event_stream import malformed
 from majordomo.providers.json_text import WHITESPACE, mend, read_broken
 from majordomo.providers.pieces import Pieces
+from majordomo.providers.request_json import answer_schema
 from majordomo.providers.state import pack
 from majordomo.providers.usage import anthropic_usage
 from majordomo.v1.attempt_pb2 import Usage
@@ -126,7 +127,7 @@ class MessagesReader:
         self.usage: Usage | None = None
         self.complete = False
         self._with_reasoning = prompt.config.reasoning.include_text
-        self._by_tool = bool(prompt.response_schema_json)
+        self._by_tool = bool(answer_schema(prompt))
         self._block: _Writing | None = None
         self._counts: dict[str, object] = {}
         self._id = ""

@@ -13,11 +13,16 @@ from majordomo.providers.capabilities import IMAGE, PDF, Capabilities
 from majordomo.providers.codec import Encoded
 from majordomo.providers.request_json import (
     EMPTY_PARAMETERS,
+    SCHEMA_PATH,
     Body,
+    answer_schema,
+    instructions,
     lone_text,
+    may_be_long,
     merge_options,
     raw,
     unsupported,
+    wants_json,
 )
 from majordomo.providers.state import unpack
 from majordomo.v1.content_pb2 import (
@@ -105,17 +110,19 @@ class _Request:
     def instructions(self) -> None:
         """What comes first: the system's words and the tools, perhaps cached."""
         cached = self._prompt.cache_policy.cache_instructions
-        system = self._prompt.system_instruction
+        system = instructions(self._prompt)
         tools = self._tools()
         if tools:
             self.body["tools"] = tools
             if cached and not system:
                 tools[-1]["cache_control"] = _EPHEMERAL
-        if system and cached:
-            block = {"type": "text", "text": system, "cache_control": _EPHEMERAL}
-            self.body["system"] = [block]
-        elif system:
-            self.body["system"] = system
+        blocks: list[Body] = [{"type": "text", "text": text} for text in system]
+        if blocks and cached:
+            blocks[-1]["cache_control"] = _EPHEMERAL
+        if len(blocks) > 1 or cached:
+            self.body["system"] = blocks
+        elif blocks:
+            self.body["system"] = system[0]
 
     def tool_choice(self) -> None:
         choice = self._prompt.tool_choice
@@ -145,10 +152,13 @@ class _Request:
         if config.stop_sequences:
             self.body["stop_sequences"] = list(config.stop_sequences)
 
-    def response_schema(self) -> None:
-        text = self._prompt.response_schema_json
+    def response_format(self) -> None:
+        if wants_json(self._prompt):
+            path = "prompt.response_format.json"
+            raise unsupported(path, "the model takes JSON by a schema only")
+        text = answer_schema(self._prompt)
         if text and not self._answers_by_tool:
-            path = "prompt.response_schema_json"
+            path = SCHEMA_PATH
             schema = closed(text, path, self._adapted)
             form = {"type": "json_schema", "schema": schema}
             self._output_config()["format"] = form
@@ -178,7 +188,7 @@ class _Request:
 
     @property
     def _answers_by_tool(self) -> bool:
-        return bool(self._prompt.response_schema_json) and not self._known.schema
+        return bool(answer_schema(self._prompt)) and not self._known.schema
 
     def _most_tokens(self) -> int:
         config = self._prompt.config
@@ -281,22 +291,22 @@ class _Request:
         allowed = set(choice.allowed_names) if required else set()
         tools: list[Body] = []
         for i, tool in enumerate(self._prompt.tools):
-            if allowed and tool.name not in allowed:
+            function = tool.function
+            if allowed and function.name not in allowed:
                 continue
-            schema = tool.parameters_schema_json
-            path = f"prompt.tools[{i}].parameters_schema_json"
-            said: Body = {"name": tool.name}
-            if tool.description:
-                said["description"] = tool.description
+            schema = function.parameters_schema_json
+            path = f"prompt.tools[{i}].function.parameters_schema_json"
+            said: Body = {"name": function.name}
+            if function.description:
+                said["description"] = function.description
             said["input_schema"] = raw(schema, path) if schema else EMPTY_PARAMETERS
             tools.append(said)
         if self._answers_by_tool:
-            path = "prompt.response_schema_json"
-            self._adapted(path, "asked for as the input of a tool")
+            self._adapted(SCHEMA_PATH, "asked for as the input of a tool")
             answer: Body = {
                 "name": ANSWER_TOOL,
                 "description": "Give the answer, and nothing else, by this.",
-                "input_schema": raw(self._prompt.response_schema_json, path),
+                "input_schema": raw(answer_schema(self._prompt), SCHEMA_PATH),
             }
             tools.append(answer)
         return tools
@@ -441,7 +451,7 @@ def encode_messages(
     model: str,
     prompt: Prompt,
     *,
-    stream: bool,
+    stream: bool | None,
     provider_name: str,
     allowed_options: frozenset[str],
     known: Capabilities,
@@ -453,13 +463,17 @@ def encode_messages(
     request.tool_choice()
     request.messages()
     request.config()
-    request.response_schema()
-    if stream:
-        request.body["stream"] = True
+    request.response_format()
     merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)
+    long = may_be_long(request.body["max_tokens"])
+    streamed = long if stream is None else stream
+    if streamed:
+        request.body["stream"] = True
     return Encoded(
         path="/messages",
         body=msgspec.json.encode(request.body),
+        streamed=streamed,
+        long=long,
         adaptations=request.adaptations,
     )
 

@@ -23,6 +23,12 @@ class Encoded:
     """What follows the provider's base URL, percent-encoded, with its slash."""
 
     body: bytes
+    streamed: bool = False
+    """It asks for a stream."""
+
+    long: bool = False
+    """Its answer may be long."""
+
     headers: tuple[tuple[str, str], ...] = ()
     """Beside authorization and content type, which are the provider's."""
 
@@ -38,6 +44,10 @@ class StreamDecoder(Protocol):
     @property
     def usage(self) -> Usage | None:
         """As far as the provider has said."""
+
+    @property
+    def reasons(self) -> bool:
+        """The model was seen to reason, whether that is shown or not."""
 
     def feed(self, data: bytes) -> list[PartDelta]:
         """The content that `data` completes, adjacent text of one part joined.
@@ -67,8 +77,15 @@ class Codec(Protocol):
     images: ImageLimits
     """What images it takes; others are made to fit before they are encoded."""
 
-    def encode(self, model: str, prompt: Prompt, *, stream: bool) -> Encoded:
-        """`prompt` in this wire's form; Failure (UNSUPPORTED) if it has none."""
+    @property
+    def bare(self) -> "Codec | None":
+        """The same wire without what goes beside `stream`; None: nothing does."""
+
+    def encode(self, model: str, prompt: Prompt, *, stream: bool | None) -> Encoded:
+        """`prompt` in this wire's form; Failure (UNSUPPORTED) if it has none.
+
+        `stream` asks for a stream; None: where the answer may be long (rule 5.7).
+        """
 
     def decode(self, prompt: Prompt, body: bytes) -> Answer:
         """The whole answer in the body of a 2xx response.

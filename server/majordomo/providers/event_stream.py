@@ -50,6 +50,11 @@ class EventStreamDecoder:
         """As far as the provider has said."""
         return self._reader.usage
 
+    @property
+    def reasons(self) -> bool:
+        """The model was seen to reason, whether that is shown or not."""
+        return self._reader.pieces.reasons
+
     def feed(self, data: bytes) -> list[PartDelta]:
         """The content that `data` completes."""
         return self._read(self._events.feed(data))

@@ -21,6 +21,7 @@ class Gemini:
     `known` tells what models take.
     """
 
+    bare = None
     images = ImageLimits(
         formats=frozenset(
             {"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"}
@@ -37,7 +38,7 @@ class Gemini:
         self._allowed_options = allowed_options
         self._known = known
 
-    def encode(self, model: str, prompt: Prompt, *, stream: bool) -> Encoded:
+    def encode(self, model: str, prompt: Prompt, *, stream: bool | None) -> Encoded:
         """`prompt` as a request; Failure (UNSUPPORTED) if it cannot be one."""
         return encode_gemini(
             model,

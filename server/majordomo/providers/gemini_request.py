@@ -20,12 +20,16 @@ from majordomo.providers.gemini_answer import WIRE
 from majordomo.providers.gemini_schema import understood
 from majordomo.providers.gemini_thinking import thinking_config
 from majordomo.providers.request_json import (
+    SCHEMA_PATH,
     Body,
+    answer_schema,
+    instructions,
     lone_text,
+    may_be_long,
     merge_options,
     raw,
     unsupported,
-    with_schema,
+    wants_json,
 )
 from majordomo.providers.state import unpack
 from majordomo.v1.content_pb2 import (
@@ -136,11 +140,11 @@ class _Request:
         self.body["contents"] = turns
 
     def instruction(self) -> None:
-        instruction = self._prompt.system_instruction
-        if self._schema_is_told:
-            instruction = with_schema(instruction, self._prompt.response_schema_json)
-        if instruction:
-            self.body["systemInstruction"] = {"parts": [{"text": instruction}]}
+        schema = "" if self._known.schema else answer_schema(self._prompt)
+        texts = instructions(self._prompt, schema)
+        if texts:
+            parts = [{"text": text} for text in texts]
+            self.body["systemInstruction"] = {"parts": parts}
 
     def tools(self) -> None:
         if not self._prompt.tools:
@@ -149,15 +153,17 @@ class _Request:
             raise unsupported("prompt.tools", "the model cannot call tools")
         declared: list[Body] = []
         for i, tool in enumerate(self._prompt.tools):
-            if not _TOOL_NAME.match(tool.name):
+            function = tool.function
+            at = f"prompt.tools[{i}].function"
+            if not _TOOL_NAME.match(function.name):
                 problem = "must begin with a letter or an underscore in this wire"
-                raise unsupported(f"prompt.tools[{i}].name", problem)
-            said: Body = {"name": tool.name}
-            if tool.description:
-                said["description"] = tool.description
-            if tool.parameters_schema_json:
-                path = f"prompt.tools[{i}].parameters_schema_json"
-                said["parametersJsonSchema"] = raw(tool.parameters_schema_json, path)
+                raise unsupported(f"{at}.name", problem)
+            said: Body = {"name": function.name}
+            if function.description:
+                said["description"] = function.description
+            if schema := function.parameters_schema_json:
+                path = f"{at}.parameters_schema_json"
+                said["parametersJsonSchema"] = raw(schema, path)
             declared.append(said)
         self.body["tools"] = [{"functionDeclarations": declared}]
         choice = self._prompt.tool_choice
@@ -194,7 +200,7 @@ class _Request:
             self._config["seed"] = config.seed
         if config.stop_sequences:
             self._config["stopSequences"] = list(config.stop_sequences)
-        self._response_schema()
+        self._response_format()
         thinking = thinking_config(
             self._model, config.reasoning, self._known, self._adapted
         )
@@ -203,23 +209,29 @@ class _Request:
         if self._config:
             self.body["generationConfig"] = self._config
 
-    def _response_schema(self) -> None:
-        text = self._prompt.response_schema_json
-        if not text:
+    def _response_format(self) -> None:
+        text = answer_schema(self._prompt)
+        if not text and not wants_json(self._prompt):
             return
-        path = "prompt.response_schema_json"
+        path = SCHEMA_PATH if text else "prompt.response_format.json"
         if self._prompt.tools and not self._newer and "gemini" in self._model:
             raise unsupported(path, "the model takes no schema beside tools")
         if self._schema_is_told:
             self._adapted(path, "not enforced: asked for in the instructions")
             return
         self._config["responseMimeType"] = "application/json"
-        self._config["responseJsonSchema"] = understood(text, path, self._adapted)
+        if text:
+            self._config["responseJsonSchema"] = understood(text, path, self._adapted)
+
+    @property
+    def most_tokens(self) -> object:
+        """The limit of the answer that is sent; None: none is."""
+        return self._config.get("maxOutputTokens")
 
     @property
     def _schema_is_told(self) -> bool:
         """Whether the model takes the schema of the answer in its instructions only."""
-        return bool(self._prompt.response_schema_json) and not self._known.schema
+        return bool(answer_schema(self._prompt)) and not self._known.schema
 
     def _most_tokens(self) -> int:
         asked = self._prompt.config.max_output_tokens
@@ -366,7 +378,7 @@ def encode_gemini(
     model: str,
     prompt: Prompt,
     *,
-    stream: bool,
+    stream: bool | None,
     provider_name: str,
     allowed_options: frozenset[str],
     known: Capabilities,
@@ -378,10 +390,14 @@ def encode_gemini(
     request.tools()
     request.config()
     merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)
-    method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    long = may_be_long(request.most_tokens)
+    streamed = long if stream is None else stream
+    method = "streamGenerateContent?alt=sse" if streamed else "generateContent"
     return Encoded(
         path=f"/models/{quote(model.removeprefix('models/'), safe='')}:{method}",
         body=msgspec.json.encode(request.body),
+        streamed=streamed,
+        long=long,
         adaptations=request.adaptations,
     )
 

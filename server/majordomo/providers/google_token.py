@@ -1,12 +1,13 @@
 """Tokens of Google's OAuth, from the machine's application default credentials.
 
-Needs google-auth, the extra majordomo[vertex].
+Needs google-auth, the extra majordomo-grpc[vertex].
 """
 
 import asyncio
 from typing import Any
 
 from majordomo.chain.failure import Failure
+from majordomo.distribution import MissingExtra, require
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -27,6 +28,10 @@ class GoogleToken:
         async with self._refreshing:
             try:
                 return await asyncio.to_thread(self._refreshed)
+            except MissingExtra as missing:
+                raise Failure(
+                    FAILURE_REASON_CREDENTIALS, f"no token from Google: {missing}"
+                ) from None
             except Exception as error:
                 # google-auth's errors may quote what the token server said.
                 raise Failure(
@@ -35,6 +40,7 @@ class GoogleToken:
                 ) from None
 
     def _refreshed(self) -> str:
+        require("vertex")
         import google.auth  # noqa: PLC0415 - an extra
         from google.auth.transport.requests import Request  # noqa: PLC0415
 

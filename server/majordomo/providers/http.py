@@ -21,8 +21,18 @@ from majordomo.chain.target import Exchange, Piece
 from majordomo.media.images import fit_images
 from majordomo.providers.codec import Codec, Encoded, StreamDecoder
 from majordomo.providers.pool import PooledTransport
+from majordomo.providers.stream_refusals import (
+    STATUSES,
+    Refused,
+    StreamRefusals,
+    refused,
+)
 from majordomo.providers.transport import ERRORS, Head, Response, Transport, failure
-from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE, Usage
+from majordomo.v1.attempt_pb2 import (
+    FAILURE_REASON_MALFORMED_RESPONSE,
+    FAILURE_REASON_UNSUPPORTED,
+    Usage,
+)
 from majordomo.v1.generation_service_pb2 import Adaptation, Prompt
 
 LONGEST_BODY = 64 << 20
@@ -33,6 +43,9 @@ LONGEST_ERROR_BODY = 64 << 10
 
 _MOST_HEADS = 1024
 """Of requests that are alike; all are made anew beyond it."""
+
+_GLANCE = 0.25
+"""Seconds for which reasoning that is not shown is gathered."""
 
 _LAST_BYTES = 0.05
 """Seconds that the end of a body may come after the answer in it is complete."""
@@ -78,23 +91,52 @@ class HttpProvider:
         }
         self._transport = transport or PooledTransport(connect_timeout)
         self._token = token
+        self.refusals = StreamRefusals()
         self._heads: dict[tuple[object, ...], Head] = {}
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
+    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
         """Encode `prompt` for `model`; Failure (UNSUPPORTED) if it has no form."""
         fitted, adaptations = await fit_images(prompt, self.codec.images)
-        encoded = self.codec.encode(model, fitted, stream=stream)
+        part = self.refusals.of(model)
+        if part is None:
+            encoded, spared = self.codec.encode(model, fitted, stream=stream), ""
+        else:
+            encoded, spared = self._without(part, model, fitted, stream)
         adaptations += encoded.adaptations
-        return _HttpExchange(self, prompt, encoded, adaptations, stream=stream)
+        if spared:
+            told = f"{spared}: the target has refused it"
+            adaptations.append(Adaptation(field=part, description=told))
+        return _HttpExchange(
+            self,
+            model,
+            prompt,
+            encoded,
+            adaptations,
+            optional=stream is None,
+            spared=bool(spared),
+        )
+
+    def _without(
+        self, part: Refused, model: str, prompt: Prompt, stream: bool | None
+    ) -> tuple[Encoded, str]:
+        """A request without `part`, which `model` refuses, and what became of that."""
+        if stream is None:
+            whole = self.codec.encode(model, prompt, stream=False)
+            return whole, "asked for whole" if whole.long else ""
+        bare = self.codec.bare
+        if stream and part == "stream_options" and bare is not None:
+            return bare.encode(model, prompt, stream=True), "left out"
+        return self.codec.encode(model, prompt, stream=stream), ""
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._transport.aclose()
 
-    async def send(self, encoded: Encoded) -> Response:
+    async def send(self, encoded: Encoded, resend: Callable[[], bool]) -> Response:
         """Post it; the response's body is still to be read, and to be closed."""
         token = None if self._token is None else await self._token()
-        return await self._transport.post(self._head(encoded, token), encoded.body)
+        head = self._head(encoded, token)
+        return await self._transport.post(head, encoded.body, resend)
 
     def _head(self, encoded: Encoded, token: str | None) -> Head:
         key = (encoded.path, encoded.headers, token)
@@ -114,17 +156,21 @@ class _HttpExchange(Exchange):
     def __init__(
         self,
         provider: HttpProvider,
+        model: str,
         prompt: Prompt,
         encoded: Encoded,
         adaptations: list[Adaptation],
         *,
-        stream: bool,
+        optional: bool,
+        spared: bool,
     ) -> None:
-        super().__init__(adaptations)
+        super().__init__(adaptations, streamed=encoded.streamed)
         self._provider = provider
+        self._model = model
         self._prompt = prompt
         self._encoded = encoded
-        self._stream = stream
+        self._optional = optional  # the answer may as well be whole
+        self._spared = spared  # without what the model has refused
         self._decoder: StreamDecoder | None = None
 
     @property
@@ -134,7 +180,7 @@ class _HttpExchange(Exchange):
 
     async def run(self) -> AsyncGenerator[Piece]:
         try:
-            response = await self._provider.send(self._encoded)
+            response = await self._provider.send(self._encoded, self.resend)
             try:
                 headers = {name.lower(): value for name, value in response.headers}
                 self._note(response.status, headers)
@@ -142,7 +188,9 @@ class _HttpExchange(Exchange):
                     raise await self._refused(response)
                 if headers.get(b"content-encoding", b"identity") != b"identity":
                     raise _malformed("packed, though that was not asked for")
-                if not self._stream:
+                if self._spared:
+                    self._provider.refusals.settle(self._model, taken=True)
+                if not self.streamed:
                     whole = await _read(response, LONGEST_BODY)
                     yield self._provider.codec.decode(self._prompt, whole)
                     return
@@ -160,15 +208,25 @@ class _HttpExchange(Exchange):
     async def _streamed(self, response: Response) -> AsyncGenerator[Piece]:
         decoder = self._decoder = self._provider.codec.decoder(self._prompt)
         received = 0
+        begun = False  # with content, or with reasoning that is not shown
         async for data in response:
             received += len(data)
             if received > LONGEST_BODY:
                 raise _malformed(f"longer than {LONGEST_BODY} bytes")
             deltas = decoder.feed(data)
             if deltas:
+                if not begun:
+                    begun = True
+                    response.batch(self.batch)
                 yield deltas
+            elif not begun and decoder.reasons:
+                begun = True
+                # Not for long: its limit must not pass while the content lies unread.
+                response.batch(min(self.batch, _GLANCE))
+                yield []
             if decoder.complete:
                 answer = decoder.finish()
+                response.batch(0)
                 await _to_the_end(response)
                 break
         else:
@@ -192,7 +250,17 @@ class _HttpExchange(Exchange):
         for key, value in response.headers:
             name, text = key.lower().decode("latin-1"), value.decode("latin-1")
             told[name] = f"{told[name]}, {text}" if name in told else text
-        return self._provider.codec.failure(response.status, told, words)
+        failure = self._provider.codec.failure(response.status, told, words)
+        refusals = self._provider.refusals
+        if self._spared and not failure.transient:
+            refusals.settle(self._model, taken=False)
+        elif self.streamed and response.status in STATUSES and (part := refused(words)):
+            refusals.note(self._model, part)
+            self.refit = self._optional or part == "stream_options"
+            return Failure(
+                FAILURE_REASON_UNSUPPORTED, failure.message, code=failure.code
+            )
+        return failure
 
     def _note(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         self.http_status_code = status

@@ -7,14 +7,13 @@ the file's name without `.gguf`. Any other model id is MODEL_NOT_FOUND.
 The child listens on a Unix socket in a folder that only this user may enter.
 """
 
-import importlib.util
 import logging
 import os
 import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
@@ -22,12 +21,13 @@ import httpx
 from majordomo.chain.clock import Clock
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Exchange
+from majordomo.distribution import installing, is_installed
 from majordomo.providers import llama_server, model_file
 from majordomo.providers.child import Child
 from majordomo.providers.http import HttpProvider
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.profiles import PROFILES
-from majordomo.providers.transport import Head, HttpxTransport, Response
+from majordomo.providers.transport import Head, HttpxTransport, Response, never
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MODEL_NOT_FOUND,
     FAILURE_REASON_UNSUPPORTED,
@@ -109,7 +109,7 @@ class Local:
         except Failure as failure:
             _log.warning("the local model cannot start: %s", failure.message)
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
+    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
         """An exchange with the child, which starts when the exchange runs.
 
         Raises Failure: MODEL_NOT_FOUND for another model or a file that is not here,
@@ -128,7 +128,8 @@ class Local:
         ):
             # llama.cpp would leave them out without a word: its template has none.
             raise Failure(FAILURE_REASON_UNSUPPORTED, "SmolLM2 cannot call tools")
-        return await self._http.fit(model, prompt, stream=stream)
+        # Unasked it does not stream: its death is seen, and calls wait for their turn.
+        return await self._http.fit(model, prompt, stream=bool(stream))
 
     async def aclose(self) -> None:
         """End the child, and with it all answers in the making."""
@@ -137,10 +138,10 @@ class Local:
         shutil.rmtree(self.socket.parent, ignore_errors=True)
 
     def _require_files(self) -> None:
-        if importlib.util.find_spec("xllamacpp") is None:
+        if not is_installed("local"):
             raise Failure(
                 FAILURE_REASON_UNSUPPORTED,
-                "llama.cpp is not installed: pip install 'majordomo[local]'",
+                f"llama.cpp is not installed: {installing('local')}",
             )
         if not self._file().is_file():
             mend = (
@@ -184,17 +185,19 @@ class _ChildTransport:
             httpx.AsyncHTTPTransport(uds=str(socket), limits=limits)
         )
 
-    async def post(self, head: Head, body: bytes) -> Response:
+    async def post(
+        self, head: Head, body: bytes, resend: Callable[[], bool] = never
+    ) -> Response:
         await self._child.ready()
         try:
-            response = await self._inner.post(head, body)
+            response = await self._inner.post(head, body, resend)
         except httpx.TransportError as error:
             died = await self._child.ended(_DEATH_SEEN)
             if not died or not isinstance(error, httpx.ConnectError):
                 raise
             # It was dead already: nothing was sent, and the next one may have it.
             await self._child.ready()
-            response = await self._inner.post(head, body)
+            response = await self._inner.post(head, body, resend)
         return _ChildResponse(self._child, response)
 
     async def aclose(self) -> None:
@@ -223,6 +226,9 @@ class _ChildResponse:
         except httpx.TransportError:
             await self._child.ended(_DEATH_SEEN)
             raise
+
+    def batch(self, seconds: float) -> None:
+        self._response.batch(seconds)
 
     async def aclose(self) -> None:
         await self._response.aclose()

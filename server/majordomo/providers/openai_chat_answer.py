@@ -232,14 +232,13 @@ class ChatReader:
     def _read_delta(self, delta: Delta) -> None:
         if self._kept and self._kept.add(delta) and self._reasoning_index < 0:
             self._reasoning_index = self.pieces.hidden_reasoning()
-        if self._with_reasoning:
-            reasoning = (
-                delta.reasoning_content
-                or delta.reasoning
-                or _details_text(delta.reasoning_details)
-            )
-            if reasoning and isinstance(reasoning, str):
-                self.pieces.reasoning(reasoning)
+        reasoning = (
+            delta.reasoning_content
+            or delta.reasoning
+            or (delta.reasoning_details and _details_text(delta.reasoning_details))
+        )
+        if reasoning and isinstance(reasoning, str):
+            self._reasoned(reasoning)
         content = delta.content
         if content:
             if isinstance(content, str):
@@ -256,13 +255,17 @@ class ChatReader:
             # The form before tool_calls: one call, without an id.
             self._read_call(ToolCall("function_call", None, delta.function_call))
 
+    def _reasoned(self, text: str) -> None:
+        if self._with_reasoning:
+            self.pieces.reasoning(text)
+        else:
+            self.pieces.reasons = True
+
     def _read_parts(self, parts: list[ContentPart]) -> None:
         """Mistral's content in parts, reasoning among them."""
         for part in parts:
-            if part.thinking and self._with_reasoning:
-                thinking = thinking_text(part)
-                if thinking:
-                    self.pieces.reasoning(thinking)
+            if part.thinking and (thinking := thinking_text(part)):
+                self._reasoned(thinking)
             if part.text:
                 self.pieces.text(part.text)
 

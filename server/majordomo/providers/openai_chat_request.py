@@ -20,14 +20,18 @@ from majordomo.providers.openai_effort import effort_word, takes_sampling
 from majordomo.providers.profiles import Profile
 from majordomo.providers.request_json import (
     EMPTY_PARAMETERS,
+    SCHEMA_PATH,
     Body,
+    answer_schema,
     cache_key,
+    instructions,
     is_strict,
     lone_text,
+    may_be_long,
     merge_options,
     raw,
     unsupported,
-    with_schema,
+    wants_json,
 )
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
@@ -68,11 +72,8 @@ class _Request:
 
     def messages(self) -> None:
         messages: list[Body] = []
-        instruction = self._prompt.system_instruction
-        schema = self._prompt.response_schema_json
-        if schema and not self._takes_schema:
-            instruction = with_schema(instruction, schema)
-        if instruction:
+        schema = "" if self._takes_schema else answer_schema(self._prompt)
+        if instruction := "\n\n".join(instructions(self._prompt, schema)):
             messages.append({"role": "system", "content": instruction})
         attachments: list[Body] = []
         for i, message in enumerate(self._prompt.messages):
@@ -104,17 +105,18 @@ class _Request:
         tools = list(enumerate(self._prompt.tools))
         only = set(choice.allowed_names) if choice.mode == _REQUIRED else set()
         if len(only) > 1:
-            tools = [(i, tool) for i, tool in tools if tool.name in only]
+            tools = [(i, tool) for i, tool in tools if tool.function.name in only]
             self._adapted("prompt.tools", "only those that the tool choice allows")
         if not self._known.tools:
             raise unsupported("prompt.tools", "the model cannot call tools")
         functions = []
         for i, tool in tools:
-            path = f"prompt.tools[{i}].parameters_schema_json"
-            function: Body = {"name": tool.name}
-            if tool.description:
-                function["description"] = tool.description
-            schema = tool.parameters_schema_json
+            path = f"prompt.tools[{i}].function.parameters_schema_json"
+            declared = tool.function
+            function: Body = {"name": declared.name}
+            if declared.description:
+                function["description"] = declared.description
+            schema = declared.parameters_schema_json
             function["parameters"] = raw(schema, path) if schema else EMPTY_PARAMETERS
             functions.append({"type": "function", "function": function})
         self.body["tools"] = functions
@@ -154,11 +156,12 @@ class _Request:
         if config.stop_sequences:
             self._set("stop_sequences", "stop", refused=not known.stop)
 
-    def response_schema(self) -> None:
-        text = self._prompt.response_schema_json
+    def response_format(self) -> None:
+        path, text = SCHEMA_PATH, answer_schema(self._prompt)
+        if wants_json(self._prompt):
+            self.body["response_format"] = {"type": "json_object"}
         if not text:
             return
-        path = "prompt.response_schema_json"
         schema = raw(text, path)
         if not self._takes_schema:
             self._adapted(path, "not enforced: asked for in the instructions")
@@ -167,7 +170,8 @@ class _Request:
         strict = is_strict(text, path)
         if not strict:
             self._adapted(path, "not enforced: strict mode does not take it")
-        named = {"name": "response", "schema": schema, "strict": strict}
+        name = self._prompt.response_format.json_schema.name or "response"
+        named = {"name": name, "schema": schema, "strict": strict}
         self.body["response_format"] = {"type": "json_schema", "json_schema": named}
 
     def cache(self) -> None:
@@ -357,7 +361,7 @@ def encode_chat(
     model: str,
     prompt: Prompt,
     *,
-    stream: bool,
+    stream: bool | None,
     provider_name: str,
     allowed_options: frozenset[str],
     profile: Profile,
@@ -368,13 +372,17 @@ def encode_chat(
     request.messages()
     request.tools()
     request.config()
-    request.response_schema()
+    request.response_format()
     request.cache()
-    if stream:
-        request.stream()
     merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)
+    long = may_be_long(request.body.get(profile.max_tokens))
+    streamed = long if stream is None else stream
+    if streamed:
+        request.stream()
     return Encoded(
         path="/chat/completions",
         body=msgspec.json.encode(request.body),
+        streamed=streamed,
+        long=long,
         adaptations=request.adaptations,
     )

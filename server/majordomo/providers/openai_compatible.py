@@ -5,6 +5,7 @@ what they answer is read the same for all.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
@@ -39,8 +40,12 @@ class OpenAICompatible:
         self._allowed_options = allowed_options
         self._profile = profile
         self._known = known
+        self.bare: OpenAICompatible | None = None
+        if profile.stream_options:
+            without = replace(profile, stream_options=False)
+            self.bare = OpenAICompatible(provider_name, allowed_options, without, known)
 
-    def encode(self, model: str, prompt: Prompt, *, stream: bool) -> Encoded:
+    def encode(self, model: str, prompt: Prompt, *, stream: bool | None) -> Encoded:
         """`prompt` as a request; Failure (UNSUPPORTED) if it cannot be one."""
         return encode_chat(
             model,

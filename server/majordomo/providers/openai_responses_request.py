@@ -24,14 +24,18 @@ from majordomo.providers.openai_effort import effort_word, takes_sampling
 from majordomo.providers.openai_responses_answer import WIRE, ReasoningItem
 from majordomo.providers.request_json import (
     EMPTY_PARAMETERS,
+    SCHEMA_PATH,
     Body,
+    answer_schema,
     cache_key,
+    instructions,
     is_strict,
     lone_text,
+    may_be_long,
     merge_options,
     raw,
     unsupported,
-    with_schema,
+    wants_json,
 )
 from majordomo.providers.state import unpack
 from majordomo.v1.content_pb2 import (
@@ -85,11 +89,8 @@ class _Request:
         self._reasoning_left_out = False
 
     def input(self) -> None:
-        instruction = self._prompt.system_instruction
-        schema = self._prompt.response_schema_json
-        if schema and not self._known.schema:
-            instruction = with_schema(instruction, schema)
-        if instruction:
+        schema = "" if self._known.schema else answer_schema(self._prompt)
+        if instruction := "\n\n".join(instructions(self._prompt, schema)):
             self.body["instructions"] = instruction
         items: list[Item] = []
         for i, message in enumerate(self._prompt.messages):
@@ -120,11 +121,12 @@ class _Request:
             raise unsupported("prompt.tools", "the model cannot call tools")
         tools: list[Body] = []
         for i, tool in enumerate(self._prompt.tools):
-            path = f"prompt.tools[{i}].parameters_schema_json"
-            schema = tool.parameters_schema_json
-            said: Body = {"type": "function", "name": tool.name}
-            if tool.description:
-                said["description"] = tool.description
+            function = tool.function
+            path = f"prompt.tools[{i}].function.parameters_schema_json"
+            schema = function.parameters_schema_json
+            said: Body = {"type": "function", "name": function.name}
+            if function.description:
+                said["description"] = function.description
             said["parameters"] = raw(schema, path) if schema else EMPTY_PARAMETERS
             # Left unsaid it is true, and the schema would be rewritten.
             said["strict"] = False
@@ -167,11 +169,12 @@ class _Request:
             self._adapted(path, "left out: not in this wire")
         self._reasoning(effort)
 
-    def response_schema(self) -> None:
-        text = self._prompt.response_schema_json
+    def response_format(self) -> None:
+        path, text = SCHEMA_PATH, answer_schema(self._prompt)
+        if wants_json(self._prompt):
+            self.body["text"] = {"format": {"type": "json_object"}}
         if not text:
             return
-        path = "prompt.response_schema_json"
         schema = raw(text, path)
         if not self._known.schema:
             self._adapted(path, "not enforced: asked for in the instructions")
@@ -180,7 +183,8 @@ class _Request:
         strict = is_strict(text, path)
         if not strict:
             self._adapted(path, "not enforced: strict mode does not take it")
-        form = {"type": "json_schema", "name": "response", "schema": schema}
+        name = self._prompt.response_format.json_schema.name or "response"
+        form = {"type": "json_schema", "name": name, "schema": schema}
         self.body["text"] = {"format": {**form, "strict": strict}}
 
     def cache(self) -> None:
@@ -343,7 +347,7 @@ def encode_responses(
     model: str,
     prompt: Prompt,
     *,
-    stream: bool,
+    stream: bool | None,
     provider_name: str,
     allowed_options: frozenset[str],
     known: Capabilities,
@@ -353,14 +357,18 @@ def encode_responses(
     request.input()
     request.tools()
     request.config()
-    request.response_schema()
+    request.response_format()
     request.cache()
-    if stream:
-        request.body["stream"] = True
     merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)
+    long = may_be_long(request.body.get("max_output_tokens"))
+    streamed = long if stream is None else stream
+    if streamed:
+        request.body["stream"] = True
     return Encoded(
         path="/responses",
         body=msgspec.json.encode(request.body),
+        streamed=streamed,
+        long=long,
         adaptations=request.adaptations,
     )
 

@@ -23,6 +23,9 @@ class Pieces:
         self.broken = False
         """Text may hold surrogates from now on."""
 
+        self.reasons = False
+        """The model was seen to reason, though nothing of that is shown."""
+
         self._kinds: list[int] = []
         self._deltas: list[PartDelta] = []
         self._current = -1

@@ -10,6 +10,7 @@ import asyncio
 import select
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
+from typing import Any
 
 import aiohttp
 import httpx
@@ -18,7 +19,10 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
 from majordomo.providers.responses import Disconnected, Responses
-from majordomo.providers.transport import ERRORS, Head, Response
+from majordomo.providers.transport import ERRORS, Head, Response, never
+
+_RESENT_WITHIN = 1.0
+"""Seconds after the first byte of a request in which it may go out once more."""
 
 _MOST_ROUTES = 1024
 """Heads whose way is known; all are found anew beyond it."""
@@ -42,37 +46,51 @@ class PooledTransport:
         self._connector: aiohttp.TCPConnector | None = None
         self._routes: dict[Head, aiohttp.ClientRequest] = {}
 
-    async def post(self, head: Head, body: bytes) -> Response:
+    async def post(
+        self, head: Head, body: bytes, resend: Callable[[], bool] = never
+    ) -> Response:
         """Send a request and wait for the head of what answers it.
 
-        A connection that the provider closed while it lay idle is not the
-        provider's failure: the request goes out once more on a new one (rule 2.7).
+        A connection that the provider closed while it lay idle is not the provider's
+        failure: within a second the request goes out once more, on a new one, if
+        `resend` agrees (rule 2.7).
         """
         message = head.message(body)
+        connection, protocol = await self._lend(head, new=False)
         try:
-            return await self._ask(head, message)
-        except _Stale:
-            return await self._ask(head, message, new=True)
+            return await _ask(connection, protocol, message)
+        except ERRORS as error:
+            if not protocol.stale:
+                raise
+            connection, protocol = await self._lend_again(
+                head, protocol.responses.asked, error
+            )
+            if not resend():
+                connection.close()
+                raise
+        return await _ask(connection, protocol, message)
 
     async def aclose(self) -> None:
         """Close every connection."""
         if self._connector is not None:
             await self._connector.close()
 
-    async def _ask(
-        self, head: Head, message: tuple[bytes, bytes], *, new: bool = False
-    ) -> Response:
-        connection, protocol = await self._lend(head, new=new)
+    async def _lend_again(
+        self, head: Head, asked: float, error: BaseException
+    ) -> tuple[Connection, "_Protocol"]:
+        """A new connection for a request that was first `asked` then.
+
+        Raises `error`, why it was in vain, where none stands in time.
+        """
+        loop = asyncio.get_running_loop()
+        end = asked + _RESENT_WITHIN
+        if loop.time() >= end:
+            raise error
         try:
-            protocol.ask(message)
-            await protocol.responses.head()
-        except BaseException as error:
-            stale = protocol.reused and not protocol.responses.begun
-            connection.close()
-            if stale and isinstance(error, ERRORS):
-                raise _Stale from error
-            raise
-        return _Response(connection, protocol.responses)
+            async with asyncio.timeout_at(end):
+                return await self._lend(head, new=True)
+        except TimeoutError:
+            raise error from None
 
     async def _lend(self, head: Head, *, new: bool) -> tuple[Connection, "_Protocol"]:
         """A connection for a request: one that lay idle, unless it has to be `new`."""
@@ -101,8 +119,16 @@ class PooledTransport:
         return route
 
 
-class _Stale(Exception):
-    """A connection that had served before ended before a byte of an answer came."""
+async def _ask(
+    connection: Connection, protocol: "_Protocol", message: tuple[bytes, bytes]
+) -> Response:
+    try:
+        protocol.ask(message)
+        await protocol.responses.head()
+    except BaseException:
+        connection.close()
+        raise
+    return _Response(connection, protocol.responses)
 
 
 class _Response:
@@ -127,6 +153,9 @@ class _Response:
         if data := await self._responses.read():
             return data
         raise StopAsyncIteration
+
+    def batch(self, seconds: float) -> None:
+        self._responses.batch = seconds
 
     async def aclose(self) -> None:
         self._connection.release()
@@ -156,9 +185,9 @@ class _Protocol(ResponseHandler):
         return self._requests > 0
 
     @property
-    def reused(self) -> bool:
-        """It was asked before the last time as well."""
-        return self._requests > 1
+    def stale(self) -> bool:
+        """It had served before, and no byte answers what it was asked last."""
+        return self._requests > 1 and not self.responses.begun
 
     @property
     def should_close(self) -> bool:
@@ -170,7 +199,7 @@ class _Protocol(ResponseHandler):
         if self.transport is None:
             raise Disconnected("before it was asked")
         self._requests += 1
-        self.responses.expect(self.transport)
+        self.responses.expect(self._socket)
         self.transport.writelines(message)
         if self._tail:  # it came before anybody asked
             early, self._tail = self._tail, b""
@@ -178,6 +207,7 @@ class _Protocol(ResponseHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._socket = _below(transport)
         # Tells of what came while it lay idle, and the event loop has not read yet.
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket"), select.POLLIN)
@@ -195,3 +225,14 @@ class _Protocol(ResponseHandler):
     def close(self) -> None:
         """Without sending what is still to be sent, or a farewell over TLS."""
         self.abort()
+
+
+def _below(transport: Any) -> asyncio.ReadTransport:
+    """What reads the socket of `transport`.
+
+    That of TLS reads on for itself when it is paused; asyncio does not say so, but it
+    keeps the one below where it did since Python 3.11.
+    """
+    tls = getattr(transport, "_ssl_protocol", None)
+    below: asyncio.ReadTransport = transport if tls is None else tls._transport
+    return below

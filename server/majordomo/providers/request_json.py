@@ -103,13 +103,40 @@ def _is_strict(schema: Any) -> bool:
     return all(map(_is_strict, inner))
 
 
-def with_schema(instruction: str, schema: str) -> str:
-    """`instruction`, and that the answer shall follow `schema`.
+def instructions(prompt: Prompt, schema: str = "") -> list[str]:
+    """The texts of the system instruction, the last of which asks for `schema` too.
 
-    For targets that can be made to write JSON, but no JSON of a given schema.
+    `schema` is for targets that can be made to write JSON, but no JSON of a given
+    schema. Raises Failure (UNSUPPORTED) for parts that are no text.
     """
-    asked = f"Answer in JSON that follows this JSON Schema:\n{schema}"
-    return f"{instruction}\n\n{asked}" if instruction else asked
+    texts = []
+    for i, part in enumerate(prompt.system_instruction):
+        if not part.HasField("text"):
+            path = f"prompt.system_instruction[{i}]"
+            raise unsupported(path, "the target takes text there only")
+        if part.text:
+            texts.append(part.text)
+    if schema:
+        asked = f"Answer in JSON that follows this JSON Schema:\n{schema}"
+        texts[-1:] = [f"{texts[-1]}\n\n{asked}" if texts else asked]
+    return texts
+
+
+SCHEMA_PATH = "prompt.response_format.json_schema.schema_json"
+
+
+def answer_schema(prompt: Prompt) -> str:
+    """The JSON Schema that the answer must follow; "" without one."""
+    if not prompt.HasField("response_format"):
+        return ""
+    return prompt.response_format.json_schema.schema_json
+
+
+def wants_json(prompt: Prompt) -> bool:
+    """Whether the answer shall be JSON of no given schema."""
+    return prompt.HasField("response_format") and prompt.response_format.HasField(
+        "json"
+    )
 
 
 def cache_key(prompt: Prompt) -> str:
@@ -120,7 +147,9 @@ def cache_key(prompt: Prompt) -> str:
     policy = prompt.cache_policy
     if not (policy.cache_instructions or policy.cache_conversation):
         return ""
-    digest = hashlib.sha256(prompt.system_instruction.encode())
+    digest = hashlib.sha256()
+    for part in prompt.system_instruction:
+        digest.update(part.SerializeToString(deterministic=True))
     for tool in prompt.tools:
         digest.update(tool.SerializeToString(deterministic=True))
     return digest.hexdigest()[:32]
@@ -150,6 +179,17 @@ def merge_options(
         if key not in allowed or key in body or key in reserved:
             raise unsupported(path, f"may not set {key!r}")
         body[key] = value
+
+
+LONG = 256
+"""Tokens of an answer; one that may have more may be long (rule 5.7)."""
+
+
+def may_be_long(limit: object) -> bool:
+    """Whether an answer may be long for which `limit` is sent; None: none is."""
+    if isinstance(limit, msgspec.Raw):
+        limit = msgspec.json.decode(limit)
+    return not isinstance(limit, int) or limit > LONG
 
 
 def unsupported(path: str, problem: str) -> Failure:

@@ -6,6 +6,7 @@ be, and how much of a body may lie unread. Source: RFC 9112, 6.3 and 8.
 """
 
 import asyncio
+from math import frexp, ldexp
 
 import httptools
 import httpx
@@ -17,6 +18,14 @@ LONGEST_HEADER = 8 << 10
 """Bytes of one header, name and value."""
 
 MOST_HEADERS = 128
+
+_LEFT_SHARE = 4
+_SHORTEST_LEFT, _LONGEST_LEFT = 2**-10, 2**-3
+"""How long what comes of a body may lie unseen, its end too, where nobody waits for its
+pieces: a quarter of the time since the request, in seconds within these."""
+
+_PAUSE = 0.25
+"""Seconds without a byte after which no more is gathered."""
 
 MOST_UNREAD = 64 << 10
 """Bytes of a body that may lie unread before its socket is read no further."""
@@ -38,6 +47,9 @@ class Responses:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.asked = 0.0
+        """When the request went out, by the event loop's clock."""
+
         self._loop = loop
         self._parser = httptools.HttpResponseParser(self)
         self._socket: asyncio.ReadTransport | None = None
@@ -45,6 +57,8 @@ class Responses:
         self._body: list[bytes] = []
         self._unread = 0
         self._paused = False
+        self._resting = False
+        self._tick: asyncio.TimerHandle | None = None
         self._complete = True
         self._keeps = False
         self._forget()
@@ -57,6 +71,10 @@ class Responses:
         self.headers: list[tuple[bytes, bytes]] = []
         """Of the last head that came: names as they were sent, and values."""
 
+        self.batch = 0.0
+        """Seconds in which what comes of the body is gathered, to be read at once."""
+
+        self._read = 0  # bytes, the last time
         self._idle = 0  # bytes since the last of a body
         self._headed = False
         self._interim = False
@@ -68,9 +86,15 @@ class Responses:
         """The connection may be asked again: all came and was read, and no more."""
         return self._complete and self._keeps and not self._body
 
+    @property
+    def _ready(self) -> bool:
+        """There is a reason to read on now."""
+        return self._complete or self._paused or self._error is not None
+
     def expect(self, socket: asyncio.ReadTransport) -> None:
         """A request is sent on `socket`: the next message answers it."""
         self._forget()
+        self.asked = self._loop.time()
         self._socket = socket
         self._complete = False
         self._keeps = False
@@ -89,7 +113,10 @@ class Responses:
         if self._unread > MOST_UNREAD and not self._paused and self._socket:
             self._paused = True
             self._socket.pause_reading()
-        self._wake()
+        if self._socket and self._resting and not self._ready:
+            self._leave(self._socket)
+        else:
+            self._wake()
 
     def end(self, error: Exception | None) -> None:
         """The connection is gone, by `error` or in good order."""
@@ -114,6 +141,8 @@ class Responses:
 
         Raises CutShort and httpx.RemoteProtocolError, after all that came before.
         """
+        if self.batch and not self._body and self._read < MOST_UNREAD:
+            await self._rest()
         while not self._body:
             if self._complete:
                 return b""
@@ -121,11 +150,51 @@ class Responses:
         body = self._body
         data = body[0] if len(body) == 1 else b"".join(body)
         body.clear()
+        self._read = self._unread
         self._unread = 0
         if self._paused and self._socket:
             self._paused = False
             self._socket.resume_reading()
         return data
+
+    async def _rest(self) -> None:
+        """Gather the body, until its end, a pause in it, or for `batch` seconds."""
+        if self._ready or self._socket is None:
+            return
+        self._resting = True
+        timer = self._loop.call_later(self.batch, self._wake)
+        self._leave(self._socket)
+        try:
+            await self._more()
+        finally:
+            timer.cancel()
+            self._next(None)
+            self._resting = False
+            if not self._paused:
+                self._socket.resume_reading()
+
+    def _leave(self, socket: asyncio.ReadTransport) -> None:
+        """Leave what comes to the system for a part of the time since the request.
+
+        Until moments that all share, so that one wake-up serves many connections.
+        """
+        now = self._loop.time()
+        longest = min(_LONGEST_LEFT, (now - self.asked) / _LEFT_SHARE)
+        length = ldexp(0.5, frexp(max(longest, _SHORTEST_LEFT))[1])  # a power of two
+        socket.pause_reading()
+        end = (now // length + 1) * length
+        self._next(self._loop.call_at(end, self._look, socket))
+
+    def _look(self, socket: asyncio.ReadTransport) -> None:
+        """See what has come; where nothing comes for long, wait for no more of it."""
+        socket.resume_reading()
+        self._next(self._loop.call_later(_PAUSE, self._wake))
+
+    def _next(self, tick: asyncio.TimerHandle | None) -> None:
+        """`tick` is what comes next, and nothing else."""
+        if self._tick is not None:
+            self._tick.cancel()
+        self._tick = tick
 
     async def _more(self) -> None:
         if self._error is not None:

@@ -110,9 +110,9 @@ class Scripted:
         }
         self._attempts = dict.fromkeys(models, 0)
 
-    async def fit(self, model: str, prompt: Prompt, *, stream: bool) -> Exchange:
+    async def fit(self, model: str, prompt: Prompt, *, stream: bool | None) -> Exchange:
         self._scripts(model)
-        return _Exchange(self, model, prompt, stream=stream)
+        return _Exchange(self, model, prompt, stream=bool(stream))
 
     async def aclose(self) -> None:
         """Nothing to let go of."""
@@ -139,11 +139,10 @@ class _Exchange(Exchange):
     def __init__(
         self, provider: Scripted, model: str, prompt: Prompt, *, stream: bool
     ) -> None:
-        super().__init__([])
+        super().__init__([], streamed=stream)
         self._provider = provider
         self._model = model
         self._prompt = prompt
-        self._stream = stream
 
     async def run(self) -> AsyncGenerator[Piece]:
         script = self._provider.next_script(self._model)
@@ -157,7 +156,7 @@ class _Exchange(Exchange):
         words = re.findall(r"\s*\S+\s*", text) or [text]
         for sent, word in enumerate(words):
             await _break(script, sent)
-            if self._stream and word:
+            if self.streamed and word:
                 if script.pace:
                     await asyncio.sleep(script.pace)
                 yield [PartDelta(text=word)]
@@ -171,7 +170,7 @@ class _Exchange(Exchange):
             provider_finish_reason="stop",
             usage=self._usage,
         )
-        if self._stream:
+        if self.streamed:
             yield Answer(completion)
         else:
             message = Message(role=ROLE_ASSISTANT, parts=[Part(text=text)])

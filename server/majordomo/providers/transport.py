@@ -7,7 +7,7 @@ same seam.
 import errno
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import aiohttp
@@ -65,15 +65,32 @@ class Response(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The body's bytes as they come; what was read is gone."""
 
+    def batch(self, seconds: float) -> None:
+        """From now on hand on together what comes within `seconds`.
+
+        Its end and its failure wait for nothing. 0: all at once, as it comes.
+        """
+
     async def aclose(self) -> None:
         """Let go of the connection, or close it where something is unread."""
+
+
+def never() -> bool:
+    """No request is sent for the second time."""
+    return False
 
 
 class Transport(Protocol):
     """A way to a provider."""
 
-    async def post(self, head: Head, body: bytes) -> Response:
-        """Send a request and wait for the head of what answers it."""
+    async def post(
+        self, head: Head, body: bytes, resend: Callable[[], bool] = never
+    ) -> Response:
+        """Send a request and wait for the head of what answers it.
+
+        `resend` is asked just before a request would go out for the second time, and
+        knows that it did where it agrees (rule 2.7).
+        """
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -88,7 +105,12 @@ class HttpxTransport:
         self._inner = inner
         self._extensions = dict(extensions)
 
-    async def post(self, head: Head, body: bytes) -> Response:
+    async def post(
+        self,
+        head: Head,
+        body: bytes,
+        resend: Callable[[], bool] = never,  # noqa: ARG002 - it is sent once
+    ) -> Response:
         """Send it; nothing is kept of its connection's state."""
         request = httpx.Request(
             "POST",
@@ -114,6 +136,9 @@ class _HttpxResponse:
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._chunks
+
+    def batch(self, seconds: float) -> None:
+        """It is read as it comes."""
 
     async def aclose(self) -> None:
         if isinstance(self._chunks, AsyncGenerator):

@@ -13,21 +13,28 @@ from majordomo.chain.call import Call, Policy
 from majordomo.chain.clock import seconds
 from majordomo.chain.engine import Engine
 from majordomo.chain.target import Answer
+from majordomo.names import MalformedChain
 from majordomo.registry import Catalog, Registry
+from majordomo.rpc.access import caller
 from majordomo.rpc.interceptors import generation_id
+from majordomo.rpc.pages import page_of
 from majordomo.rpc.status import Draining
-from majordomo.rpc.validation import check
+from majordomo.rpc.validation import InvalidRequest, Violation, check
 from majordomo.telemetry.observation import current
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS, Attempt
+from majordomo.v1.generation_service_pb2 import Call as CallMessage
 from majordomo.v1.generation_service_pb2 import (
     ChainOptions,
     ExplainRequest,
     ExplainResponse,
     GenerateRequest,
     GenerateResponse,
+    ListTiersRequest,
+    ListTiersResponse,
     Restart,
     StreamRequest,
     StreamResponse,
+    Tier,
 )
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceServicer
 
@@ -49,7 +56,8 @@ class GenerationService(GenerationServiceServicer):
         context: ServicerContext[Any, Any],
     ) -> GenerateResponse:
         with self._registry.catalog as catalog:
-            call = await self._call(request, context, catalog, stream=False)
+            call = await self._call(request.call, context, catalog, stream=False)
+            _observe(call)
             async with aclosing(self._engine.walk(call)) as events:
                 async for event in events:
                     if isinstance(event, Answer):
@@ -65,7 +73,8 @@ class GenerationService(GenerationServiceServicer):
         context: ServicerContext[Any, Any],
     ) -> AsyncGenerator[StreamResponse]:
         with self._registry.catalog as catalog:
-            call = await self._call(request, context, catalog, stream=True)
+            call = await self._call(request.call, context, catalog, stream=True)
+            _observe(call)
             async with aclosing(self._engine.walk(call)) as events:
                 async for event in events:
                     if isinstance(event, list):
@@ -86,20 +95,37 @@ class GenerationService(GenerationServiceServicer):
         context: ServicerContext[Any, Any],
     ) -> ExplainResponse:
         with self._registry.catalog as catalog:
-            call = await self._call(request, context, catalog, stream=request.stream)
+            call = await self._call(
+                request.call, context, catalog, stream=request.stream
+            )
             return ExplainResponse(targets=await self._engine.explain(call))
+
+    async def ListTiers(  # noqa: N802 - gRPC's name
+        self,
+        request: ListTiersRequest,
+        context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
+    ) -> ListTiersResponse:
+        catalog = self._registry.catalog
+        names, token = page_of(catalog.tiers, request)
+        return ListTiersResponse(
+            tiers=[
+                Tier(name=name, targets=catalog.known_targets(name)) for name in names
+            ],
+            next_page_token=token,
+            default_chain=catalog.default_chain,
+        )
 
     async def _call(
         self,
-        request: GenerateRequest | StreamRequest | ExplainRequest,
+        asked: CallMessage,
         context: ServicerContext[Any, Any],
         catalog: Catalog,
         *,
         stream: bool,
     ) -> Call:
-        """What `request` asks for.
+        """What `asked`, a request's field `call`, asks for.
 
-        Raises Draining, InvalidRequest, ChainError, ResolverFailed.
+        Raises Draining, InvalidRequest, UnknownName, ResolverFailed.
         """
         call_id = f"{random.getrandbits(96):024x}"
         generation_id.set(call_id)
@@ -111,21 +137,23 @@ class GenerationService(GenerationServiceServicer):
         context.set_trailing_metadata(tuple(trailers))
         if self.draining:
             raise Draining
-        check(request)
-        call = Call(
+        check(asked)
+        try:
+            targets = await catalog.resolve(asked.chain)
+        except MalformedChain as error:
+            raise InvalidRequest([Violation("call.chain", str(error))]) from error
+        return Call(
             generation_id=call_id,
-            prompt=request.prompt,
-            chain=request.chain or catalog.default_chain,
-            targets=await catalog.resolve(request.chain),
+            prompt=asked.prompt,
+            chain=asked.chain or catalog.default_chain,
+            targets=targets,
             stream=stream,
-            policy=_policy(request.options, catalog.policy),
+            policy=_policy(asked.options, catalog.policy),
             time_remaining=context.time_remaining(),
-            labels={} if isinstance(request, ExplainRequest) else dict(request.labels),
+            labels=dict(asked.labels),
             trace_id=trace_id,
+            caller=caller.get(),
         )
-        if observation is not None and not isinstance(request, ExplainRequest):
-            observation.call = call
-        return call
 
     def _notice(self, event: object) -> None:
         """An attempt that failed, or a skip, while the call goes on."""
@@ -142,6 +170,13 @@ class GenerationService(GenerationServiceServicer):
                 event.http_status_code,
                 event.provider_error_code or "no code",
             )
+
+
+def _observe(call: Call) -> None:
+    """From here on the call is in the log, in metrics and on its span."""
+    observation = current.get()
+    if observation is not None:
+        observation.call = call
 
 
 def _policy(options: ChainOptions, server: Policy) -> Policy:

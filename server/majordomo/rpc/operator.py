@@ -4,26 +4,31 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from importlib.metadata import version
 from typing import Any
 
 from grpc.aio import ServicerContext
 
 from majordomo.chain.changes import NOTHING_TOLD, Change
-from majordomo.chain.clock import Clock, seconds
-from majordomo.chain.tracker import Tracker
+from majordomo.chain.clock import CLOCK, Clock, seconds
+from majordomo.chain.tracker import Tracker, wildcard
+from majordomo.distribution import DISTRIBUTION
 from majordomo.names import MalformedChain
 from majordomo.registry import Registry
 from majordomo.rpc.health_feed import HealthFeed
+from majordomo.rpc.pages import PAGE_SIZE, page_of
 from majordomo.rpc.validation import InvalidRequest, Violation
 from majordomo.v1.operator_service_pb2 import (
     BenchRequest,
     BenchResponse,
     HealthChange,
+    HealthSnapshotPiece,
     HealthSnapshotRequest,
     HealthSnapshotResponse,
     Heartbeat,
+    ProviderBench,
+    TargetHealth,
     UnbenchRequest,
     UnbenchResponse,
     WatchHealthRequest,
@@ -38,7 +43,7 @@ _SHORTEST_HEARTBEAT_INTERVAL = 1.0
 _LONGEST_HEARTBEAT_INTERVAL = 3600.0
 
 INSTANCE_ID = (
-    f"majordomo/{version('majordomo')} "
+    f"majordomo/{version(DISTRIBUTION)} "
     f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 )
 """This process: version, host, process id, and a word that no other process has."""
@@ -52,7 +57,7 @@ class OperatorService(OperatorServiceServicer):
         tracker: Tracker,
         feed: HealthFeed,
         registry: Registry,
-        clock: Clock = Clock(),
+        clock: Clock = CLOCK,
     ) -> None:
         self._tracker = tracker
         self._feed = feed
@@ -64,7 +69,18 @@ class OperatorService(OperatorServiceServicer):
         request: HealthSnapshotRequest,
         context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
     ) -> HealthSnapshotResponse:
-        return self._snapshot(await self._names(request.chain))
+        chain = await self._names(request.chain)
+        names = self._tracker.names() if chain is None else chain
+        targets = [name for name in names if not _is_provider(name)]
+        page, token = page_of(targets, request, by_name=chain is None)
+        first = chain is None and not request.page_token
+        return HealthSnapshotResponse(
+            instance_id=INSTANCE_ID,
+            snapshot_time=self._clock.timestamp(),
+            targets=self._tracker.snapshot(page),
+            next_page_token=token,
+            provider_benches=self._provider_benches(names) if first else (),
+        )
 
     async def WatchHealth(  # noqa: N802 - gRPC's name
         self,
@@ -84,7 +100,8 @@ class OperatorService(OperatorServiceServicer):
                 else:
                     self._tracker.expire()
                     version = self._tracker.changes.version
-                    yield WatchHealthResponse(snapshot=self._snapshot(names))
+                    for piece in self._pieces(names):
+                        yield WatchHealthResponse(snapshot=piece)
                     heartbeat = loop.time() + silence
                 for change in changes:
                     yield WatchHealthResponse(change=self._change(change))
@@ -99,7 +116,7 @@ class OperatorService(OperatorServiceServicer):
         request: BenchRequest,
         context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
     ) -> BenchResponse:
-        violations = list(self._target(request.target))
+        scope, violations = self._scope(request)
         length = seconds(request.duration) if request.HasField("duration") else None
         if length is not None and not 0 < length <= _LONGEST_BENCH:
             violations.append(
@@ -111,18 +128,24 @@ class OperatorService(OperatorServiceServicer):
             )
         if violations:
             raise InvalidRequest(violations)
-        shown = self._tracker.bench(request.target, length, request.reason)
-        return BenchResponse(targets=shown)
+        covered = self._tracker.bench(scope, length, request.reason)
+        response = BenchResponse()
+        for health in covered:
+            if _is_provider(health.target):
+                response.provider_bench.CopyFrom(_provider_bench(health))
+            else:
+                response.targets.append(health)
+        return response
 
     async def Unbench(  # noqa: N802 - gRPC's name
         self,
         request: UnbenchRequest,
         context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
     ) -> UnbenchResponse:
-        violations = list(self._target(request.target))
+        scope, violations = self._scope(request)
         if violations:
             raise InvalidRequest(violations)
-        return UnbenchResponse(targets=self._tracker.unbench(request.target))
+        return UnbenchResponse(targets=self._tracker.unbench(scope))
 
     async def _names(self, chain: str) -> Sequence[str] | None:
         """The targets of `chain`; None, for all, if it is empty."""
@@ -131,26 +154,69 @@ class OperatorService(OperatorServiceServicer):
         targets = await self._registry.catalog.resolve(chain)
         return [target.name for target in targets]
 
-    def _snapshot(self, names: Sequence[str] | None) -> HealthSnapshotResponse:
-        return HealthSnapshotResponse(
-            instance_id=INSTANCE_ID,
-            snapshot_time=self._clock.timestamp(),
-            targets=self._tracker.snapshot(names),
-        )
+    def _pieces(self, names: Sequence[str] | None) -> list[HealthSnapshotPiece]:
+        """A snapshot of one moment, in pieces that gRPC's clients take."""
+        now = self._clock.timestamp()
+        shown = self._tracker.snapshot(names)
+        targets = [health for health in shown if not _is_provider(health.target)]
+        pieces = [
+            HealthSnapshotPiece(
+                instance_id=INSTANCE_ID,
+                snapshot_time=now,
+                targets=targets[start : start + PAGE_SIZE],
+                more=start + PAGE_SIZE < len(targets),
+            )
+            for start in range(0, max(len(targets), 1), PAGE_SIZE)
+        ]
+        providers = (health for health in shown if _is_provider(health.target))
+        pieces[0].provider_benches.extend(map(_provider_bench, providers))
+        return pieces
+
+    def _provider_benches(self, names: Sequence[str]) -> list[ProviderBench]:
+        providers = [name for name in names if _is_provider(name)]
+        return [_provider_bench(one) for one in self._tracker.snapshot(providers)]
 
     def _change(self, change: Change) -> HealthChange:
-        return HealthChange(
-            change_time=self._clock.timestamp(change.moment),
-            cause=change.cause,
-            target=self._tracker.show(change.target),
+        told = HealthChange(
+            change_time=self._clock.timestamp(change.moment), cause=change.cause
         )
+        health = self._tracker.show(change.target)
+        if _is_provider(change.target):
+            told.provider.CopyFrom(_provider_bench(health))
+        else:
+            told.target.CopyFrom(health)
+        return told
 
-    def _target(self, target: str) -> Iterator[Violation]:
-        """What is wrong with the form of `target`. Raises UnknownProvider."""
-        try:
-            self._registry.catalog.check_benchable(target)
-        except MalformedChain as error:
-            yield Violation("target", str(error))
+    def _scope(
+        self, request: BenchRequest | UnbenchRequest
+    ) -> tuple[str, list[Violation]]:
+        """The tracker's name for what `request` names, and what is wrong with it.
+
+        Raises UnknownProvider.
+        """
+        catalog = self._registry.catalog
+        match request.WhichOneof("scope"):
+            case "provider":
+                catalog.check_provider(request.provider)
+                return wildcard(request.provider), []
+            case "target":
+                try:
+                    catalog.check_target(request.target)
+                except MalformedChain as error:
+                    return request.target, [Violation("target", str(error))]
+                return request.target, []
+        return "", [Violation("target", "is required, or else provider")]
+
+
+def _is_provider(name: str) -> bool:
+    """Whether the tracker means a whole provider by `name`."""
+    return name.endswith("/*")
+
+
+def _provider_bench(health: TargetHealth) -> ProviderBench:
+    """The record for a provider, from what the tracker shows under its name."""
+    bench = health.bench if health.HasField("bench") else None
+    return ProviderBench(provider=health.target.removesuffix("/*"), bench=bench)
 
 
 def _heartbeat_interval(request: WatchHealthRequest) -> float:

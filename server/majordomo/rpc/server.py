@@ -108,7 +108,8 @@ class Server:
     def reload(self, config: Config) -> None:
         """Answer the calls that come under `config`; those that run are not touched.
 
-        The health of targets is kept. What it listens on cannot change.
+        The health of targets is kept where they are reached as before (rule 4.14).
+        What it listens on cannot change.
         """
         for key in _FIXED:
             if getattr(config.server, key) != getattr(self._config.server, key):
@@ -118,9 +119,9 @@ class Server:
             config.server.max_calls, config.server.max_request_bytes
         )
         hide(config.secrets())
-        self._registry.replace(config)
+        moved = self._registry.replace(config)
         names = self._registry.catalog.names
-        self._tracker.configure(config.health_settings(), names)
+        self._tracker.configure(config.health_settings(), names, moved)
         self._config = config
 
     async def drain(self) -> None:

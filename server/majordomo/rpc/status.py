@@ -20,6 +20,7 @@ from grpc import StatusCode
 from majordomo.chain.call import CallFailed
 from majordomo.chain.clock import duration
 from majordomo.chain.tracker import BenchedByProvider
+from majordomo.domain import ERROR_DOMAIN
 from majordomo.names import (
     ChainError,
     ResolverFailed,
@@ -101,7 +102,6 @@ _SUMMARIES: dict[ErrorReason, str] = {
     ERROR_REASON_DEADLINE_EXCEEDED: "out of time",
 }
 
-_DOMAIN = "majordomo"
 _MOST_DETAIL_BYTES = 4096
 _MOST_BYTES_OF_ONE = _MOST_DETAIL_BYTES - 1024  # the rest is for the others
 _MOST_MESSAGE_BYTES = 511
@@ -157,8 +157,9 @@ def refusal(error: Exception, generation_id: str) -> Refusal:
             metadata = {"resolver": error.resolver, "name": error.name}
             found = _Error(ERROR_REASON_RESOLVER_FAILED, str(error), metadata)
         case BenchedByProvider():
-            message = f"the bench was set for {error.target}; unbench that"
-            metadata = {"target": error.target}
+            provider = error.target.partition("/")[0]
+            message = f"the bench was set for the provider {provider}; unbench that"
+            metadata = {"provider": provider}
             found = _Error(ERROR_REASON_BENCHED_BY_PROVIDER, message, metadata)
         case ReaderStalled():
             found = _Error(ERROR_REASON_DEADLINE_EXCEEDED, str(error))
@@ -260,7 +261,7 @@ def _pack(error: _Error) -> Refusal:
     name = ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_")
     code = CODES[error.reason]
     message = _bounded(error.message, _MOST_MESSAGE_BYTES)
-    info = ErrorInfo(reason=name, domain=_DOMAIN, metadata=error.metadata)
+    info = ErrorInfo(reason=name, domain=ERROR_DOMAIN, metadata=error.metadata)
     number: int = code.value[0]
     status = Status(code=number, message=message)
     for detail in (info, *error.details):

@@ -15,10 +15,12 @@ from google.protobuf.duration_pb2 import Duration
 
 from majordomo.chain.clock import seconds
 from majordomo.chain.failure import PERMANENT
+from majordomo.v1.attempt_pb2 import AnswerFault
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
     ROLE_USER,
+    FunctionTool,
     MediaReference,
     Message,
     Part,
@@ -30,17 +32,15 @@ from majordomo.v1.content_pb2 import (
 )
 from majordomo.v1.generation_service_pb2 import (
     AllBenchedPolicy,
+    AnswerPolicy,
+    Call,
     ChainOptions,
-    ExplainRequest,
-    GenerateRequest,
     GenerationConfig,
     InterruptionPolicy,
     Prompt,
     ReasoningConfig,
-    StreamRequest,
+    ResponseFormat,
 )
-
-Request = GenerateRequest | StreamRequest | ExplainRequest
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
@@ -62,6 +62,7 @@ _SHORTEST_TIMEOUT = 0.1
 _LONGEST_TIMEOUT = 3600.0
 _MOST_RETRIES = 5
 _UNKNOWN = "must be one that this server knows"
+_EXACTLY_ONE = "must hold exactly one kind that this server knows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +81,18 @@ class InvalidRequest(Exception):
         self.violations = violations
 
 
-def check(request: Request) -> None:
-    """Raise InvalidRequest if `request` breaks a rule."""
-    violations = list(_too_long(request)) or list(_request(request))
+def check(call: Call) -> None:
+    """Raise InvalidRequest if `call`, a request's field of that name, breaks a rule."""
+    violations = list(_too_long(call)) or list(_call(call))
     if violations:
-        raise InvalidRequest(violations)
+        raise InvalidRequest(
+            [Violation(f"call.{one.field}", one.description) for one in violations]
+        )
 
 
-def _too_long(request: Request) -> Iterator[Violation]:
+def _too_long(call: Call) -> Iterator[Violation]:
     """Lists that are not worth looking into, for their length."""
-    prompt = request.prompt
+    prompt = call.prompt
     lists: list[tuple[str, Sized]] = [
         ("prompt.messages", prompt.messages),
         ("prompt.tools", prompt.tools),
@@ -103,8 +106,13 @@ def _too_long(request: Request) -> Iterator[Violation]:
             ("prompt.config.stop_sequences", config.stop_sequences),
             ("prompt.config.provider_options_json", config.provider_options_json),
         ]
-    if request.HasField("options"):
-        lists.append(("options.advance_on", request.options.advance_on))
+    if call.HasField("options"):
+        options = call.options
+        faults = options.answer_policy.advance_on_answer
+        lists += [
+            ("options.advance_on", options.advance_on),
+            ("options.answer_policy.advance_on_answer", faults),
+        ]
     for path, entries in lists:
         if len(entries) > _MOST_ENTRIES:
             yield Violation(path, f"must hold at most {_MOST_ENTRIES} entries")
@@ -125,16 +133,14 @@ def _parts(prompt: Prompt) -> int:
     return count
 
 
-def _request(request: Request) -> Iterator[Violation]:
-    yield from _prompt(request.prompt)
-    if request.HasField("options"):
-        yield from _options(request.options)
-    if isinstance(request, ExplainRequest):
-        return
-    if len(request.labels) > _MOST_LABELS:
+def _call(call: Call) -> Iterator[Violation]:
+    yield from _prompt(call.prompt)
+    if call.HasField("options"):
+        yield from _options(call.options)
+    if len(call.labels) > _MOST_LABELS:
         yield Violation("labels", f"must hold at most {_MOST_LABELS} entries")
         return
-    for key, value in request.labels.items():
+    for key, value in call.labels.items():
         if not key or len(key) > _LONGEST_LABEL or len(value) > _LONGEST_LABEL:
             yield Violation(
                 f"labels[{key[:40]!r}]",
@@ -143,6 +149,14 @@ def _request(request: Request) -> Iterator[Violation]:
 
 
 def _prompt(prompt: Prompt) -> Iterator[Violation]:
+    instructions = prompt.system_instruction
+    if len(instructions) > _MOST_ENTRIES:
+        limit = f"must hold at most {_MOST_ENTRIES} entries"
+        yield Violation("prompt.system_instruction", limit)
+        return
+    for i, part in enumerate(instructions):
+        if not part.HasField("text"):
+            yield from _media(part, f"prompt.system_instruction[{i}]")
     if not prompt.messages:
         yield Violation("prompt.messages", "must hold at least one message")
     unanswered: set[str] = set()
@@ -155,10 +169,8 @@ def _prompt(prompt: Prompt) -> Iterator[Violation]:
         yield from _tool_choice(prompt.tool_choice, names)
     if prompt.HasField("config"):
         yield from _config(prompt.config)
-    if prompt.response_schema_json:
-        yield from _json_object(
-            prompt.response_schema_json, "prompt.response_schema_json"
-        )
+    if prompt.HasField("response_format"):
+        yield from _response_format(prompt.response_format)
 
 
 def _message(message: Message, path: str, unanswered: set[str]) -> Iterator[Violation]:
@@ -204,7 +216,7 @@ def _media(part: Part, path: str) -> Iterator[Violation]:
         case "media_reference":
             yield from _reference(part.media_reference, f"{path}.media_reference")
         case _:
-            yield Violation(path, "must hold exactly one kind that this server knows")
+            yield Violation(path, _EXACTLY_ONE)
 
 
 def _reference(reference: MediaReference, path: str) -> Iterator[Violation]:
@@ -244,7 +256,27 @@ def _tool_result(
             yield from _media(part, f"{path}.parts[{i}]")
 
 
+def _response_format(form: ResponseFormat) -> Iterator[Violation]:
+    path = "prompt.response_format"
+    kind = form.WhichOneof("kind")
+    if kind is None:
+        yield Violation(path, _EXACTLY_ONE)
+    elif kind == "json_schema":
+        schema = form.json_schema
+        path = f"{path}.json_schema"
+        yield from _json_object(schema.schema_json, f"{path}.schema_json")
+        if schema.name:
+            yield from _tool_name(schema.name, f"{path}.name")
+
+
 def _tool(tool: Tool, path: str, names: set[str]) -> Iterator[Violation]:
+    if tool.HasField("function"):
+        yield from _function(tool.function, f"{path}.function", names)
+    else:
+        yield Violation(path, _EXACTLY_ONE)
+
+
+def _function(tool: FunctionTool, path: str, names: set[str]) -> Iterator[Violation]:
     yield from _tool_name(tool.name, f"{path}.name")
     if tool.name in names:
         yield Violation(f"{path}.name", "was declared before")
@@ -316,6 +348,15 @@ def _options(options: ChainOptions) -> Iterator[Violation]:
     for i, reason in enumerate(options.advance_on):
         if reason not in PERMANENT:
             yield Violation(f"options.advance_on[{i}]", "must be a permanent reason")
+    if options.HasField("answer_policy"):
+        yield from _answer_policy(options.answer_policy)
+
+
+def _answer_policy(policy: AnswerPolicy) -> Iterator[Violation]:
+    for i, fault in enumerate(policy.advance_on_answer):
+        if not fault or fault not in AnswerFault.values():
+            path = f"options.answer_policy.advance_on_answer[{i}]"
+            yield Violation(path, _UNKNOWN)
 
 
 def _timeout(value: Duration, path: str) -> Iterator[Violation]:

@@ -15,7 +15,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from majordomo.chain.changes import Change
-from majordomo.chain.clock import NANOSECONDS, Clock, seconds
+from majordomo.chain.clock import CLOCK, NANOSECONDS, Clock, seconds
 from majordomo.telemetry import words
 from majordomo.telemetry.observation import Observation, current
 from majordomo.v1.attempt_pb2 import Attempt, BenchRecord, Usage
@@ -127,7 +127,7 @@ def call_ended(observation: Observation) -> None:
 class HealthLog:
     """Logs changes of targets' health, under the call that made them."""
 
-    def __init__(self, clock: Clock = Clock()) -> None:
+    def __init__(self, clock: Clock = CLOCK) -> None:
         self._clock = clock
 
     def changed(self, change: Change) -> None:
@@ -184,6 +184,8 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         about["provider_request_id"] = attempt.provider_request_id[:_LONGEST]
     if attempt.probe:
         about["probe"] = True
+    if attempt.resent:
+        about["resent"] = True
     if attempt.benched:
         about["benched"] = True
     return about

@@ -51,6 +51,7 @@ ATTEMPT_NUMBER = "majordomo.attempt.number"
 ATTEMPT_TARGET = "majordomo.attempt.target"
 ATTEMPT_OUTCOME = "majordomo.attempt.outcome"
 ATTEMPT_PROBE = "majordomo.attempt.probe"
+ATTEMPT_RESENT = "majordomo.attempt.resent"
 ATTEMPT_RETRY_DELAY = "majordomo.attempt.retry_delay_s"
 ATTEMPT_PROVIDER_CODE = "majordomo.attempt.provider_code"
 

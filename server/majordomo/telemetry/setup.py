@@ -43,6 +43,7 @@ from opentelemetry.trace import (
     get_tracer_provider,
 )
 
+from majordomo.distribution import DISTRIBUTION, installing
 from majordomo.telemetry.console import ConsoleTree
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def tracer_provider(about: Resource) -> TracerProvider:
 
 def resource() -> Resource:
     """Who we are."""
-    ours = {SERVICE_NAME: "majordomo", SERVICE_VERSION: version("majordomo")}
+    ours = {SERVICE_NAME: "majordomo", SERVICE_VERSION: version(DISTRIBUTION)}
     # What the variables say of us goes over our defaults, as those go over the SDK's.
     return Resource.create(ours).merge(OTELResourceDetector().detect())
 
@@ -187,9 +188,13 @@ def _otlp(signal: str, exporters: dict[str, str]) -> Any:
     try:
         exporter = getattr(import_module(module), name)
     except ImportError:
-        kind = protocol.partition("/")[0]
+        mend = (
+            installing("otlp")
+            if protocol == "grpc"
+            else "pip install opentelemetry-exporter-otlp-proto-http"
+        )
         raise TelemetryError(
-            f"{signal.lower()} by OTLP over {protocol} need the package "
-            f"opentelemetry-exporter-otlp-proto-{kind}"
+            f"the exporter of {signal.lower()} by OTLP over {protocol} is not "
+            f"installed: {mend}"
         ) from None
     return exporter()

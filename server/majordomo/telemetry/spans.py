@@ -175,9 +175,9 @@ class Trace:
             case BenchRequest(), BenchResponse():
                 self._span.add_event(semconv.TARGET_BENCHED, _bench_asked(request))
                 by = self._span if self._recording else None
-                self._traces.benched(request.target, BenchRecord.ORIGIN_OPERATOR, by)
+                self._traces.benched(_scope(request), BenchRecord.ORIGIN_OPERATOR, by)
             case UnbenchRequest(), UnbenchResponse():
-                about = {semconv.EVENT_TARGET: request.target}
+                about = {semconv.EVENT_TARGET: _scope(request)}
                 self._span.add_event(semconv.TARGET_UNBENCHED, about)
 
     def end(self, observation: "Observation") -> None:
@@ -282,9 +282,14 @@ def _fail_over(span: Span, call: Call, failed: Attempt, attempt: Attempt) -> Non
     span.add_event(semconv.FAILOVER, about, start)
 
 
+def _scope(request: BenchRequest | UnbenchRequest) -> str:
+    """What an operator names: "provider/model-id", or "provider/*"."""
+    return wildcard(request.provider) if request.provider else request.target
+
+
 def _bench_asked(request: BenchRequest) -> dict[str, AttributeValue]:
     about: dict[str, AttributeValue] = {
-        semconv.EVENT_TARGET: request.target,
+        semconv.EVENT_TARGET: _scope(request),
         semconv.EVENT_CAUSE: "operator",
     }
     if request.HasField("duration"):
@@ -325,6 +330,8 @@ def _attempt(
         semconv.ATTEMPT_OUTCOME: outcome(attempt.outcome),
         **_request(call.prompt.config),
     }
+    if attempt.resent:
+        known[semconv.ATTEMPT_RESENT] = True
     if target.peer.server_address:
         known[semconv.SERVER_ADDRESS] = target.peer.server_address
         known[semconv.SERVER_PORT] = target.peer.server_port

@@ -45,8 +45,16 @@ class FailureReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FAILURE_REASON_DEADLINE: _ClassVar[FailureReason]
     FAILURE_REASON_CONCURRENCY_LIMIT: _ClassVar[FailureReason]
     FAILURE_REASON_CANCELLED: _ClassVar[FailureReason]
-    FAILURE_REASON_SHUTDOWN: _ClassVar[FailureReason]
     FAILURE_REASON_NOT_REACHED: _ClassVar[FailureReason]
+
+class AnswerFault(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ANSWER_FAULT_UNSPECIFIED: _ClassVar[AnswerFault]
+    ANSWER_FAULT_EMPTY: _ClassVar[AnswerFault]
+    ANSWER_FAULT_LENGTH: _ClassVar[AnswerFault]
+    ANSWER_FAULT_REFUSED: _ClassVar[AnswerFault]
+    ANSWER_FAULT_NOT_JSON: _ClassVar[AnswerFault]
+    ANSWER_FAULT_SCHEMA: _ClassVar[AnswerFault]
 ATTEMPT_OUTCOME_UNSPECIFIED: AttemptOutcome
 ATTEMPT_OUTCOME_SUCCEEDED: AttemptOutcome
 ATTEMPT_OUTCOME_FAILED: AttemptOutcome
@@ -74,11 +82,16 @@ FAILURE_REASON_BENCHED: FailureReason
 FAILURE_REASON_DEADLINE: FailureReason
 FAILURE_REASON_CONCURRENCY_LIMIT: FailureReason
 FAILURE_REASON_CANCELLED: FailureReason
-FAILURE_REASON_SHUTDOWN: FailureReason
 FAILURE_REASON_NOT_REACHED: FailureReason
+ANSWER_FAULT_UNSPECIFIED: AnswerFault
+ANSWER_FAULT_EMPTY: AnswerFault
+ANSWER_FAULT_LENGTH: AnswerFault
+ANSWER_FAULT_REFUSED: AnswerFault
+ANSWER_FAULT_NOT_JSON: AnswerFault
+ANSWER_FAULT_SCHEMA: AnswerFault
 
 class Attempt(_message.Message):
-    __slots__ = ("number", "target", "outcome", "failure_class", "failure_reason", "http_status_code", "message", "start_time", "duration", "first_content_latency", "retry_delay", "benched", "usage", "provider_request_id", "bench", "probe", "provider_error_code", "last_resort", "resent")
+    __slots__ = ("number", "target", "outcome", "failure_class", "failure_reason", "http_status_code", "message", "start_time", "duration", "first_content_latency", "retry_delay", "benched", "usage", "provider_request_id", "bench", "probe", "provider_error_code", "last_resort", "resent", "time_limit", "answer_fault")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +111,8 @@ class Attempt(_message.Message):
     PROVIDER_ERROR_CODE_FIELD_NUMBER: _ClassVar[int]
     LAST_RESORT_FIELD_NUMBER: _ClassVar[int]
     RESENT_FIELD_NUMBER: _ClassVar[int]
+    TIME_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FAULT_FIELD_NUMBER: _ClassVar[int]
     number: int
     target: str
     outcome: AttemptOutcome
@@ -117,10 +132,52 @@ class Attempt(_message.Message):
     provider_error_code: str
     last_resort: bool
     resent: bool
-    def __init__(self, number: _Optional[int] = ..., target: _Optional[str] = ..., outcome: _Optional[_Union[AttemptOutcome, str]] = ..., failure_class: _Optional[_Union[FailureClass, str]] = ..., failure_reason: _Optional[_Union[FailureReason, str]] = ..., http_status_code: _Optional[int] = ..., message: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., first_content_latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., benched: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., provider_request_id: _Optional[str] = ..., bench: _Optional[_Union[BenchRecord, _Mapping]] = ..., probe: _Optional[bool] = ..., provider_error_code: _Optional[str] = ..., last_resort: _Optional[bool] = ..., resent: _Optional[bool] = ...) -> None: ...
+    time_limit: TimeLimit
+    answer_fault: AnswerFault
+    def __init__(self, number: _Optional[int] = ..., target: _Optional[str] = ..., outcome: _Optional[_Union[AttemptOutcome, str]] = ..., failure_class: _Optional[_Union[FailureClass, str]] = ..., failure_reason: _Optional[_Union[FailureReason, str]] = ..., http_status_code: _Optional[int] = ..., message: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., first_content_latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., benched: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., provider_request_id: _Optional[str] = ..., bench: _Optional[_Union[BenchRecord, _Mapping]] = ..., probe: _Optional[bool] = ..., provider_error_code: _Optional[str] = ..., last_resort: _Optional[bool] = ..., resent: _Optional[bool] = ..., time_limit: _Optional[_Union[TimeLimit, _Mapping]] = ..., answer_fault: _Optional[_Union[AnswerFault, str]] = ...) -> None: ...
+
+class TimeLimit(_message.Message):
+    __slots__ = ("kind", "length", "source", "remaining", "reserve")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[TimeLimit.Kind]
+        KIND_FIRST_CONTENT: _ClassVar[TimeLimit.Kind]
+        KIND_STALL: _ClassVar[TimeLimit.Kind]
+        KIND_ATTEMPT: _ClassVar[TimeLimit.Kind]
+    KIND_UNSPECIFIED: TimeLimit.Kind
+    KIND_FIRST_CONTENT: TimeLimit.Kind
+    KIND_STALL: TimeLimit.Kind
+    KIND_ATTEMPT: TimeLimit.Kind
+    class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        SOURCE_UNSPECIFIED: _ClassVar[TimeLimit.Source]
+        SOURCE_DEFAULT: _ClassVar[TimeLimit.Source]
+        SOURCE_CHAIN: _ClassVar[TimeLimit.Source]
+        SOURCE_PROVIDER: _ClassVar[TimeLimit.Source]
+        SOURCE_MODEL: _ClassVar[TimeLimit.Source]
+        SOURCE_OPTIONS: _ClassVar[TimeLimit.Source]
+        SOURCE_DEADLINE: _ClassVar[TimeLimit.Source]
+    SOURCE_UNSPECIFIED: TimeLimit.Source
+    SOURCE_DEFAULT: TimeLimit.Source
+    SOURCE_CHAIN: TimeLimit.Source
+    SOURCE_PROVIDER: TimeLimit.Source
+    SOURCE_MODEL: TimeLimit.Source
+    SOURCE_OPTIONS: TimeLimit.Source
+    SOURCE_DEADLINE: TimeLimit.Source
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_FIELD_NUMBER: _ClassVar[int]
+    kind: TimeLimit.Kind
+    length: _duration_pb2.Duration
+    source: TimeLimit.Source
+    remaining: _duration_pb2.Duration
+    reserve: _duration_pb2.Duration
+    def __init__(self, kind: _Optional[_Union[TimeLimit.Kind, str]] = ..., length: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., source: _Optional[_Union[TimeLimit.Source, str]] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reserve: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class BenchRecord(_message.Message):
-    __slots__ = ("origin", "reason", "failure_reason", "start_time", "expire_time", "consecutive_benches")
+    __slots__ = ("origin", "reason", "failure_reason", "start_time", "expire_time", "consecutive_benches", "extent", "operator_name")
     class Origin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ORIGIN_UNSPECIFIED: _ClassVar[BenchRecord.Origin]
@@ -129,19 +186,31 @@ class BenchRecord(_message.Message):
     ORIGIN_UNSPECIFIED: BenchRecord.Origin
     ORIGIN_AUTOMATIC: BenchRecord.Origin
     ORIGIN_OPERATOR: BenchRecord.Origin
+    class Extent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        EXTENT_UNSPECIFIED: _ClassVar[BenchRecord.Extent]
+        EXTENT_PROCESS: _ClassVar[BenchRecord.Extent]
+        EXTENT_FLEET: _ClassVar[BenchRecord.Extent]
+    EXTENT_UNSPECIFIED: BenchRecord.Extent
+    EXTENT_PROCESS: BenchRecord.Extent
+    EXTENT_FLEET: BenchRecord.Extent
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     FAILURE_REASON_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     CONSECUTIVE_BENCHES_FIELD_NUMBER: _ClassVar[int]
+    EXTENT_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_NAME_FIELD_NUMBER: _ClassVar[int]
     origin: BenchRecord.Origin
     reason: str
     failure_reason: FailureReason
     start_time: _timestamp_pb2.Timestamp
     expire_time: _timestamp_pb2.Timestamp
     consecutive_benches: int
-    def __init__(self, origin: _Optional[_Union[BenchRecord.Origin, str]] = ..., reason: _Optional[str] = ..., failure_reason: _Optional[_Union[FailureReason, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., consecutive_benches: _Optional[int] = ...) -> None: ...
+    extent: BenchRecord.Extent
+    operator_name: str
+    def __init__(self, origin: _Optional[_Union[BenchRecord.Origin, str]] = ..., reason: _Optional[str] = ..., failure_reason: _Optional[_Union[FailureReason, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., consecutive_benches: _Optional[int] = ..., extent: _Optional[_Union[BenchRecord.Extent, str]] = ..., operator_name: _Optional[str] = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")

@@ -29,22 +29,68 @@ class Message(_message.Message):
     def __init__(self, role: _Optional[_Union[Role, str]] = ..., parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ..., origin: _Optional[str] = ...) -> None: ...
 
 class Part(_message.Message):
-    __slots__ = ("text", "blob", "media_reference", "tool_call", "tool_result", "reasoning", "provider_state")
+    __slots__ = ("text", "blob", "media_reference", "tool_call", "tool_result", "reasoning", "opaque", "provider_state", "citations")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     BLOB_FIELD_NUMBER: _ClassVar[int]
     MEDIA_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     TOOL_CALL_FIELD_NUMBER: _ClassVar[int]
     TOOL_RESULT_FIELD_NUMBER: _ClassVar[int]
     REASONING_FIELD_NUMBER: _ClassVar[int]
+    OPAQUE_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_STATE_FIELD_NUMBER: _ClassVar[int]
+    CITATIONS_FIELD_NUMBER: _ClassVar[int]
     text: str
     blob: Blob
     media_reference: MediaReference
     tool_call: ToolCall
     tool_result: ToolResult
     reasoning: Reasoning
+    opaque: OpaquePart
     provider_state: bytes
-    def __init__(self, text: _Optional[str] = ..., blob: _Optional[_Union[Blob, _Mapping]] = ..., media_reference: _Optional[_Union[MediaReference, _Mapping]] = ..., tool_call: _Optional[_Union[ToolCall, _Mapping]] = ..., tool_result: _Optional[_Union[ToolResult, _Mapping]] = ..., reasoning: _Optional[_Union[Reasoning, _Mapping]] = ..., provider_state: _Optional[bytes] = ...) -> None: ...
+    citations: _containers.RepeatedCompositeFieldContainer[Citation]
+    def __init__(self, text: _Optional[str] = ..., blob: _Optional[_Union[Blob, _Mapping]] = ..., media_reference: _Optional[_Union[MediaReference, _Mapping]] = ..., tool_call: _Optional[_Union[ToolCall, _Mapping]] = ..., tool_result: _Optional[_Union[ToolResult, _Mapping]] = ..., reasoning: _Optional[_Union[Reasoning, _Mapping]] = ..., opaque: _Optional[_Union[OpaquePart, _Mapping]] = ..., provider_state: _Optional[bytes] = ..., citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ...) -> None: ...
+
+class Citation(_message.Message):
+    __slots__ = ("uri", "request", "title", "quoted_text", "range")
+    URI_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    QUOTED_TEXT_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    uri: str
+    request: RequestSource
+    title: str
+    quoted_text: str
+    range: TextRange
+    def __init__(self, uri: _Optional[str] = ..., request: _Optional[_Union[RequestSource, _Mapping]] = ..., title: _Optional[str] = ..., quoted_text: _Optional[str] = ..., range: _Optional[_Union[TextRange, _Mapping]] = ...) -> None: ...
+
+class RequestSource(_message.Message):
+    __slots__ = ("message_index", "part_index", "first_page", "last_page")
+    MESSAGE_INDEX_FIELD_NUMBER: _ClassVar[int]
+    PART_INDEX_FIELD_NUMBER: _ClassVar[int]
+    FIRST_PAGE_FIELD_NUMBER: _ClassVar[int]
+    LAST_PAGE_FIELD_NUMBER: _ClassVar[int]
+    message_index: int
+    part_index: int
+    first_page: int
+    last_page: int
+    def __init__(self, message_index: _Optional[int] = ..., part_index: _Optional[int] = ..., first_page: _Optional[int] = ..., last_page: _Optional[int] = ...) -> None: ...
+
+class TextRange(_message.Message):
+    __slots__ = ("start", "end")
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    start: int
+    end: int
+    def __init__(self, start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
+
+class OpaquePart(_message.Message):
+    __slots__ = ("type", "description")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    description: str
+    def __init__(self, type: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
 
 class Blob(_message.Message):
     __slots__ = ("media_type", "data")
@@ -89,6 +135,12 @@ class Reasoning(_message.Message):
     def __init__(self, text: _Optional[str] = ...) -> None: ...
 
 class Tool(_message.Message):
+    __slots__ = ("function",)
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    function: FunctionTool
+    def __init__(self, function: _Optional[_Union[FunctionTool, _Mapping]] = ...) -> None: ...
+
+class FunctionTool(_message.Message):
     __slots__ = ("name", "description", "parameters_schema_json")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]

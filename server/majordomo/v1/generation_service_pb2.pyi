@@ -50,23 +50,10 @@ ALL_BENCHED_POLICY_WAIT: AllBenchedPolicy
 ALL_BENCHED_POLICY_LAST_RESORT: AllBenchedPolicy
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("chain", "prompt", "options", "labels")
-    class LabelsEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: str
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-    CHAIN_FIELD_NUMBER: _ClassVar[int]
-    PROMPT_FIELD_NUMBER: _ClassVar[int]
-    OPTIONS_FIELD_NUMBER: _ClassVar[int]
-    LABELS_FIELD_NUMBER: _ClassVar[int]
-    chain: str
-    prompt: Prompt
-    options: ChainOptions
-    labels: _containers.ScalarMap[str, str]
-    def __init__(self, chain: _Optional[str] = ..., prompt: _Optional[_Union[Prompt, _Mapping]] = ..., options: _Optional[_Union[ChainOptions, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    __slots__ = ("call",)
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    call: Call
+    def __init__(self, call: _Optional[_Union[Call, _Mapping]] = ...) -> None: ...
 
 class GenerateResponse(_message.Message):
     __slots__ = ("message", "completion")
@@ -77,25 +64,12 @@ class GenerateResponse(_message.Message):
     def __init__(self, message: _Optional[_Union[_content_pb2.Message, _Mapping]] = ..., completion: _Optional[_Union[Completion, _Mapping]] = ...) -> None: ...
 
 class StreamRequest(_message.Message):
-    __slots__ = ("chain", "prompt", "options", "labels", "include_attempts")
-    class LabelsEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: str
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-    CHAIN_FIELD_NUMBER: _ClassVar[int]
-    PROMPT_FIELD_NUMBER: _ClassVar[int]
-    OPTIONS_FIELD_NUMBER: _ClassVar[int]
-    LABELS_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("call", "include_attempts")
+    CALL_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
-    chain: str
-    prompt: Prompt
-    options: ChainOptions
-    labels: _containers.ScalarMap[str, str]
+    call: Call
     include_attempts: bool
-    def __init__(self, chain: _Optional[str] = ..., prompt: _Optional[_Union[Prompt, _Mapping]] = ..., options: _Optional[_Union[ChainOptions, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., include_attempts: _Optional[bool] = ...) -> None: ...
+    def __init__(self, call: _Optional[_Union[Call, _Mapping]] = ..., include_attempts: _Optional[bool] = ...) -> None: ...
 
 class StreamResponse(_message.Message):
     __slots__ = ("part_delta", "attempt_ended", "restart", "completion")
@@ -110,16 +84,12 @@ class StreamResponse(_message.Message):
     def __init__(self, part_delta: _Optional[_Union[PartDelta, _Mapping]] = ..., attempt_ended: _Optional[_Union[_attempt_pb2.Attempt, _Mapping]] = ..., restart: _Optional[_Union[Restart, _Mapping]] = ..., completion: _Optional[_Union[Completion, _Mapping]] = ...) -> None: ...
 
 class ExplainRequest(_message.Message):
-    __slots__ = ("chain", "prompt", "options", "stream")
-    CHAIN_FIELD_NUMBER: _ClassVar[int]
-    PROMPT_FIELD_NUMBER: _ClassVar[int]
-    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("call", "stream")
+    CALL_FIELD_NUMBER: _ClassVar[int]
     STREAM_FIELD_NUMBER: _ClassVar[int]
-    chain: str
-    prompt: Prompt
-    options: ChainOptions
+    call: Call
     stream: bool
-    def __init__(self, chain: _Optional[str] = ..., prompt: _Optional[_Union[Prompt, _Mapping]] = ..., options: _Optional[_Union[ChainOptions, _Mapping]] = ..., stream: _Optional[bool] = ...) -> None: ...
+    def __init__(self, call: _Optional[_Union[Call, _Mapping]] = ..., stream: _Optional[bool] = ...) -> None: ...
 
 class ExplainResponse(_message.Message):
     __slots__ = ("targets",)
@@ -128,7 +98,7 @@ class ExplainResponse(_message.Message):
     def __init__(self, targets: _Optional[_Iterable[_Union[TargetPlan, _Mapping]]] = ...) -> None: ...
 
 class TargetPlan(_message.Message):
-    __slots__ = ("target", "action", "reason", "message", "bench", "probe", "first_content_timeout", "stall_timeout", "attempt_timeout", "adaptations")
+    __slots__ = ("target", "action", "reason", "message", "bench", "probe", "first_content_timeout", "stall_timeout", "attempt_timeout", "adaptations", "last_resort")
     class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ACTION_UNSPECIFIED: _ClassVar[TargetPlan.Action]
@@ -149,6 +119,7 @@ class TargetPlan(_message.Message):
     STALL_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     ADAPTATIONS_FIELD_NUMBER: _ClassVar[int]
+    LAST_RESORT_FIELD_NUMBER: _ClassVar[int]
     target: str
     action: TargetPlan.Action
     reason: _attempt_pb2.FailureReason
@@ -159,25 +130,97 @@ class TargetPlan(_message.Message):
     stall_timeout: _duration_pb2.Duration
     attempt_timeout: _duration_pb2.Duration
     adaptations: _containers.RepeatedCompositeFieldContainer[Adaptation]
-    def __init__(self, target: _Optional[str] = ..., action: _Optional[_Union[TargetPlan.Action, str]] = ..., reason: _Optional[_Union[_attempt_pb2.FailureReason, str]] = ..., message: _Optional[str] = ..., bench: _Optional[_Union[_attempt_pb2.BenchRecord, _Mapping]] = ..., probe: _Optional[bool] = ..., first_content_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stall_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., attempt_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., adaptations: _Optional[_Iterable[_Union[Adaptation, _Mapping]]] = ...) -> None: ...
+    last_resort: bool
+    def __init__(self, target: _Optional[str] = ..., action: _Optional[_Union[TargetPlan.Action, str]] = ..., reason: _Optional[_Union[_attempt_pb2.FailureReason, str]] = ..., message: _Optional[str] = ..., bench: _Optional[_Union[_attempt_pb2.BenchRecord, _Mapping]] = ..., probe: _Optional[bool] = ..., first_content_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stall_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., attempt_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., adaptations: _Optional[_Iterable[_Union[Adaptation, _Mapping]]] = ..., last_resort: _Optional[bool] = ...) -> None: ...
+
+class ListTiersRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListTiersResponse(_message.Message):
+    __slots__ = ("tiers", "next_page_token", "default_chain")
+    TIERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_CHAIN_FIELD_NUMBER: _ClassVar[int]
+    tiers: _containers.RepeatedCompositeFieldContainer[Tier]
+    next_page_token: str
+    default_chain: str
+    def __init__(self, tiers: _Optional[_Iterable[_Union[Tier, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., default_chain: _Optional[str] = ...) -> None: ...
+
+class Tier(_message.Message):
+    __slots__ = ("name", "targets")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    targets: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., targets: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Call(_message.Message):
+    __slots__ = ("chain", "prompt", "options", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    CHAIN_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    chain: str
+    prompt: Prompt
+    options: ChainOptions
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, chain: _Optional[str] = ..., prompt: _Optional[_Union[Prompt, _Mapping]] = ..., options: _Optional[_Union[ChainOptions, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Prompt(_message.Message):
-    __slots__ = ("system_instruction", "messages", "tools", "tool_choice", "config", "response_schema_json", "cache_policy")
+    __slots__ = ("system_instruction", "messages", "tools", "tool_choice", "config", "response_format", "cache_policy")
     SYSTEM_INSTRUCTION_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
     TOOLS_FIELD_NUMBER: _ClassVar[int]
     TOOL_CHOICE_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
-    RESPONSE_SCHEMA_JSON_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FORMAT_FIELD_NUMBER: _ClassVar[int]
     CACHE_POLICY_FIELD_NUMBER: _ClassVar[int]
-    system_instruction: str
+    system_instruction: _containers.RepeatedCompositeFieldContainer[_content_pb2.Part]
     messages: _containers.RepeatedCompositeFieldContainer[_content_pb2.Message]
     tools: _containers.RepeatedCompositeFieldContainer[_content_pb2.Tool]
     tool_choice: _content_pb2.ToolChoice
     config: GenerationConfig
-    response_schema_json: str
+    response_format: ResponseFormat
     cache_policy: CachePolicy
-    def __init__(self, system_instruction: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[_content_pb2.Message, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[_content_pb2.Tool, _Mapping]]] = ..., tool_choice: _Optional[_Union[_content_pb2.ToolChoice, _Mapping]] = ..., config: _Optional[_Union[GenerationConfig, _Mapping]] = ..., response_schema_json: _Optional[str] = ..., cache_policy: _Optional[_Union[CachePolicy, _Mapping]] = ...) -> None: ...
+    def __init__(self, system_instruction: _Optional[_Iterable[_Union[_content_pb2.Part, _Mapping]]] = ..., messages: _Optional[_Iterable[_Union[_content_pb2.Message, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[_content_pb2.Tool, _Mapping]]] = ..., tool_choice: _Optional[_Union[_content_pb2.ToolChoice, _Mapping]] = ..., config: _Optional[_Union[GenerationConfig, _Mapping]] = ..., response_format: _Optional[_Union[ResponseFormat, _Mapping]] = ..., cache_policy: _Optional[_Union[CachePolicy, _Mapping]] = ...) -> None: ...
+
+class ResponseFormat(_message.Message):
+    __slots__ = ("json_schema", "json", "text")
+    JSON_SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    json_schema: JsonSchemaFormat
+    json: JsonFormat
+    text: TextFormat
+    def __init__(self, json_schema: _Optional[_Union[JsonSchemaFormat, _Mapping]] = ..., json: _Optional[_Union[JsonFormat, _Mapping]] = ..., text: _Optional[_Union[TextFormat, _Mapping]] = ...) -> None: ...
+
+class JsonSchemaFormat(_message.Message):
+    __slots__ = ("schema_json", "name")
+    SCHEMA_JSON_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    schema_json: str
+    name: str
+    def __init__(self, schema_json: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class JsonFormat(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TextFormat(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class GenerationConfig(_message.Message):
     __slots__ = ("max_output_tokens", "temperature", "top_p", "top_k", "stop_sequences", "seed", "reasoning", "provider_options_json")
@@ -233,7 +276,7 @@ class ReasoningConfig(_message.Message):
     def __init__(self, effort: _Optional[_Union[ReasoningConfig.Effort, str]] = ..., budget_tokens: _Optional[int] = ..., include_text: _Optional[bool] = ...) -> None: ...
 
 class ChainOptions(_message.Message):
-    __slots__ = ("transient_retries", "advance_on_permanent", "attempt_timeout", "first_content_timeout", "stall_timeout", "all_benched_policy", "interruption_policy", "advance_on")
+    __slots__ = ("transient_retries", "advance_on_permanent", "attempt_timeout", "first_content_timeout", "stall_timeout", "all_benched_policy", "interruption_policy", "advance_on", "answer_policy")
     TRANSIENT_RETRIES_FIELD_NUMBER: _ClassVar[int]
     ADVANCE_ON_PERMANENT_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
@@ -242,6 +285,7 @@ class ChainOptions(_message.Message):
     ALL_BENCHED_POLICY_FIELD_NUMBER: _ClassVar[int]
     INTERRUPTION_POLICY_FIELD_NUMBER: _ClassVar[int]
     ADVANCE_ON_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_POLICY_FIELD_NUMBER: _ClassVar[int]
     transient_retries: int
     advance_on_permanent: bool
     attempt_timeout: _duration_pb2.Duration
@@ -250,10 +294,17 @@ class ChainOptions(_message.Message):
     all_benched_policy: AllBenchedPolicy
     interruption_policy: InterruptionPolicy
     advance_on: _containers.RepeatedScalarFieldContainer[_attempt_pb2.FailureReason]
-    def __init__(self, transient_retries: _Optional[int] = ..., advance_on_permanent: _Optional[bool] = ..., attempt_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., first_content_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stall_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., all_benched_policy: _Optional[_Union[AllBenchedPolicy, str]] = ..., interruption_policy: _Optional[_Union[InterruptionPolicy, str]] = ..., advance_on: _Optional[_Iterable[_Union[_attempt_pb2.FailureReason, str]]] = ...) -> None: ...
+    answer_policy: AnswerPolicy
+    def __init__(self, transient_retries: _Optional[int] = ..., advance_on_permanent: _Optional[bool] = ..., attempt_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., first_content_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stall_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., all_benched_policy: _Optional[_Union[AllBenchedPolicy, str]] = ..., interruption_policy: _Optional[_Union[InterruptionPolicy, str]] = ..., advance_on: _Optional[_Iterable[_Union[_attempt_pb2.FailureReason, str]]] = ..., answer_policy: _Optional[_Union[AnswerPolicy, _Mapping]] = ...) -> None: ...
+
+class AnswerPolicy(_message.Message):
+    __slots__ = ("advance_on_answer",)
+    ADVANCE_ON_ANSWER_FIELD_NUMBER: _ClassVar[int]
+    advance_on_answer: _containers.RepeatedScalarFieldContainer[_attempt_pb2.AnswerFault]
+    def __init__(self, advance_on_answer: _Optional[_Iterable[_Union[_attempt_pb2.AnswerFault, str]]] = ...) -> None: ...
 
 class Completion(_message.Message):
-    __slots__ = ("generation_id", "target", "provider_model", "finish_reason", "provider_finish_reason", "usage", "attempts", "adaptations", "provider_response_id", "trace_id")
+    __slots__ = ("generation_id", "target", "provider_model", "finish_reason", "provider_finish_reason", "usage", "attempts", "adaptations", "provider_response_id", "trace_id", "omissions", "provider_finish_message", "total_usage", "answer_fault")
     GENERATION_ID_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -264,6 +315,10 @@ class Completion(_message.Message):
     ADAPTATIONS_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_RESPONSE_ID_FIELD_NUMBER: _ClassVar[int]
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    OMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FINISH_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_USAGE_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FAULT_FIELD_NUMBER: _ClassVar[int]
     generation_id: str
     target: str
     provider_model: str
@@ -274,7 +329,27 @@ class Completion(_message.Message):
     adaptations: _containers.RepeatedCompositeFieldContainer[Adaptation]
     provider_response_id: str
     trace_id: str
-    def __init__(self, generation_id: _Optional[str] = ..., target: _Optional[str] = ..., provider_model: _Optional[str] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., provider_finish_reason: _Optional[str] = ..., usage: _Optional[_Union[_attempt_pb2.Usage, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[_attempt_pb2.Attempt, _Mapping]]] = ..., adaptations: _Optional[_Iterable[_Union[Adaptation, _Mapping]]] = ..., provider_response_id: _Optional[str] = ..., trace_id: _Optional[str] = ...) -> None: ...
+    omissions: _containers.RepeatedCompositeFieldContainer[Omission]
+    provider_finish_message: str
+    total_usage: TotalUsage
+    answer_fault: _attempt_pb2.AnswerFault
+    def __init__(self, generation_id: _Optional[str] = ..., target: _Optional[str] = ..., provider_model: _Optional[str] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., provider_finish_reason: _Optional[str] = ..., usage: _Optional[_Union[_attempt_pb2.Usage, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[_attempt_pb2.Attempt, _Mapping]]] = ..., adaptations: _Optional[_Iterable[_Union[Adaptation, _Mapping]]] = ..., provider_response_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., omissions: _Optional[_Iterable[_Union[Omission, _Mapping]]] = ..., provider_finish_message: _Optional[str] = ..., total_usage: _Optional[_Union[TotalUsage, _Mapping]] = ..., answer_fault: _Optional[_Union[_attempt_pb2.AnswerFault, str]] = ...) -> None: ...
+
+class Omission(_message.Message):
+    __slots__ = ("type", "description")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    description: str
+    def __init__(self, type: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+
+class TotalUsage(_message.Message):
+    __slots__ = ("usage", "lower_bound")
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    LOWER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    usage: _attempt_pb2.Usage
+    lower_bound: bool
+    def __init__(self, usage: _Optional[_Union[_attempt_pb2.Usage, _Mapping]] = ..., lower_bound: _Optional[bool] = ...) -> None: ...
 
 class Adaptation(_message.Message):
     __slots__ = ("field", "description")
@@ -285,20 +360,26 @@ class Adaptation(_message.Message):
     def __init__(self, field: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
 
 class PartDelta(_message.Message):
-    __slots__ = ("part_index", "text", "reasoning", "tool_call", "blob", "provider_state")
+    __slots__ = ("part_index", "text", "reasoning", "tool_call", "blob", "media_reference", "opaque", "provider_state", "citations")
     PART_INDEX_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     REASONING_FIELD_NUMBER: _ClassVar[int]
     TOOL_CALL_FIELD_NUMBER: _ClassVar[int]
     BLOB_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    OPAQUE_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_STATE_FIELD_NUMBER: _ClassVar[int]
+    CITATIONS_FIELD_NUMBER: _ClassVar[int]
     part_index: int
     text: str
     reasoning: str
     tool_call: ToolCallDelta
     blob: _content_pb2.Blob
+    media_reference: _content_pb2.MediaReference
+    opaque: _content_pb2.OpaquePart
     provider_state: bytes
-    def __init__(self, part_index: _Optional[int] = ..., text: _Optional[str] = ..., reasoning: _Optional[str] = ..., tool_call: _Optional[_Union[ToolCallDelta, _Mapping]] = ..., blob: _Optional[_Union[_content_pb2.Blob, _Mapping]] = ..., provider_state: _Optional[bytes] = ...) -> None: ...
+    citations: _containers.RepeatedCompositeFieldContainer[_content_pb2.Citation]
+    def __init__(self, part_index: _Optional[int] = ..., text: _Optional[str] = ..., reasoning: _Optional[str] = ..., tool_call: _Optional[_Union[ToolCallDelta, _Mapping]] = ..., blob: _Optional[_Union[_content_pb2.Blob, _Mapping]] = ..., media_reference: _Optional[_Union[_content_pb2.MediaReference, _Mapping]] = ..., opaque: _Optional[_Union[_content_pb2.OpaquePart, _Mapping]] = ..., provider_state: _Optional[bytes] = ..., citations: _Optional[_Iterable[_Union[_content_pb2.Citation, _Mapping]]] = ...) -> None: ...
 
 class ToolCallDelta(_message.Message):
     __slots__ = ("id", "name", "arguments_json_fragment")

@@ -50,6 +50,11 @@ class GenerationServiceStub:
                 request_serializer=majordomo_dot_v1_dot_generation__service__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=majordomo_dot_v1_dot_generation__service__pb2.ExplainResponse.FromString,
                 _registered_method=True)
+        self.ListTiers = channel.unary_unary(
+                '/majordomo.v1.GenerationService/ListTiers',
+                request_serializer=majordomo_dot_v1_dot_generation__service__pb2.ListTiersRequest.SerializeToString,
+                response_deserializer=majordomo_dot_v1_dot_generation__service__pb2.ListTiersResponse.FromString,
+                _registered_method=True)
 
 
 class GenerationServiceServicer:
@@ -78,6 +83,13 @@ class GenerationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTiers(self, request, context):
+        """Lists the tiers that this caller may name. No provider is called.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GenerationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +107,11 @@ def add_GenerationServiceServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=majordomo_dot_v1_dot_generation__service__pb2.ExplainRequest.FromString,
                     response_serializer=majordomo_dot_v1_dot_generation__service__pb2.ExplainResponse.SerializeToString,
+            ),
+            'ListTiers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTiers,
+                    request_deserializer=majordomo_dot_v1_dot_generation__service__pb2.ListTiersRequest.FromString,
+                    response_serializer=majordomo_dot_v1_dot_generation__service__pb2.ListTiersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +196,33 @@ class GenerationService:
             '/majordomo.v1.GenerationService/Explain',
             majordomo_dot_v1_dot_generation__service__pb2.ExplainRequest.SerializeToString,
             majordomo_dot_v1_dot_generation__service__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTiers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/majordomo.v1.GenerationService/ListTiers',
+            majordomo_dot_v1_dot_generation__service__pb2.ListTiersRequest.SerializeToString,
+            majordomo_dot_v1_dot_generation__service__pb2.ListTiersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,8 @@ class GenerationServiceStub:
     """Says what a call would do now: which targets it would try, skip or refuse, and
     why. No provider is called.
     """
+    ListTiers: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.ListTiersRequest, _generation_service_pb2.ListTiersResponse]
+    """Lists the tiers that this caller may name. No provider is called."""
 
 @_typing.type_check_only
 class GenerationServiceAsyncStub(GenerationServiceStub):
@@ -55,6 +57,8 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     """Says what a call would do now: which targets it would try, skip or refuse, and
     why. No provider is called.
     """
+    ListTiers: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ListTiersRequest, _generation_service_pb2.ListTiersResponse]  # type: ignore[assignment]
+    """Lists the tiers that this caller may name. No provider is called."""
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers prompts through a failover chain of models."""
@@ -84,5 +88,13 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says what a call would do now: which targets it would try, skip or refuse, and
         why. No provider is called.
         """
+
+    @_abc_1.abstractmethod
+    def ListTiers(
+        self,
+        request: _generation_service_pb2.ListTiersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_service_pb2.ListTiersResponse, _abc.Awaitable[_generation_service_pb2.ListTiersResponse]]:
+        """Lists the tiers that this caller may name. No provider is called."""
 
 def add_GenerationServiceServicer_to_server(servicer: GenerationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

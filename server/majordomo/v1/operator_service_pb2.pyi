@@ -13,20 +13,28 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class HealthSnapshotRequest(_message.Message):
-    __slots__ = ("chain",)
+    __slots__ = ("chain", "page_size", "page_token")
     CHAIN_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     chain: str
-    def __init__(self, chain: _Optional[str] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, chain: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class HealthSnapshotResponse(_message.Message):
-    __slots__ = ("instance_id", "snapshot_time", "targets")
+    __slots__ = ("instance_id", "snapshot_time", "targets", "next_page_token", "provider_benches")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_TIME_FIELD_NUMBER: _ClassVar[int]
     TARGETS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_BENCHES_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     snapshot_time: _timestamp_pb2.Timestamp
     targets: _containers.RepeatedCompositeFieldContainer[TargetHealth]
-    def __init__(self, instance_id: _Optional[str] = ..., snapshot_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., targets: _Optional[_Iterable[_Union[TargetHealth, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    provider_benches: _containers.RepeatedCompositeFieldContainer[ProviderBench]
+    def __init__(self, instance_id: _Optional[str] = ..., snapshot_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., targets: _Optional[_Iterable[_Union[TargetHealth, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., provider_benches: _Optional[_Iterable[_Union[ProviderBench, _Mapping]]] = ...) -> None: ...
 
 class WatchHealthRequest(_message.Message):
     __slots__ = ("chain", "heartbeat_interval")
@@ -41,13 +49,27 @@ class WatchHealthResponse(_message.Message):
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     CHANGE_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
-    snapshot: HealthSnapshotResponse
+    snapshot: HealthSnapshotPiece
     change: HealthChange
     heartbeat: Heartbeat
-    def __init__(self, snapshot: _Optional[_Union[HealthSnapshotResponse, _Mapping]] = ..., change: _Optional[_Union[HealthChange, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+    def __init__(self, snapshot: _Optional[_Union[HealthSnapshotPiece, _Mapping]] = ..., change: _Optional[_Union[HealthChange, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+
+class HealthSnapshotPiece(_message.Message):
+    __slots__ = ("instance_id", "snapshot_time", "targets", "provider_benches", "more")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_TIME_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_BENCHES_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    snapshot_time: _timestamp_pb2.Timestamp
+    targets: _containers.RepeatedCompositeFieldContainer[TargetHealth]
+    provider_benches: _containers.RepeatedCompositeFieldContainer[ProviderBench]
+    more: bool
+    def __init__(self, instance_id: _Optional[str] = ..., snapshot_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., targets: _Optional[_Iterable[_Union[TargetHealth, _Mapping]]] = ..., provider_benches: _Optional[_Iterable[_Union[ProviderBench, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class HealthChange(_message.Message):
-    __slots__ = ("change_time", "cause", "target")
+    __slots__ = ("change_time", "cause", "target", "provider")
     class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         CAUSE_UNSPECIFIED: _ClassVar[HealthChange.Cause]
@@ -58,6 +80,7 @@ class HealthChange(_message.Message):
         CAUSE_PROBE_INCONCLUSIVE: _ClassVar[HealthChange.Cause]
         CAUSE_OPERATOR_BENCH: _ClassVar[HealthChange.Cause]
         CAUSE_OPERATOR_UNBENCH: _ClassVar[HealthChange.Cause]
+        CAUSE_LAST_RESORT_SUCCEEDED: _ClassVar[HealthChange.Cause]
     CAUSE_UNSPECIFIED: HealthChange.Cause
     CAUSE_FAILURES: HealthChange.Cause
     CAUSE_EXPIRED: HealthChange.Cause
@@ -66,13 +89,16 @@ class HealthChange(_message.Message):
     CAUSE_PROBE_INCONCLUSIVE: HealthChange.Cause
     CAUSE_OPERATOR_BENCH: HealthChange.Cause
     CAUSE_OPERATOR_UNBENCH: HealthChange.Cause
+    CAUSE_LAST_RESORT_SUCCEEDED: HealthChange.Cause
     CHANGE_TIME_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
     change_time: _timestamp_pb2.Timestamp
     cause: HealthChange.Cause
     target: TargetHealth
-    def __init__(self, change_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cause: _Optional[_Union[HealthChange.Cause, str]] = ..., target: _Optional[_Union[TargetHealth, _Mapping]] = ...) -> None: ...
+    provider: ProviderBench
+    def __init__(self, change_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cause: _Optional[_Union[HealthChange.Cause, str]] = ..., target: _Optional[_Union[TargetHealth, _Mapping]] = ..., provider: _Optional[_Union[ProviderBench, _Mapping]] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ("time",)
@@ -81,32 +107,50 @@ class Heartbeat(_message.Message):
     def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class BenchRequest(_message.Message):
-    __slots__ = ("target", "duration", "reason")
+    __slots__ = ("target", "provider", "duration", "reason")
     TARGET_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
     DURATION_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     target: str
+    provider: str
     duration: _duration_pb2.Duration
     reason: str
-    def __init__(self, target: _Optional[str] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+    def __init__(self, target: _Optional[str] = ..., provider: _Optional[str] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class BenchResponse(_message.Message):
-    __slots__ = ("targets",)
+    __slots__ = ("targets", "provider_bench", "unreached_instances")
     TARGETS_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_BENCH_FIELD_NUMBER: _ClassVar[int]
+    UNREACHED_INSTANCES_FIELD_NUMBER: _ClassVar[int]
     targets: _containers.RepeatedCompositeFieldContainer[TargetHealth]
-    def __init__(self, targets: _Optional[_Iterable[_Union[TargetHealth, _Mapping]]] = ...) -> None: ...
+    provider_bench: ProviderBench
+    unreached_instances: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, targets: _Optional[_Iterable[_Union[TargetHealth, _Mapping]]] = ..., provider_bench: _Optional[_Union[ProviderBench, _Mapping]] = ..., unreached_instances: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class UnbenchRequest(_message.Message):
-    __slots__ = ("target",)
+    __slots__ = ("target", "provider")
     TARGET_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
     target: str
-    def __init__(self, target: _Optional[str] = ...) -> None: ...
+    provider: str
+    def __init__(self, target: _Optional[str] = ..., provider: _Optional[str] = ...) -> None: ...
 
 class UnbenchResponse(_message.Message):
-    __slots__ = ("targets",)
+    __slots__ = ("targets", "unreached_instances")
     TARGETS_FIELD_NUMBER: _ClassVar[int]
+    UNREACHED_INSTANCES_FIELD_NUMBER: _ClassVar[int]
     targets: _containers.RepeatedCompositeFieldContainer[TargetHealth]
-    def __init__(self, targets: _Optional[_Iterable[_Union[TargetHealth, _Mapping]]] = ...) -> None: ...
+    unreached_instances: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, targets: _Optional[_Iterable[_Union[TargetHealth, _Mapping]]] = ..., unreached_instances: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ProviderBench(_message.Message):
+    __slots__ = ("provider", "bench")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    BENCH_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    bench: _attempt_pb2.BenchRecord
+    def __init__(self, provider: _Optional[str] = ..., bench: _Optional[_Union[_attempt_pb2.BenchRecord, _Mapping]] = ...) -> None: ...
 
 class TargetHealth(_message.Message):
     __slots__ = ("target", "state", "bench", "consecutive_failures", "active_attempts", "total_attempts", "total_failures", "last_success_time", "last_failure")

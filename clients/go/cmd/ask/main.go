@@ -15,8 +15,8 @@ import (
 
 	"google.golang.org/grpc/credentials/insecure"
 
-	"majordomo"
-	pb "majordomo/v1"
+	"github.com/majordomo-grpc/majordomo/clients/go"
+	pb "github.com/majordomo-grpc/majordomo/clients/go/majordomo/v1"
 )
 
 func main() { os.Exit(run()) }
@@ -60,7 +60,7 @@ func run() int {
 func wait(
 	ctx context.Context, client pb.GenerationServiceClient, chain string, prompt *pb.Prompt,
 ) (*pb.Completion, error) {
-	response, err := client.Generate(ctx, &pb.GenerateRequest{Chain: chain, Prompt: prompt})
+	response, err := client.Generate(ctx, &pb.GenerateRequest{Call: &pb.Call{Chain: chain, Prompt: prompt}})
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func wait(
 func writeAlong(
 	ctx context.Context, client pb.GenerationServiceClient, chain string, prompt *pb.Prompt,
 ) (*pb.Completion, error) {
-	stream, err := client.Stream(ctx, &pb.StreamRequest{Chain: chain, Prompt: prompt})
+	stream, err := client.Stream(ctx, &pb.StreamRequest{Call: &pb.Call{Chain: chain, Prompt: prompt}})
 	if err != nil {
 		return nil, err
 	}

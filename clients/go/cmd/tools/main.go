@@ -13,13 +13,13 @@ import (
 
 	"google.golang.org/grpc/credentials/insecure"
 
-	"majordomo"
-	pb "majordomo/v1"
+	"github.com/majordomo-grpc/majordomo/clients/go"
+	pb "github.com/majordomo-grpc/majordomo/clients/go/majordomo/v1"
 )
 
 const mostRounds = 8
 
-var weather = &pb.Tool{
+var weather = &pb.FunctionTool{
 	Name:        "get_weather",
 	Description: "The weather in a city.",
 	ParametersSchemaJson: `{
@@ -50,11 +50,12 @@ func converse(ctx context.Context, chain string, questions []string) error {
 	client := pb.NewGenerationServiceClient(connection)
 
 	request := &pb.GenerateRequest{
-		Chain:  chain,
-		Prompt: &pb.Prompt{Tools: []*pb.Tool{weather}},
+		Call: &pb.Call{Chain: chain, Prompt: &pb.Prompt{
+			Tools: []*pb.Tool{{Kind: &pb.Tool_Function{Function: weather}}},
+		}},
 	}
 	for _, question := range questions {
-		request.Prompt.Messages = append(request.Prompt.Messages, majordomo.User(question))
+		request.Call.Prompt.Messages = append(request.Call.Prompt.Messages, majordomo.User(question))
 		text, err := answer(ctx, client, request)
 		if err != nil {
 			return err
@@ -77,7 +78,7 @@ func answer(
 			return "", err
 		}
 		turn := response.GetMessage()
-		request.Prompt.Messages = append(request.Prompt.Messages, turn)
+		request.Call.Prompt.Messages = append(request.Call.Prompt.Messages, turn)
 		results := &pb.Message{Role: pb.Role_ROLE_TOOL}
 		for _, part := range turn.GetParts() {
 			if call := part.GetToolCall(); call != nil {
@@ -88,7 +89,7 @@ func answer(
 		if len(results.GetParts()) == 0 {
 			return majordomo.Text(turn), nil
 		}
-		request.Prompt.Messages = append(request.Prompt.Messages, results)
+		request.Call.Prompt.Messages = append(request.Call.Prompt.Messages, results)
 	}
 	return "", errors.New("the model does not stop calling tools")
 }

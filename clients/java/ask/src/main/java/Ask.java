@@ -1,3 +1,10 @@
+import io.github.majordomo_grpc.v1.Attempt;
+import io.github.majordomo_grpc.v1.Call;
+import io.github.majordomo_grpc.v1.Completion;
+import io.github.majordomo_grpc.v1.GenerateRequest;
+import io.github.majordomo_grpc.v1.Prompt;
+import io.github.majordomo_grpc.v1.StreamRequest;
+import io.github.majordomo_grpc.v1.StreamResponse;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Iterator;
@@ -6,12 +13,6 @@ import majordomo.Answer;
 import majordomo.Majordomo;
 import majordomo.MajordomoException;
 import majordomo.Turns;
-import majordomo.v1.Attempt;
-import majordomo.v1.Completion;
-import majordomo.v1.GenerateRequest;
-import majordomo.v1.Prompt;
-import majordomo.v1.StreamRequest;
-import majordomo.v1.StreamResponse;
 
 /**
  * Asks a majordomo a question.
@@ -53,7 +54,8 @@ public final class Ask {
   /** Prints the whole answer once it is there. */
   private static Completion await(Majordomo majordomo, Arguments arguments) {
     var request =
-        GenerateRequest.newBuilder().setChain(arguments.chain).setPrompt(arguments.prompt());
+        GenerateRequest.newBuilder()
+            .setCall(Call.newBuilder().setChain(arguments.chain).setPrompt(arguments.prompt()));
     var response = majordomo.generate(request.build());
     System.out.println(Turns.text(response.getMessage()));
     return response.getCompletion();
@@ -62,7 +64,8 @@ public final class Ask {
   /** Prints the answer as it is written. */
   private static Completion writeAlong(Majordomo majordomo, Arguments arguments) {
     var request =
-        StreamRequest.newBuilder().setChain(arguments.chain).setPrompt(arguments.prompt());
+        StreamRequest.newBuilder()
+            .setCall(Call.newBuilder().setChain(arguments.chain).setPrompt(arguments.prompt()));
     try (Answer answer = majordomo.stream(request.build())) {
       while (answer.hasNext()) {
         StreamResponse event = answer.next();

@@ -1,11 +1,13 @@
+import io.github.majordomo_grpc.v1.Call;
+import io.github.majordomo_grpc.v1.FunctionTool;
+import io.github.majordomo_grpc.v1.GenerateRequest;
+import io.github.majordomo_grpc.v1.Message;
+import io.github.majordomo_grpc.v1.Prompt;
+import io.github.majordomo_grpc.v1.Tool;
+import io.github.majordomo_grpc.v1.ToolCall;
 import java.util.List;
 import majordomo.Majordomo;
 import majordomo.Turns;
-import majordomo.v1.GenerateRequest;
-import majordomo.v1.Message;
-import majordomo.v1.Prompt;
-import majordomo.v1.Tool;
-import majordomo.v1.ToolCall;
 
 /**
  * A conversation in which the model may call a tool: asked, answered, carried on.
@@ -17,8 +19,8 @@ import majordomo.v1.ToolCall;
 public final class Tools {
   private static final int ROUNDS = 8;
 
-  private static final Tool WEATHER =
-      Tool.newBuilder()
+  private static final FunctionTool WEATHER =
+      FunctionTool.newBuilder()
           .setName("get_weather")
           .setDescription("The weather of a city.")
           .setParametersSchemaJson(
@@ -38,7 +40,7 @@ public final class Tools {
     String address = System.getenv().getOrDefault("MAJORDOMO_ADDRESS", "127.0.0.1:50051");
     List<String> words = List.of(arguments);
     try (Majordomo majordomo = Majordomo.connect(address)) {
-      var prompt = Prompt.newBuilder().addTools(WEATHER);
+      var prompt = Prompt.newBuilder().addTools(Tool.newBuilder().setFunction(WEATHER));
       for (String question : words.subList(1, words.size())) {
         prompt.addMessages(Turns.user(question));
         System.out.println(answer(majordomo, words.get(0), prompt));
@@ -54,7 +56,8 @@ public final class Tools {
    */
   private static String answer(Majordomo majordomo, String chain, Prompt.Builder prompt) {
     for (int round = 0; round < ROUNDS; round++) {
-      var request = GenerateRequest.newBuilder().setChain(chain).setPrompt(prompt);
+      var request =
+          GenerateRequest.newBuilder().setCall(Call.newBuilder().setChain(chain).setPrompt(prompt));
       Message turn = majordomo.generate(request.build()).getMessage();
       prompt.addMessages(turn);
       List<ToolCall> calls = Turns.toolCalls(turn);

@@ -1,14 +1,14 @@
 package majordomo;
 
+import io.github.majordomo_grpc.v1.Completion;
+import io.github.majordomo_grpc.v1.GenerationServiceGrpc.GenerationServiceBlockingStub;
+import io.github.majordomo_grpc.v1.Message;
+import io.github.majordomo_grpc.v1.StreamRequest;
+import io.github.majordomo_grpc.v1.StreamResponse;
 import io.grpc.Context;
 import io.grpc.StatusRuntimeException;
 import java.util.Iterator;
 import java.util.Optional;
-import majordomo.v1.Completion;
-import majordomo.v1.GenerationServiceGrpc.GenerationServiceBlockingStub;
-import majordomo.v1.Message;
-import majordomo.v1.StreamRequest;
-import majordomo.v1.StreamResponse;
 
 /**
  * The events of an answer that is being written. Both methods of the iterator wait, and throw

@@ -1,15 +1,16 @@
 package majordomo;
 
+import io.github.majordomo_grpc.v1.Blob;
+import io.github.majordomo_grpc.v1.Completion;
+import io.github.majordomo_grpc.v1.Message;
+import io.github.majordomo_grpc.v1.Part;
+import io.github.majordomo_grpc.v1.PartDelta;
+import io.github.majordomo_grpc.v1.Role;
+import io.github.majordomo_grpc.v1.StreamResponse;
+import io.github.majordomo_grpc.v1.ToolCallDelta;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import majordomo.v1.Completion;
-import majordomo.v1.Message;
-import majordomo.v1.Part;
-import majordomo.v1.PartDelta;
-import majordomo.v1.Role;
-import majordomo.v1.StreamResponse;
-import majordomo.v1.ToolCallDelta;
 
 /** A turn, put together from the events of its stream. */
 final class Assembly {
@@ -51,9 +52,20 @@ final class Assembly {
         reasoning.setText(reasoning.getText() + delta.getReasoning());
       }
       case TOOL_CALL -> append(part, delta.getToolCall());
-      case BLOB -> part.setBlob(delta.getBlob());
+      case BLOB -> append(part, delta.getBlob());
+      case MEDIA_REFERENCE -> part.setMediaReference(delta.getMediaReference());
+      case OPAQUE -> part.setOpaque(delta.getOpaque());
       case DELTA_NOT_SET -> {}
     }
+    part.addAllCitations(delta.getCitationsList());
+  }
+
+  private static void append(Part.Builder part, Blob piece) {
+    if (!part.hasBlob()) {
+      part.getBlobBuilder().setMediaType(piece.getMediaType());
+    }
+    var blob = part.getBlobBuilder();
+    blob.setData(blob.getData().concat(piece.getData()));
   }
 
   private static void append(Part.Builder part, ToolCallDelta piece) {

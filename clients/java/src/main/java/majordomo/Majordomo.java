@@ -1,5 +1,10 @@
 package majordomo;
 
+import io.github.majordomo_grpc.v1.GenerateRequest;
+import io.github.majordomo_grpc.v1.GenerateResponse;
+import io.github.majordomo_grpc.v1.GenerationServiceGrpc;
+import io.github.majordomo_grpc.v1.GenerationServiceGrpc.GenerationServiceBlockingStub;
+import io.github.majordomo_grpc.v1.StreamRequest;
 import io.grpc.CallCredentials;
 import io.grpc.ChannelCredentials;
 import io.grpc.InsecureChannelCredentials;
@@ -9,11 +14,6 @@ import io.grpc.StatusRuntimeException;
 import io.grpc.stub.MetadataUtils;
 import java.time.Duration;
 import java.util.concurrent.Executor;
-import majordomo.v1.GenerateRequest;
-import majordomo.v1.GenerateResponse;
-import majordomo.v1.GenerationServiceGrpc;
-import majordomo.v1.GenerationServiceGrpc.GenerationServiceBlockingStub;
-import majordomo.v1.StreamRequest;
 
 /**
  * Calls a majordomo: prompts answered through a failover chain of models.

@@ -6,20 +6,20 @@ import com.google.protobuf.Message;
 import com.google.rpc.BadRequest;
 import com.google.rpc.ErrorInfo;
 import com.google.rpc.RetryInfo;
+import io.github.majordomo_grpc.v1.Attempt;
+import io.github.majordomo_grpc.v1.CallFailure;
+import io.github.majordomo_grpc.v1.ErrorReason;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.protobuf.StatusProto;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
-import majordomo.v1.Attempt;
-import majordomo.v1.CallFailure;
-import majordomo.v1.ErrorReason;
 
 /** A call that failed: a status with its details unpacked. The status itself is the cause. */
 public final class MajordomoException extends RuntimeException {
   private static final long serialVersionUID = 1L;
-  private static final String DOMAIN = "majordomo";
+  private static final String DOMAIN = "majordomo-grpc.github.io";
 
   private final Status.Code code;
   private final ErrorReason reason;

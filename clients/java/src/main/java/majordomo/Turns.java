@@ -1,12 +1,12 @@
 package majordomo;
 
+import io.github.majordomo_grpc.v1.Message;
+import io.github.majordomo_grpc.v1.Part;
+import io.github.majordomo_grpc.v1.Role;
+import io.github.majordomo_grpc.v1.ToolCall;
+import io.github.majordomo_grpc.v1.ToolResult;
 import java.util.List;
 import java.util.stream.Collectors;
-import majordomo.v1.Message;
-import majordomo.v1.Part;
-import majordomo.v1.Role;
-import majordomo.v1.ToolCall;
-import majordomo.v1.ToolResult;
 
 /** Turns of a conversation, made and read with few words. */
 public final class Turns {

@@ -3,17 +3,17 @@ package majordomo;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import com.google.protobuf.ByteString;
+import io.github.majordomo_grpc.v1.Completion;
+import io.github.majordomo_grpc.v1.Message;
+import io.github.majordomo_grpc.v1.Part;
+import io.github.majordomo_grpc.v1.PartDelta;
+import io.github.majordomo_grpc.v1.Reasoning;
+import io.github.majordomo_grpc.v1.Restart;
+import io.github.majordomo_grpc.v1.Role;
+import io.github.majordomo_grpc.v1.StreamResponse;
+import io.github.majordomo_grpc.v1.ToolCall;
+import io.github.majordomo_grpc.v1.ToolCallDelta;
 import java.util.Optional;
-import majordomo.v1.Completion;
-import majordomo.v1.Message;
-import majordomo.v1.Part;
-import majordomo.v1.PartDelta;
-import majordomo.v1.Reasoning;
-import majordomo.v1.Restart;
-import majordomo.v1.Role;
-import majordomo.v1.StreamResponse;
-import majordomo.v1.ToolCall;
-import majordomo.v1.ToolCallDelta;
 import org.junit.jupiter.api.Test;
 
 /** A turn from the pieces it came in. */

@@ -1,15 +1,15 @@
 package majordomo;
 
-import static majordomo.v1.AttemptOutcome.ATTEMPT_OUTCOME_CANCELLED;
-import static majordomo.v1.AttemptOutcome.ATTEMPT_OUTCOME_FAILED;
-import static majordomo.v1.AttemptOutcome.ATTEMPT_OUTCOME_INTERRUPTED;
-import static majordomo.v1.AttemptOutcome.ATTEMPT_OUTCOME_SKIPPED;
-import static majordomo.v1.AttemptOutcome.ATTEMPT_OUTCOME_SUCCEEDED;
-import static majordomo.v1.FailureReason.FAILURE_REASON_CONNECTION;
-import static majordomo.v1.FailureReason.FAILURE_REASON_DEADLINE;
-import static majordomo.v1.FailureReason.FAILURE_REASON_OVERLOADED;
-import static majordomo.v1.FailureReason.FAILURE_REASON_UNSPECIFIED;
-import static majordomo.v1.FailureReason.FAILURE_REASON_UNSUPPORTED;
+import static io.github.majordomo_grpc.v1.AttemptOutcome.ATTEMPT_OUTCOME_CANCELLED;
+import static io.github.majordomo_grpc.v1.AttemptOutcome.ATTEMPT_OUTCOME_FAILED;
+import static io.github.majordomo_grpc.v1.AttemptOutcome.ATTEMPT_OUTCOME_INTERRUPTED;
+import static io.github.majordomo_grpc.v1.AttemptOutcome.ATTEMPT_OUTCOME_SKIPPED;
+import static io.github.majordomo_grpc.v1.AttemptOutcome.ATTEMPT_OUTCOME_SUCCEEDED;
+import static io.github.majordomo_grpc.v1.FailureReason.FAILURE_REASON_CONNECTION;
+import static io.github.majordomo_grpc.v1.FailureReason.FAILURE_REASON_DEADLINE;
+import static io.github.majordomo_grpc.v1.FailureReason.FAILURE_REASON_OVERLOADED;
+import static io.github.majordomo_grpc.v1.FailureReason.FAILURE_REASON_UNSPECIFIED;
+import static io.github.majordomo_grpc.v1.FailureReason.FAILURE_REASON_UNSUPPORTED;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -17,6 +17,23 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.ByteString;
+import io.github.majordomo_grpc.v1.Attempt;
+import io.github.majordomo_grpc.v1.AttemptOutcome;
+import io.github.majordomo_grpc.v1.Blob;
+import io.github.majordomo_grpc.v1.Call;
+import io.github.majordomo_grpc.v1.ChainOptions;
+import io.github.majordomo_grpc.v1.ErrorReason;
+import io.github.majordomo_grpc.v1.FailureReason;
+import io.github.majordomo_grpc.v1.FunctionTool;
+import io.github.majordomo_grpc.v1.GenerateRequest;
+import io.github.majordomo_grpc.v1.GenerateResponse;
+import io.github.majordomo_grpc.v1.InterruptionPolicy;
+import io.github.majordomo_grpc.v1.Message;
+import io.github.majordomo_grpc.v1.Part;
+import io.github.majordomo_grpc.v1.Prompt;
+import io.github.majordomo_grpc.v1.StreamRequest;
+import io.github.majordomo_grpc.v1.StreamResponse;
+import io.github.majordomo_grpc.v1.Tool;
 import io.grpc.Status.Code;
 import io.grpc.TlsChannelCredentials;
 import java.io.File;
@@ -26,21 +43,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
-import majordomo.v1.Attempt;
-import majordomo.v1.AttemptOutcome;
-import majordomo.v1.Blob;
-import majordomo.v1.ChainOptions;
-import majordomo.v1.ErrorReason;
-import majordomo.v1.FailureReason;
-import majordomo.v1.GenerateRequest;
-import majordomo.v1.GenerateResponse;
-import majordomo.v1.InterruptionPolicy;
-import majordomo.v1.Message;
-import majordomo.v1.Part;
-import majordomo.v1.Prompt;
-import majordomo.v1.StreamRequest;
-import majordomo.v1.StreamResponse;
-import majordomo.v1.Tool;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -51,8 +53,8 @@ import org.junit.jupiter.api.condition.EnabledIfEnvironmentVariable;
 class ServerTest {
   private static final String DOWN = "acme/status:503";
   private static final String LOCAL = "local/smollm2";
-  private static final Tool WEATHER =
-      Tool.newBuilder()
+  private static final FunctionTool WEATHER =
+      FunctionTool.newBuilder()
           .setName("get_weather")
           .setParametersSchemaJson(
               "{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\"}}}")
@@ -91,7 +93,9 @@ class ServerTest {
 
   @Test
   void tools() {
-    var prompt = prompt(Turns.user("What is the weather in Paris?")).addTools(WEATHER);
+    var prompt =
+        prompt(Turns.user("What is the weather in Paris?"))
+            .addTools(Tool.newBuilder().setFunction(WEATHER));
     Message asking = generate("upstream/tool-java", prompt).getMessage();
     var calls = Turns.toolCalls(asking);
     assertEquals(1, calls.size());
@@ -178,7 +182,8 @@ class ServerTest {
     var options =
         ChainOptions.newBuilder()
             .setInterruptionPolicy(InterruptionPolicy.INTERRUPTION_POLICY_RESTART);
-    var request = streaming("acme/cut:1,acme/echo", "one two").setOptions(options);
+    var request = streaming("acme/cut:1,acme/echo", "one two");
+    request.getCallBuilder().setOptions(options);
     try (Answer answer = majordomo.stream(request.build())) {
       var restarts = read(answer).stream().filter(StreamResponse::hasRestart).toList();
 
@@ -283,7 +288,9 @@ class ServerTest {
 
   @Test
   void toolsLocal() {
-    var prompt = prompt(Turns.user("What is the weather in Paris?")).addTools(WEATHER);
+    var prompt =
+        prompt(Turns.user("What is the weather in Paris?"))
+            .addTools(Tool.newBuilder().setFunction(WEATHER));
     GenerateResponse response = generate(LOCAL + ",upstream/tool-java", prompt);
 
     assertEquals(1, Turns.toolCalls(response.getMessage()).size());
@@ -325,11 +332,14 @@ class ServerTest {
   }
 
   private static GenerateRequest generating(String chain, Prompt.Builder prompt) {
-    return GenerateRequest.newBuilder().setChain(chain).setPrompt(prompt).build();
+    return GenerateRequest.newBuilder()
+        .setCall(Call.newBuilder().setChain(chain).setPrompt(prompt))
+        .build();
   }
 
   private static StreamRequest.Builder streaming(String chain, String text) {
-    return StreamRequest.newBuilder().setChain(chain).setPrompt(prompt(Turns.user(text)));
+    return StreamRequest.newBuilder()
+        .setCall(Call.newBuilder().setChain(chain).setPrompt(prompt(Turns.user(text))));
   }
 
   private GenerateResponse generate(String chain, Prompt.Builder prompt) {

@@ -57,6 +57,129 @@ pub struct Attempt {
     /// The provider's own code for the failure, such as "insufficient_quota".
     #[prost(string, tag="17")]
     pub provider_error_code: ::prost::alloc::string::String,
+    /// True when the target was out of rotation and was tried all the same, since
+    /// nobody else had answered.
+    #[prost(bool, tag="18")]
+    pub last_resort: bool,
+    /// True when the request was sent twice: a connection that had been used before
+    /// was closed before any byte of an answer.
+    #[prost(bool, tag="19")]
+    pub resent: bool,
+    /// The limit of time that cut it, if one did. No server fills it yet.
+    #[prost(message, optional, tag="20")]
+    pub time_limit: ::core::option::Option<TimeLimit>,
+    /// What is wrong with the answer that it brought, if the walk went on for that. No
+    /// server fills it yet.
+    #[prost(enumeration="AnswerFault", tag="21")]
+    pub answer_fault: i32,
+}
+/// A limit of time that an attempt ran into, and where it came from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TimeLimit {
+    /// What is limited.
+    #[prost(enumeration="time_limit::Kind", tag="1")]
+    pub kind: i32,
+    /// How long it may last.
+    #[prost(message, optional, tag="2")]
+    pub length: ::core::option::Option<::prost_types::Duration>,
+    /// Who set it.
+    #[prost(enumeration="time_limit::Source", tag="3")]
+    pub source: i32,
+    /// SOURCE_DEADLINE: what was left of the call's time when the attempt began.
+    #[prost(message, optional, tag="4")]
+    pub remaining: ::core::option::Option<::prost_types::Duration>,
+    /// SOURCE_DEADLINE: what of that was kept back for the targets to come.
+    #[prost(message, optional, tag="5")]
+    pub reserve: ::core::option::Option<::prost_types::Duration>,
+}
+/// Nested message and enum types in `TimeLimit`.
+pub mod time_limit {
+    /// What is limited. More values may be added.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Kind {
+        /// Unknown to this client.
+        Unspecified = 0,
+        /// The wait for the first content.
+        FirstContent = 1,
+        /// The silence between two pieces of content.
+        Stall = 2,
+        /// The whole attempt.
+        Attempt = 3,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "KIND_UNSPECIFIED",
+                Self::FirstContent => "KIND_FIRST_CONTENT",
+                Self::Stall => "KIND_STALL",
+                Self::Attempt => "KIND_ATTEMPT",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "KIND_UNSPECIFIED" => Some(Self::Unspecified),
+                "KIND_FIRST_CONTENT" => Some(Self::FirstContent),
+                "KIND_STALL" => Some(Self::Stall),
+                "KIND_ATTEMPT" => Some(Self::Attempt),
+                _ => None,
+            }
+        }
+    }
+    /// Who set it. More values may be added.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Source {
+        /// Unknown to this client.
+        Unspecified = 0,
+        /// The server, where nobody sets anything else.
+        Default = 1,
+        /// The server's settings for all chains.
+        Chain = 2,
+        /// The server's settings for the provider.
+        Provider = 3,
+        /// The server's settings for the model, or what it knows of the model.
+        Model = 4,
+        /// The call's ChainOptions.
+        Options = 5,
+        /// The call's deadline, or the server's longest one.
+        Deadline = 6,
+    }
+    impl Source {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "SOURCE_UNSPECIFIED",
+                Self::Default => "SOURCE_DEFAULT",
+                Self::Chain => "SOURCE_CHAIN",
+                Self::Provider => "SOURCE_PROVIDER",
+                Self::Model => "SOURCE_MODEL",
+                Self::Options => "SOURCE_OPTIONS",
+                Self::Deadline => "SOURCE_DEADLINE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "SOURCE_UNSPECIFIED" => Some(Self::Unspecified),
+                "SOURCE_DEFAULT" => Some(Self::Default),
+                "SOURCE_CHAIN" => Some(Self::Chain),
+                "SOURCE_PROVIDER" => Some(Self::Provider),
+                "SOURCE_MODEL" => Some(Self::Model),
+                "SOURCE_OPTIONS" => Some(Self::Options),
+                "SOURCE_DEADLINE" => Some(Self::Deadline),
+                _ => None,
+            }
+        }
+    }
 }
 /// Why a target is benched.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -79,6 +202,12 @@ pub struct BenchRecord {
     /// How many times in a row the server has benched the target.
     #[prost(int32, tag="5")]
     pub consecutive_benches: i32,
+    /// Where it holds. No server fills it yet: each process has benches of its own.
+    #[prost(enumeration="bench_record::Extent", tag="7")]
+    pub extent: i32,
+    /// The name of the token or certificate that called Bench. No server fills it yet.
+    #[prost(string, tag="8")]
+    pub operator_name: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `BenchRecord`.
 pub mod bench_record {
@@ -111,6 +240,39 @@ pub mod bench_record {
                 "ORIGIN_UNSPECIFIED" => Some(Self::Unspecified),
                 "ORIGIN_AUTOMATIC" => Some(Self::Automatic),
                 "ORIGIN_OPERATOR" => Some(Self::Operator),
+                _ => None,
+            }
+        }
+    }
+    /// Where a bench holds. More values may be added.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Extent {
+        /// Unknown to this client.
+        Unspecified = 0,
+        /// In the process that answers.
+        Process = 1,
+        /// In all processes that share their health.
+        Fleet = 2,
+    }
+    impl Extent {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "EXTENT_UNSPECIFIED",
+                Self::Process => "EXTENT_PROCESS",
+                Self::Fleet => "EXTENT_FLEET",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "EXTENT_UNSPECIFIED" => Some(Self::Unspecified),
+                "EXTENT_PROCESS" => Some(Self::Process),
+                "EXTENT_FLEET" => Some(Self::Fleet),
                 _ => None,
             }
         }
@@ -254,8 +416,6 @@ pub enum FailureReason {
     ConcurrencyLimit = 16,
     /// The caller went away.
     Cancelled = 17,
-    /// This server is going away.
-    Shutdown = 18,
     /// Skipped: the call had ended before this target's turn.
     NotReached = 19,
 }
@@ -284,7 +444,6 @@ impl FailureReason {
             Self::Deadline => "FAILURE_REASON_DEADLINE",
             Self::ConcurrencyLimit => "FAILURE_REASON_CONCURRENCY_LIMIT",
             Self::Cancelled => "FAILURE_REASON_CANCELLED",
-            Self::Shutdown => "FAILURE_REASON_SHUTDOWN",
             Self::NotReached => "FAILURE_REASON_NOT_REACHED",
         }
     }
@@ -309,8 +468,52 @@ impl FailureReason {
             "FAILURE_REASON_DEADLINE" => Some(Self::Deadline),
             "FAILURE_REASON_CONCURRENCY_LIMIT" => Some(Self::ConcurrencyLimit),
             "FAILURE_REASON_CANCELLED" => Some(Self::Cancelled),
-            "FAILURE_REASON_SHUTDOWN" => Some(Self::Shutdown),
             "FAILURE_REASON_NOT_REACHED" => Some(Self::NotReached),
+            _ => None,
+        }
+    }
+}
+/// What is wrong with an answer that is complete. More values may be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum AnswerFault {
+    /// Nothing, or unknown to this client.
+    Unspecified = 0,
+    /// No text but white space, no tool call, no media, though the model stopped by itself.
+    Empty = 1,
+    /// Cut by its length.
+    Length = 2,
+    /// Refused by the model, or cut by the provider's filter.
+    Refused = 3,
+    /// No JSON, though Prompt.response_format asks for it.
+    NotJson = 4,
+    /// JSON that breaks the schema of Prompt.response_format.
+    Schema = 5,
+}
+impl AnswerFault {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ANSWER_FAULT_UNSPECIFIED",
+            Self::Empty => "ANSWER_FAULT_EMPTY",
+            Self::Length => "ANSWER_FAULT_LENGTH",
+            Self::Refused => "ANSWER_FAULT_REFUSED",
+            Self::NotJson => "ANSWER_FAULT_NOT_JSON",
+            Self::Schema => "ANSWER_FAULT_SCHEMA",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ANSWER_FAULT_UNSPECIFIED" => Some(Self::Unspecified),
+            "ANSWER_FAULT_EMPTY" => Some(Self::Empty),
+            "ANSWER_FAULT_LENGTH" => Some(Self::Length),
+            "ANSWER_FAULT_REFUSED" => Some(Self::Refused),
+            "ANSWER_FAULT_NOT_JSON" => Some(Self::NotJson),
+            "ANSWER_FAULT_SCHEMA" => Some(Self::Schema),
             _ => None,
         }
     }
@@ -322,6 +525,7 @@ pub struct Message {
     #[prost(enumeration="Role", tag="1")]
     pub role: i32,
     /// Required. What the turn holds, in order.
+    /// Limits: at least 1 entry.
     #[prost(message, repeated, tag="2")]
     pub parts: ::prost::alloc::vec::Vec<Part>,
     /// Optional. The target that wrote this turn. Set by the server (clients of
@@ -337,9 +541,13 @@ pub struct Part {
     /// no other target ever sees it. Without Message.origin it is dropped.
     #[prost(bytes="vec", tag="7")]
     pub provider_state: ::prost::alloc::vec::Vec<u8>,
+    /// Optional. With text: the sources that it rests on, in the order of their ranges.
+    /// Set by the server; nobody has to send them back. No server fills it yet.
+    #[prost(message, repeated, tag="9")]
+    pub citations: ::prost::alloc::vec::Vec<Citation>,
     /// Required. Exactly one kind. Tool calls and reasoning only in ROLE_ASSISTANT,
     /// tool results only in ROLE_TOOL.
-    #[prost(oneof="part::Kind", tags="1, 2, 3, 4, 5, 6")]
+    #[prost(oneof="part::Kind", tags="1, 2, 3, 4, 5, 6, 8")]
     pub kind: ::core::option::Option<part::Kind>,
 }
 /// Nested message and enum types in `Part`.
@@ -351,10 +559,10 @@ pub mod part {
         /// Plain text.
         #[prost(string, tag="1")]
         Text(::prost::alloc::string::String),
-        /// Media carried in the request.
+        /// Media, as bytes. Models may write them too.
         #[prost(message, tag="2")]
         Blob(super::Blob),
-        /// Media at a URL.
+        /// Media at a URL. Models may write them too.
         #[prost(message, tag="3")]
         MediaReference(super::MediaReference),
         /// The model asks for a tool to be run.
@@ -366,15 +574,88 @@ pub mod part {
         /// Reasoning that the model showed before its answer.
         #[prost(message, tag="6")]
         Reasoning(super::Reasoning),
+        /// Content that only its provider can read. Only in ROLE_ASSISTANT. No server
+        /// fills it or takes it yet.
+        #[prost(message, tag="8")]
+        Opaque(super::OpaquePart),
     }
+}
+/// A source that text rests on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Citation {
+    /// Its title.
+    #[prost(string, tag="3")]
+    pub title: ::prost::alloc::string::String,
+    /// The words of the source that are cited.
+    #[prost(string, tag="4")]
+    pub quoted_text: ::prost::alloc::string::String,
+    /// The text that rests on it. Unset: the whole part.
+    #[prost(message, optional, tag="5")]
+    pub range: ::core::option::Option<TextRange>,
+    /// Where the source is. Ignore kinds you do not know.
+    #[prost(oneof="citation::Source", tags="1, 2")]
+    pub source: ::core::option::Option<citation::Source>,
+}
+/// Nested message and enum types in `Citation`.
+pub mod citation {
+    /// Where the source is. Ignore kinds you do not know.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Source {
+        /// On the web.
+        #[prost(string, tag="1")]
+        Uri(::prost::alloc::string::String),
+        /// In the request.
+        #[prost(message, tag="2")]
+        Request(super::RequestSource),
+    }
+}
+/// Media or text of the request, as a source.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestSource {
+    /// The index of its turn in Prompt.messages.
+    #[prost(int32, tag="1")]
+    pub message_index: i32,
+    /// The index of its part in the turn.
+    #[prost(int32, tag="2")]
+    pub part_index: i32,
+    /// The first page cited, from 1; 0 where the source has none.
+    #[prost(int32, tag="3")]
+    pub first_page: i32,
+    /// The last page cited, from 1; 0 where the source has none.
+    #[prost(int32, tag="4")]
+    pub last_page: i32,
+}
+/// A range of a part's text, in bytes of its UTF-8. Of a part that is streamed: of the
+/// whole text, however it was cut.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TextRange {
+    /// The first byte, from 0.
+    #[prost(int32, tag="1")]
+    pub start: i32,
+    /// The first byte after the range.
+    #[prost(int32, tag="2")]
+    pub end: i32,
+}
+/// Content that only its provider can read, such as a search that it made or code that
+/// it ran; the content is in Part.provider_state.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OpaquePart {
+    /// What it is, in the provider's own word, such as "web_search_call".
+    #[prost(string, tag="1")]
+    pub r#type: ::prost::alloc::string::String,
+    /// The same for people, in a few words.
+    #[prost(string, tag="2")]
+    pub description: ::prost::alloc::string::String,
 }
 /// Media bytes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Blob {
     /// Required. IANA media type, such as image/png.
+    /// Limits: halves 1 to 127 characters.
     #[prost(string, tag="1")]
     pub media_type: ::prost::alloc::string::String,
     /// Required. The bytes, not base64.
+    /// Limits: at least 1 byte.
     #[prost(bytes="vec", tag="2")]
     pub data: ::prost::alloc::vec::Vec<u8>,
 }
@@ -382,6 +663,7 @@ pub struct Blob {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MediaReference {
     /// Optional. IANA media type, if known.
+    /// Limits: halves 1 to 127 characters.
     #[prost(string, tag="1")]
     pub media_type: ::prost::alloc::string::String,
     /// Required. An https URL.
@@ -392,9 +674,11 @@ pub struct MediaReference {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ToolCall {
     /// Required. Correlates the call with its ToolResult.
+    /// Limits: at least 1 character.
     #[prost(string, tag="1")]
     pub id: ::prost::alloc::string::String,
-    /// Required. The tool's name, as declared in Prompt.tools.
+    /// Required. The function's name, as declared in Prompt.tools.
+    /// Limits: 1 to 64 characters.
     #[prost(string, tag="2")]
     pub name: ::prost::alloc::string::String,
     /// Required. The arguments, as the JSON object text that the model wrote.
@@ -421,10 +705,29 @@ pub struct Reasoning {
     #[prost(string, tag="1")]
     pub text: ::prost::alloc::string::String,
 }
-/// A function that the model may call.
+/// A tool that the model may use. More kinds may be added, such as tools that the
+/// provider runs itself.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Tool {
-    /// Required. Letters, digits, underscores and dashes; at most 64.
+    /// Required. Exactly one kind.
+    #[prost(oneof="tool::Kind", tags="1")]
+    pub kind: ::core::option::Option<tool::Kind>,
+}
+/// Nested message and enum types in `Tool`.
+pub mod tool {
+    /// Required. Exactly one kind.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Kind {
+        /// A function that the caller runs.
+        #[prost(message, tag="1")]
+        Function(super::FunctionTool),
+    }
+}
+/// A function that the model may call, and the caller runs.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FunctionTool {
+    /// Required. Letters, digits, underscores and dashes.
+    /// Limits: 1 to 64 characters.
     #[prost(string, tag="1")]
     pub name: ::prost::alloc::string::String,
     /// Optional. What the tool does, for the model to read.
@@ -441,7 +744,8 @@ pub struct ToolChoice {
     /// Optional. The mode.
     #[prost(enumeration="tool_choice::Mode", tag="1")]
     pub mode: i32,
-    /// Optional. With MODE_REQUIRED, the only tools allowed.
+    /// Optional. With MODE_REQUIRED, the only functions allowed.
+    /// Limits: at most 10000 entries.
     #[prost(string, repeated, tag="2")]
     pub allowed_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Optional. Whether several calls may come in one turn.
@@ -540,51 +844,136 @@ pub struct CallFailure {
     pub omitted_attempts: i32,
 }
 /// Why a call failed. google.rpc.ErrorInfo carries the value's name without its
-/// prefix as reason, and "majordomo" as domain.
+/// prefix as reason, "majordomo-grpc.github.io" as domain, and in its metadata what is
+/// named here; generation_id where the call had one, as in CallFailure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ErrorReason {
     /// Never sent.
     Unspecified = 0,
-    /// INVALID_ARGUMENT. The request breaks a rule of this API; see BadRequest.
+    /// INVALID_ARGUMENT. The request breaks a rule of this API; see BadRequest, whose
+    /// fields are paths into the request. Metadata: omitted_violations, if there are.
+    /// Example:
+    ///    {"reason": "INVALID_REQUEST",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"omitted_violations": "3",
+    ///                  "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     InvalidRequest = 1,
     /// NOT_FOUND. No such tier. Metadata: name.
+    /// Example:
+    ///    {"reason": "UNKNOWN_TIER",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"name": "fast", "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     UnknownTier = 2,
     /// NOT_FOUND. No such provider. Metadata: name.
+    /// Example:
+    ///    {"reason": "UNKNOWN_PROVIDER",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"name": "acme", "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     UnknownProvider = 3,
     /// UNAVAILABLE. Every target failed or was skipped; some may come back.
+    /// Example:
+    ///    {"reason": "CHAIN_EXHAUSTED",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     ChainExhausted = 4,
     /// UNAVAILABLE. Nothing was tried: every target that could serve is benched.
+    /// Example:
+    ///    {"reason": "ALL_BENCHED",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     AllBenched = 5,
     /// RESOURCE_EXHAUSTED. All that may come back are rate limited or out of quota.
+    /// Example:
+    ///    {"reason": "CHAIN_RATE_LIMITED",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     ChainRateLimited = 6,
     /// NOT_FOUND. No target has its model.
+    /// Example:
+    ///    {"reason": "MODEL_NOT_FOUND",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     ModelNotFound = 7,
     /// INVALID_ARGUMENT. A provider refused the request as malformed.
+    /// Example:
+    ///    {"reason": "REQUEST_REFUSED",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     RequestRefused = 8,
     /// INVALID_ARGUMENT. The request fits none of the targets.
+    /// Example:
+    ///    {"reason": "REQUEST_UNSUPPORTED",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     RequestUnsupported = 9,
     /// INVALID_ARGUMENT. A provider refused the content.
+    /// Example:
+    ///    {"reason": "CONTENT_REFUSED",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     ContentRefused = 10,
     /// FAILED_PRECONDITION. A provider refused this server's credentials.
+    /// Example:
+    ///    {"reason": "PROVIDER_CREDENTIALS",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     ProviderCredentials = 11,
     /// ABORTED. The stream broke after output was sent.
+    /// Example:
+    ///    {"reason": "STREAM_INTERRUPTED",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     StreamInterrupted = 12,
     /// DEADLINE_EXCEEDED. The caller's deadline.
+    /// Example:
+    ///    {"reason": "DEADLINE_EXCEEDED",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     DeadlineExceeded = 13,
     /// UNAVAILABLE. This server is at its limit; try another.
+    /// Example:
+    ///    {"reason": "SERVER_OVERLOADED",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {}}
     ServerOverloaded = 14,
     /// UNAVAILABLE. This server is going away; try another.
+    /// Example:
+    ///    {"reason": "SERVER_DRAINING",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     ServerDraining = 15,
     /// UNAUTHENTICATED. The caller's token is missing or wrong.
+    /// Example:
+    ///    {"reason": "UNAUTHENTICATED",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {}}
     Unauthenticated = 16,
     /// PERMISSION_DENIED. The caller's token does not cover this RPC.
+    /// Example:
+    ///    {"reason": "PERMISSION_DENIED",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {}}
     PermissionDenied = 17,
-    /// FAILED_PRECONDITION. The bench was set for the whole provider. Metadata: target.
+    /// FAILED_PRECONDITION. The bench was set for the whole provider. Metadata: provider.
+    /// Example:
+    ///    {"reason": "BENCHED_BY_PROVIDER",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"provider": "acme"}}
     BenchedByProvider = 18,
     /// INTERNAL. A bug; the id is in the logs.
+    /// Example:
+    ///    {"reason": "INTERNAL",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     Internal = 19,
     /// UNAVAILABLE. The server's resolver of a tier failed. Metadata: resolver, name.
+    /// Example:
+    ///    {"reason": "RESOLVER_FAILED",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"resolver": "files",
+    ///                  "name": "fast",
+    ///                  "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     ResolverFailed = 20,
 }
 impl ErrorReason {
@@ -648,20 +1037,9 @@ impl ErrorReason {
 /// Request for Generate.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GenerateRequest {
-    /// Optional. The chain: comma-separated targets ("provider/model-id") and
-    /// configured tier names, tried left to right. Empty means the server's
-    /// default chain. Example: "fast,anthropic/claude-sonnet-4-5,local/smollm2".
-    #[prost(string, tag="1")]
-    pub chain: ::prost::alloc::string::String,
-    /// Required. What to ask.
-    #[prost(message, optional, tag="2")]
-    pub prompt: ::core::option::Option<Prompt>,
-    /// Optional. How to walk the chain. Unset fields take the server's settings.
-    #[prost(message, optional, tag="3")]
-    pub options: ::core::option::Option<ChainOptions>,
-    /// Optional. Copied onto the call's spans. At most 16 entries.
-    #[prost(map="string, string", tag="4")]
-    pub labels: ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
+    /// Required. What is asked, of whom, and how.
+    #[prost(message, optional, tag="1")]
+    pub call: ::core::option::Option<Call>,
 }
 /// Response to Generate.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -676,21 +1054,12 @@ pub struct GenerateResponse {
 /// Request for Stream.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StreamRequest {
-    /// Optional. As in GenerateRequest.chain.
-    #[prost(string, tag="1")]
-    pub chain: ::prost::alloc::string::String,
-    /// Required. What to ask.
-    #[prost(message, optional, tag="2")]
-    pub prompt: ::core::option::Option<Prompt>,
-    /// Optional. How to walk the chain. Unset fields take the server's settings.
-    #[prost(message, optional, tag="3")]
-    pub options: ::core::option::Option<ChainOptions>,
-    /// Optional. Copied onto the call's spans. At most 16 entries.
-    #[prost(map="string, string", tag="4")]
-    pub labels: ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
+    /// Required. What is asked, of whom, and how.
+    #[prost(message, optional, tag="1")]
+    pub call: ::core::option::Option<Call>,
     /// Optional. Also send every attempt that ends while the chain is walked. A gRPC
     /// client's own retries end at the first message, so this is off by default.
-    #[prost(bool, tag="5")]
+    #[prost(bool, tag="2")]
     pub include_attempts: bool,
 }
 /// One event of a streamed answer. Ignore events you do not know.
@@ -724,17 +1093,11 @@ pub mod stream_response {
 /// Request for Explain.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExplainRequest {
-    /// Optional. As in GenerateRequest.chain.
-    #[prost(string, tag="1")]
-    pub chain: ::prost::alloc::string::String,
-    /// Required. What would be asked.
-    #[prost(message, optional, tag="2")]
-    pub prompt: ::core::option::Option<Prompt>,
-    /// Optional. As in GenerateRequest.options.
-    #[prost(message, optional, tag="3")]
-    pub options: ::core::option::Option<ChainOptions>,
+    /// Required. What would be asked, of whom, and how.
+    #[prost(message, optional, tag="1")]
+    pub call: ::core::option::Option<Call>,
     /// Optional. Explain Stream instead of Generate.
-    #[prost(bool, tag="4")]
+    #[prost(bool, tag="2")]
     pub stream: bool,
 }
 /// Response to Explain. The deadline of the call itself counts as the one that the
@@ -821,16 +1184,77 @@ pub mod target_plan {
         }
     }
 }
+/// Request for ListTiers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListTiersRequest {
+    /// Optional. The most tiers to return. Unset: 500; more than 1000 is 1000.
+    /// Limits: at least 0.
+    #[prost(int32, tag="1")]
+    pub page_size: i32,
+    /// Optional. ListTiersResponse.next_page_token of the page before.
+    #[prost(string, tag="2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// Response to ListTiers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListTiersResponse {
+    /// Tiers of the configuration, in order of name. Those that a resolver knows are not
+    /// among them.
+    #[prost(message, repeated, tag="1")]
+    pub tiers: ::prost::alloc::vec::Vec<Tier>,
+    /// For the page that follows. Opaque; empty at the last one.
+    #[prost(string, tag="2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// What an empty Call.chain stands for; empty where the server has no default.
+    #[prost(string, tag="3")]
+    pub default_chain: ::prost::alloc::string::String,
+}
+/// A name for a chain.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tier {
+    /// The name, as in Call.chain.
+    #[prost(string, tag="1")]
+    pub name: ::prost::alloc::string::String,
+    /// The targets that it stands for now, in order. Empty where that takes a resolver.
+    #[prost(string, repeated, tag="2")]
+    pub targets: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What a call is, whatever RPC makes it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Call {
+    /// Optional. The chain: comma-separated targets ("provider/model-id") and
+    /// configured tier names, tried left to right. Empty means the server's
+    /// default chain. Example: "fast,anthropic/claude-sonnet-4-5,local/smollm2".
+    /// Limits: at most 4096 bytes; at most 32 targets; model ids 1 to 256 characters.
+    #[prost(string, tag="1")]
+    pub chain: ::prost::alloc::string::String,
+    /// Required. What to ask.
+    #[prost(message, optional, tag="2")]
+    pub prompt: ::core::option::Option<Prompt>,
+    /// Optional. How to walk the chain. Unset fields take the server's settings.
+    #[prost(message, optional, tag="3")]
+    pub options: ::core::option::Option<ChainOptions>,
+    /// Optional. Copied onto the call's spans and its line in the log.
+    /// Limits: at most 16 entries; keys 1 to 256 characters; values at most 256
+    /// characters.
+    #[prost(map="string, string", tag="4")]
+    pub labels: ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
+}
 /// What to ask, independent of who answers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Prompt {
-    /// Optional. Standing instructions.
-    #[prost(string, tag="1")]
-    pub system_instruction: ::prost::alloc::string::String,
-    /// Required. The conversation, oldest turn first.
+    /// Optional. Standing instructions, in order. Text parts; other kinds have no target
+    /// yet that takes them here.
+    /// Limits: at most 10000 entries.
+    #[prost(message, repeated, tag="1")]
+    pub system_instruction: ::prost::alloc::vec::Vec<Part>,
+    /// Required. The conversation, oldest turn first. Its parts are counted with those of
+    /// tool results.
+    /// Limits: 1 to 10000 entries; at most 10000 parts.
     #[prost(message, repeated, tag="2")]
     pub messages: ::prost::alloc::vec::Vec<Message>,
-    /// Optional. Tools that the model may call.
+    /// Optional. Tools that the model may use.
+    /// Limits: at most 10000 entries.
     #[prost(message, repeated, tag="3")]
     pub tools: ::prost::alloc::vec::Vec<Tool>,
     /// Optional. Limits on tool use.
@@ -839,30 +1263,78 @@ pub struct Prompt {
     /// Optional. Sampling and length.
     #[prost(message, optional, tag="5")]
     pub config: ::core::option::Option<GenerationConfig>,
-    /// Optional. JSON Schema text that the answer must follow.
-    #[prost(string, tag="6")]
-    pub response_schema_json: ::prost::alloc::string::String,
+    /// Optional. The form that the answer must have. Unset: text.
+    #[prost(message, optional, tag="6")]
+    pub response_format: ::core::option::Option<ResponseFormat>,
     /// Optional. Where prompt caches should be cut. Providers that cache on their
     /// own ignore it.
     #[prost(message, optional, tag="7")]
     pub cache_policy: ::core::option::Option<CachePolicy>,
 }
+/// The form of an answer. More kinds may be added.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResponseFormat {
+    /// Required. Exactly one kind.
+    #[prost(oneof="response_format::Kind", tags="1, 2, 3")]
+    pub kind: ::core::option::Option<response_format::Kind>,
+}
+/// Nested message and enum types in `ResponseFormat`.
+pub mod response_format {
+    /// Required. Exactly one kind.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Kind {
+        /// JSON that follows a schema.
+        #[prost(message, tag="1")]
+        JsonSchema(super::JsonSchemaFormat),
+        /// Any JSON object. Ask for it in the prompt too: some providers insist on the word.
+        #[prost(message, tag="2")]
+        Json(super::JsonFormat),
+        /// Plain text, as without a format.
+        #[prost(message, tag="3")]
+        Text(super::TextFormat),
+    }
+}
+/// JSON that follows a schema.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JsonSchemaFormat {
+    /// Required. JSON Schema text; key order is kept.
+    #[prost(string, tag="1")]
+    pub schema_json: ::prost::alloc::string::String,
+    /// Optional. What the answer is called, for the model to read: letters, digits,
+    /// underscores and dashes.
+    /// Limits: at most 64 characters.
+    #[prost(string, tag="2")]
+    pub name: ::prost::alloc::string::String,
+}
+/// Any JSON object.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JsonFormat {
+}
+/// Plain text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TextFormat {
+}
 /// Sampling and length. Unset fields are left to the provider.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GenerationConfig {
     /// Optional. Longest answer.
+    /// Limits: at least 1.
     #[prost(int32, optional, tag="1")]
     pub max_output_tokens: ::core::option::Option<i32>,
     /// Optional. Sampling temperature.
+    /// Limits: 0 to 2.
     #[prost(double, optional, tag="2")]
     pub temperature: ::core::option::Option<f64>,
     /// Optional. Nucleus sampling.
+    /// Limits: above 0, at most 1.
     #[prost(double, optional, tag="3")]
     pub top_p: ::core::option::Option<f64>,
     /// Optional. Sample among this many tokens.
+    /// Limits: at least 1.
     #[prost(int32, optional, tag="4")]
     pub top_k: ::core::option::Option<i32>,
     /// Optional. Stop when one of these is written.
+    /// Limits: at most 10000 entries; values at least 1 character.
     #[prost(string, repeated, tag="5")]
     pub stop_sequences: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Optional. Best-effort determinism.
@@ -874,6 +1346,7 @@ pub struct GenerationConfig {
     /// Optional. JSON object text merged into the provider's request body, keyed
     /// by provider name. Only keys that the provider's configuration lists, and
     /// never one that the server writes itself.
+    /// Limits: at most 10000 entries.
     #[prost(map="string, string", tag="8")]
     pub provider_options_json: ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }
@@ -890,24 +1363,25 @@ pub struct ReasoningConfig {
 }
 /// Nested message and enum types in `ReasoningConfig`.
 pub mod reasoning_config {
-    /// Effort, as far as a model knows it; the nearest is taken.
+    /// Effort, as far as a model knows it; the nearest is taken. The numbers leave room
+    /// for levels between these.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]
     pub enum Effort {
         /// Left to the provider.
         Unspecified = 0,
         /// No reasoning, where it can be turned off.
-        None = 1,
+        None = 10,
         /// As little as possible.
-        Minimal = 2,
+        Minimal = 20,
         /// Low.
-        Low = 3,
+        Low = 30,
         /// Medium.
-        Medium = 4,
+        Medium = 40,
         /// High.
-        High = 5,
+        High = 50,
         /// As much as possible.
-        Max = 6,
+        Max = 60,
     }
     impl Effort {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -946,6 +1420,7 @@ pub mod reasoning_config {
         #[prost(enumeration="Effort", tag="1")]
         Effort(i32),
         /// By tokens that may be spent.
+        /// Limits: at least 0.
         #[prost(int32, tag="2")]
         BudgetTokens(i32),
     }
@@ -954,29 +1429,46 @@ pub mod reasoning_config {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChainOptions {
     /// Optional. Retries of a transient failure on the same target.
+    /// Limits: 0 to 5.
     #[prost(int32, optional, tag="1")]
     pub transient_retries: ::core::option::Option<i32>,
     /// Optional. Go on to the next target after a permanent failure too.
     #[prost(bool, optional, tag="2")]
     pub advance_on_permanent: ::core::option::Option<bool>,
     /// Optional. Longest one attempt may run.
+    /// Limits: 100 ms to 1 h.
     #[prost(message, optional, tag="3")]
     pub attempt_timeout: ::core::option::Option<::prost_types::Duration>,
     /// Optional. Longest wait for the first content of one attempt.
+    /// Limits: 100 ms to 1 h.
     #[prost(message, optional, tag="4")]
     pub first_content_timeout: ::core::option::Option<::prost_types::Duration>,
     /// Optional. Longest silence between two pieces of content.
+    /// Limits: 100 ms to 1 h.
     #[prost(message, optional, tag="5")]
     pub stall_timeout: ::core::option::Option<::prost_types::Duration>,
-    /// Optional. What to do when every target is benched.
+    /// Optional. What to do when benches leave the call without an answer.
     #[prost(enumeration="AllBenchedPolicy", tag="6")]
     pub all_benched_policy: i32,
     /// Optional. What to do when a target breaks after output was sent (Stream).
     #[prost(enumeration="InterruptionPolicy", tag="7")]
     pub interruption_policy: i32,
     /// Optional. Permanent reasons that advance, besides those that always do.
+    /// Limits: at most 10000 entries.
     #[prost(enumeration="FailureReason", repeated, tag="8")]
     pub advance_on: ::prost::alloc::vec::Vec<i32>,
+    /// Optional. After which answers to go on. No server obeys it yet.
+    #[prost(message, optional, tag="9")]
+    pub answer_policy: ::core::option::Option<AnswerPolicy>,
+}
+/// Answers that are kept while the walk goes on: the first one without a fault is the
+/// answer, else the first that was kept. Unset means \[ANSWER_FAULT_EMPTY\].
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnswerPolicy {
+    /// Optional. Exactly the faults after which the walk goes on; empty: none.
+    /// Limits: at most 10000 entries.
+    #[prost(enumeration="AnswerFault", repeated, tag="1")]
+    pub advance_on_answer: ::prost::alloc::vec::Vec<i32>,
 }
 /// How a call ended well.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1011,11 +1503,45 @@ pub struct Completion {
     /// The trace that shows this call, in hex; also a trailer, majordomo-trace-id.
     #[prost(string, tag="10")]
     pub trace_id: ::prost::alloc::string::String,
+    /// What the provider sent and the answer does not carry. No server fills it yet.
+    #[prost(message, repeated, tag="11")]
+    pub omissions: ::prost::alloc::vec::Vec<Omission>,
+    /// The provider's own words for why the model stopped or refused, bounded. No server
+    /// fills it yet.
+    #[prost(string, tag="12")]
+    pub provider_finish_message: ::prost::alloc::string::String,
+    /// Tokens of all attempts that were billed. No server fills it yet.
+    #[prost(message, optional, tag="13")]
+    pub total_usage: ::core::option::Option<TotalUsage>,
+    /// What is wrong with the answer, where nobody brought a better one; see
+    /// ChainOptions.answer_policy. No server fills it yet.
+    #[prost(enumeration="AnswerFault", tag="14")]
+    pub answer_fault: i32,
+}
+/// Content of the provider's that the answer does not carry.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Omission {
+    /// What it was, in the provider's own word.
+    #[prost(string, tag="1")]
+    pub r#type: ::prost::alloc::string::String,
+    /// Why it is not there, in a few words.
+    #[prost(string, tag="2")]
+    pub description: ::prost::alloc::string::String,
+}
+/// Tokens of all attempts of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TotalUsage {
+    /// The sum of what providers counted.
+    #[prost(message, optional, tag="1")]
+    pub usage: ::core::option::Option<Usage>,
+    /// True where an attempt was cut before its provider had counted: more was billed.
+    #[prost(bool, tag="2")]
+    pub lower_bound: bool,
 }
 /// Something changed or left out of a request to fit one target.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Adaptation {
-    /// Where, as a path into the request: "prompt.messages\[2\].parts\[0\]".
+    /// Where, as a path into the Call: "prompt.messages\[2\].parts\[0\]".
     #[prost(string, tag="1")]
     pub field: ::prost::alloc::string::String,
     /// What was done, in a few words: "downscaled 4032x3024 to 1568x1176".
@@ -1023,7 +1549,7 @@ pub struct Adaptation {
     pub description: ::prost::alloc::string::String,
 }
 /// A piece of output.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PartDelta {
     /// Index of the part within the message being built, from 0 after a Restart.
     #[prost(int32, tag="1")]
@@ -1031,8 +1557,11 @@ pub struct PartDelta {
     /// Set once, with the last piece of the part. See Part.provider_state.
     #[prost(bytes="vec", tag="6")]
     pub provider_state: ::prost::alloc::vec::Vec<u8>,
+    /// Citations to append to those of the part. No server fills it yet.
+    #[prost(message, repeated, tag="9")]
+    pub citations: ::prost::alloc::vec::Vec<Citation>,
     /// The piece. Append it to the part of the same index.
-    #[prost(oneof="part_delta::Delta", tags="2, 3, 4, 5")]
+    #[prost(oneof="part_delta::Delta", tags="2, 3, 4, 5, 7, 8")]
     pub delta: ::core::option::Option<part_delta::Delta>,
 }
 /// Nested message and enum types in `PartDelta`.
@@ -1049,9 +1578,15 @@ pub mod part_delta {
         /// A tool call begun or continued.
         #[prost(message, tag="4")]
         ToolCall(super::ToolCallDelta),
-        /// A whole media part.
+        /// Media bytes to append. The first piece has the media type.
         #[prost(message, tag="5")]
         Blob(super::Blob),
+        /// A whole part. No server fills it yet.
+        #[prost(message, tag="7")]
+        MediaReference(super::MediaReference),
+        /// A whole part; see Part.opaque. No server fills it yet.
+        #[prost(message, tag="8")]
+        Opaque(super::OpaquePart),
     }
 }
 /// A piece of a tool call.
@@ -1165,11 +1700,12 @@ impl InterruptionPolicy {
         }
     }
 }
-/// What to do when every target of a chain is benched.
+/// What to do when nobody in rotation has answered and targets of the chain are
+/// benched. More values may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum AllBenchedPolicy {
-    /// The server's setting, FAIL unless changed.
+    /// The server's setting, LAST_RESORT unless changed.
     Unspecified = 0,
     /// Fail at once; RetryInfo says when the first target returns.
     Fail = 1,
@@ -1177,6 +1713,9 @@ pub enum AllBenchedPolicy {
     TrySoonest = 2,
     /// Wait for the first target to return if the deadline allows, else fail.
     Wait = 3,
+    /// Try those that only failures keep out, as often as a small budget of each
+    /// allows. Never against an operator, a quota, or a delay that a provider asked for.
+    LastResort = 4,
 }
 impl AllBenchedPolicy {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1189,6 +1728,7 @@ impl AllBenchedPolicy {
             Self::Fail => "ALL_BENCHED_POLICY_FAIL",
             Self::TrySoonest => "ALL_BENCHED_POLICY_TRY_SOONEST",
             Self::Wait => "ALL_BENCHED_POLICY_WAIT",
+            Self::LastResort => "ALL_BENCHED_POLICY_LAST_RESORT",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1198,6 +1738,7 @@ impl AllBenchedPolicy {
             "ALL_BENCHED_POLICY_FAIL" => Some(Self::Fail),
             "ALL_BENCHED_POLICY_TRY_SOONEST" => Some(Self::TrySoonest),
             "ALL_BENCHED_POLICY_WAIT" => Some(Self::Wait),
+            "ALL_BENCHED_POLICY_LAST_RESORT" => Some(Self::LastResort),
             _ => None,
         }
     }
@@ -1206,8 +1747,17 @@ impl AllBenchedPolicy {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HealthSnapshotRequest {
     /// Optional. Only the targets of this chain (a spec or tiers), in its order.
+    /// Limits: at most 4096 bytes; at most 32 targets; model ids 1 to 256 characters.
     #[prost(string, tag="1")]
     pub chain: ::prost::alloc::string::String,
+    /// Optional. The most targets to return. Unset: 500; more than 1000 is 1000.
+    /// Limits: at least 0.
+    #[prost(int32, tag="2")]
+    pub page_size: i32,
+    /// Optional. HealthSnapshotResponse.next_page_token of the page before, whose chain
+    /// must be the same.
+    #[prost(string, tag="3")]
+    pub page_token: ::prost::alloc::string::String,
 }
 /// Response to HealthSnapshot.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1215,20 +1765,28 @@ pub struct HealthSnapshotResponse {
     /// The process that answered, and its version.
     #[prost(string, tag="1")]
     pub instance_id: ::prost::alloc::string::String,
-    /// When the snapshot was taken.
+    /// When the snapshot was taken; of several pages, this one.
     #[prost(message, optional, tag="2")]
     pub snapshot_time: ::core::option::Option<::prost_types::Timestamp>,
     /// One entry a target: in the chain's order, else in order of name.
     #[prost(message, repeated, tag="3")]
     pub targets: ::prost::alloc::vec::Vec<TargetHealth>,
+    /// For the page that follows. Opaque; empty at the last one.
+    #[prost(string, tag="4")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// The providers that operators have benched, in order of name: on the first page.
+    #[prost(message, repeated, tag="5")]
+    pub provider_benches: ::prost::alloc::vec::Vec<ProviderBench>,
 }
 /// Request for WatchHealth.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchHealthRequest {
     /// Optional. Only the targets of this chain (a spec or tiers).
+    /// Limits: at most 4096 bytes; at most 32 targets; model ids 1 to 256 characters.
     #[prost(string, tag="1")]
     pub chain: ::prost::alloc::string::String,
-    /// Optional. Longest silence, 1 s to 1 h; then a heartbeat is sent. Unset: 30 s.
+    /// Optional. Longest silence; then a heartbeat is sent. Unset: 30 s.
+    /// Limits: 1 s to 1 h.
     #[prost(message, optional, tag="2")]
     pub heartbeat_interval: ::core::option::Option<::prost_types::Duration>,
 }
@@ -1244,11 +1802,11 @@ pub mod watch_health_response {
     /// The event.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
-        /// How all targets are doing now; replaces all that was told before. First, and
-        /// again when the server's configuration has changed.
+        /// How all targets are doing now, in one piece or several; replaces all that was
+        /// told before. First, and again when the server's configuration has changed.
         #[prost(message, tag="1")]
-        Snapshot(super::HealthSnapshotResponse),
-        /// One target changed.
+        Snapshot(super::HealthSnapshotPiece),
+        /// One target or provider changed.
         #[prost(message, tag="2")]
         Change(super::HealthChange),
         /// Nothing changed.
@@ -1256,7 +1814,28 @@ pub mod watch_health_response {
         Heartbeat(super::Heartbeat),
     }
 }
-/// A target came into or went out of rotation, or its bench changed.
+/// A piece of a snapshot. A piece begins a snapshot, unless the one before it has
+/// `more` set.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HealthSnapshotPiece {
+    /// The process that answered, and its version.
+    #[prost(string, tag="1")]
+    pub instance_id: ::prost::alloc::string::String,
+    /// When the snapshot was taken; the same in all of its pieces.
+    #[prost(message, optional, tag="2")]
+    pub snapshot_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// One entry a target: in the chain's order, else in order of name.
+    #[prost(message, repeated, tag="3")]
+    pub targets: ::prost::alloc::vec::Vec<TargetHealth>,
+    /// The providers that operators have benched, in order of name: in the first piece.
+    #[prost(message, repeated, tag="4")]
+    pub provider_benches: ::prost::alloc::vec::Vec<ProviderBench>,
+    /// The next event is the next piece.
+    #[prost(bool, tag="5")]
+    pub more: bool,
+}
+/// A target came into or went out of rotation, or its bench changed; or that of a whole
+/// provider.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HealthChange {
     /// When it changed.
@@ -1265,9 +1844,10 @@ pub struct HealthChange {
     /// Why.
     #[prost(enumeration="health_change::Cause", tag="2")]
     pub cause: i32,
-    /// How it is doing now, which may be newer than the change.
-    #[prost(message, optional, tag="3")]
-    pub target: ::core::option::Option<TargetHealth>,
+    /// What changed, as it is now, which may be newer than the change. Ignore kinds you
+    /// do not know.
+    #[prost(oneof="health_change::Subject", tags="3, 4")]
+    pub subject: ::core::option::Option<health_change::Subject>,
 }
 /// Nested message and enum types in `HealthChange`.
 pub mod health_change {
@@ -1324,6 +1904,17 @@ pub mod health_change {
             }
         }
     }
+    /// What changed, as it is now, which may be newer than the change. Ignore kinds you
+    /// do not know.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Subject {
+        /// A target.
+        #[prost(message, tag="3")]
+        Target(super::TargetHealth),
+        /// A provider's bench; its record is unset when it was lifted or its time is over.
+        #[prost(message, tag="4")]
+        Provider(super::ProviderBench),
+    }
 }
 /// A sign of life.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1335,15 +1926,31 @@ pub struct Heartbeat {
 /// Request for Bench.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BenchRequest {
-    /// Required. "provider/model-id", or "provider/*" for all of its models.
-    #[prost(string, tag="1")]
-    pub target: ::prost::alloc::string::String,
     /// Optional. How long. Unset means until Unbench.
+    /// Limits: above 0 s, at most 366 days.
     #[prost(message, optional, tag="2")]
     pub duration: ::core::option::Option<::prost_types::Duration>,
     /// Optional. Why, for the people who find it benched.
+    /// Limits: at most 256 characters.
     #[prost(string, tag="3")]
     pub reason: ::prost::alloc::string::String,
+    /// Required. What to bench.
+    #[prost(oneof="bench_request::Scope", tags="1, 4")]
+    pub scope: ::core::option::Option<bench_request::Scope>,
+}
+/// Nested message and enum types in `BenchRequest`.
+pub mod bench_request {
+    /// Required. What to bench.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Scope {
+        /// One target, "provider/model-id".
+        /// Limits: model ids 1 to 256 characters.
+        #[prost(string, tag="1")]
+        Target(::prost::alloc::string::String),
+        /// All models of a provider, those first named later as well.
+        #[prost(string, tag="4")]
+        Provider(::prost::alloc::string::String),
+    }
 }
 /// Response to Bench.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1351,14 +1958,36 @@ pub struct BenchResponse {
     /// The targets now benched.
     #[prost(message, repeated, tag="1")]
     pub targets: ::prost::alloc::vec::Vec<TargetHealth>,
+    /// BenchRequest.provider: the record of the provider.
+    #[prost(message, optional, tag="2")]
+    pub provider_bench: ::core::option::Option<ProviderBench>,
+    /// Processes that share their health and could not be told, by instance_id. No server
+    /// fills it yet: each process has benches of its own.
+    #[prost(string, repeated, tag="3")]
+    pub unreached_instances: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Request for Unbench.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UnbenchRequest {
-    /// Required. As in BenchRequest.target. In rotation already: its failure count
-    /// and bench history are forgotten.
-    #[prost(string, tag="1")]
-    pub target: ::prost::alloc::string::String,
+    /// Required. What to put back. In rotation already: its failure count and bench
+    /// history are forgotten.
+    #[prost(oneof="unbench_request::Scope", tags="1, 2")]
+    pub scope: ::core::option::Option<unbench_request::Scope>,
+}
+/// Nested message and enum types in `UnbenchRequest`.
+pub mod unbench_request {
+    /// Required. What to put back. In rotation already: its failure count and bench
+    /// history are forgotten.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Scope {
+        /// One target, "provider/model-id".
+        /// Limits: model ids 1 to 256 characters.
+        #[prost(string, tag="1")]
+        Target(::prost::alloc::string::String),
+        /// All models of a provider, and the record for it.
+        #[prost(string, tag="2")]
+        Provider(::prost::alloc::string::String),
+    }
 }
 /// Response to Unbench.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1366,6 +1995,19 @@ pub struct UnbenchResponse {
     /// The targets now in rotation.
     #[prost(message, repeated, tag="1")]
     pub targets: ::prost::alloc::vec::Vec<TargetHealth>,
+    /// As BenchResponse.unreached_instances. No server fills it yet.
+    #[prost(string, repeated, tag="2")]
+    pub unreached_instances: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A bench of all models of a provider, set by an operator.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProviderBench {
+    /// The provider.
+    #[prost(string, tag="1")]
+    pub provider: ::prost::alloc::string::String,
+    /// Why and until when. Unset when it is over.
+    #[prost(message, optional, tag="2")]
+    pub bench: ::core::option::Option<BenchRecord>,
 }
 /// How a target is doing.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -162,6 +162,30 @@ pub mod generation_service_client {
                 .insert(GrpcMethod::new("majordomo.v1.GenerationService", "Explain"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn list_tiers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListTiersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTiersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/majordomo.v1.GenerationService/ListTiers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("majordomo.v1.GenerationService", "ListTiers"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated client implementations.

@@ -79,10 +79,25 @@ export enum FailureReason {
   FAILURE_REASON_CONCURRENCY_LIMIT = 16,
   /** FAILURE_REASON_CANCELLED - The caller went away. */
   FAILURE_REASON_CANCELLED = 17,
-  /** FAILURE_REASON_SHUTDOWN - This server is going away. */
-  FAILURE_REASON_SHUTDOWN = 18,
   /** FAILURE_REASON_NOT_REACHED - Skipped: the call had ended before this target's turn. */
   FAILURE_REASON_NOT_REACHED = 19,
+  UNRECOGNIZED = -1,
+}
+
+/** What is wrong with an answer that is complete. More values may be added. */
+export enum AnswerFault {
+  /** ANSWER_FAULT_UNSPECIFIED - Nothing, or unknown to this client. */
+  ANSWER_FAULT_UNSPECIFIED = 0,
+  /** ANSWER_FAULT_EMPTY - No text but white space, no tool call, no media, though the model stopped by itself. */
+  ANSWER_FAULT_EMPTY = 1,
+  /** ANSWER_FAULT_LENGTH - Cut by its length. */
+  ANSWER_FAULT_LENGTH = 2,
+  /** ANSWER_FAULT_REFUSED - Refused by the model, or cut by the provider's filter. */
+  ANSWER_FAULT_REFUSED = 3,
+  /** ANSWER_FAULT_NOT_JSON - No JSON, though Prompt.response_format asks for it. */
+  ANSWER_FAULT_NOT_JSON = 4,
+  /** ANSWER_FAULT_SCHEMA - JSON that breaks the schema of Prompt.response_format. */
+  ANSWER_FAULT_SCHEMA = 5,
   UNRECOGNIZED = -1,
 }
 
@@ -143,6 +158,75 @@ export interface Attempt {
   probe: boolean;
   /** The provider's own code for the failure, such as "insufficient_quota". */
   providerErrorCode: string;
+  /**
+   * True when the target was out of rotation and was tried all the same, since
+   * nobody else had answered.
+   */
+  lastResort: boolean;
+  /**
+   * True when the request was sent twice: a connection that had been used before
+   * was closed before any byte of an answer.
+   */
+  resent: boolean;
+  /** The limit of time that cut it, if one did. No server fills it yet. */
+  timeLimit:
+    | TimeLimit
+    | undefined;
+  /**
+   * What is wrong with the answer that it brought, if the walk went on for that. No
+   * server fills it yet.
+   */
+  answerFault: AnswerFault;
+}
+
+/** A limit of time that an attempt ran into, and where it came from. */
+export interface TimeLimit {
+  /** What is limited. */
+  kind: TimeLimit_Kind;
+  /** How long it may last. */
+  length:
+    | Duration
+    | undefined;
+  /** Who set it. */
+  source: TimeLimit_Source;
+  /** SOURCE_DEADLINE: what was left of the call's time when the attempt began. */
+  remaining:
+    | Duration
+    | undefined;
+  /** SOURCE_DEADLINE: what of that was kept back for the targets to come. */
+  reserve: Duration | undefined;
+}
+
+/** What is limited. More values may be added. */
+export enum TimeLimit_Kind {
+  /** KIND_UNSPECIFIED - Unknown to this client. */
+  KIND_UNSPECIFIED = 0,
+  /** KIND_FIRST_CONTENT - The wait for the first content. */
+  KIND_FIRST_CONTENT = 1,
+  /** KIND_STALL - The silence between two pieces of content. */
+  KIND_STALL = 2,
+  /** KIND_ATTEMPT - The whole attempt. */
+  KIND_ATTEMPT = 3,
+  UNRECOGNIZED = -1,
+}
+
+/** Who set it. More values may be added. */
+export enum TimeLimit_Source {
+  /** SOURCE_UNSPECIFIED - Unknown to this client. */
+  SOURCE_UNSPECIFIED = 0,
+  /** SOURCE_DEFAULT - The server, where nobody sets anything else. */
+  SOURCE_DEFAULT = 1,
+  /** SOURCE_CHAIN - The server's settings for all chains. */
+  SOURCE_CHAIN = 2,
+  /** SOURCE_PROVIDER - The server's settings for the provider. */
+  SOURCE_PROVIDER = 3,
+  /** SOURCE_MODEL - The server's settings for the model, or what it knows of the model. */
+  SOURCE_MODEL = 4,
+  /** SOURCE_OPTIONS - The call's ChainOptions. */
+  SOURCE_OPTIONS = 5,
+  /** SOURCE_DEADLINE - The call's deadline, or the server's longest one. */
+  SOURCE_DEADLINE = 6,
+  UNRECOGNIZED = -1,
 }
 
 /** Why a target is benched. */
@@ -163,6 +247,10 @@ export interface BenchRecord {
     | undefined;
   /** How many times in a row the server has benched the target. */
   consecutiveBenches: number;
+  /** Where it holds. No server fills it yet: each process has benches of its own. */
+  extent: BenchRecord_Extent;
+  /** The name of the token or certificate that called Bench. No server fills it yet. */
+  operatorName: string;
 }
 
 /** Who decided. More values may be added. */
@@ -173,6 +261,17 @@ export enum BenchRecord_Origin {
   ORIGIN_AUTOMATIC = 1,
   /** ORIGIN_OPERATOR - A Bench call. Never lifted before its time but by Unbench. */
   ORIGIN_OPERATOR = 2,
+  UNRECOGNIZED = -1,
+}
+
+/** Where a bench holds. More values may be added. */
+export enum BenchRecord_Extent {
+  /** EXTENT_UNSPECIFIED - Unknown to this client. */
+  EXTENT_UNSPECIFIED = 0,
+  /** EXTENT_PROCESS - In the process that answers. */
+  EXTENT_PROCESS = 1,
+  /** EXTENT_FLEET - In all processes that share their health. */
+  EXTENT_FLEET = 2,
   UNRECOGNIZED = -1,
 }
 
@@ -220,6 +319,10 @@ function createBaseAttempt(): Attempt {
     bench: undefined,
     probe: false,
     providerErrorCode: "",
+    lastResort: false,
+    resent: false,
+    timeLimit: undefined,
+    answerFault: 0,
   };
 }
 
@@ -275,6 +378,18 @@ export const Attempt: MessageFns<Attempt> = {
     }
     if (message.providerErrorCode !== "") {
       writer.uint32(138).string(message.providerErrorCode);
+    }
+    if (message.lastResort !== false) {
+      writer.uint32(144).bool(message.lastResort);
+    }
+    if (message.resent !== false) {
+      writer.uint32(152).bool(message.resent);
+    }
+    if (message.timeLimit !== undefined) {
+      TimeLimit.encode(message.timeLimit, writer.uint32(162).fork()).join();
+    }
+    if (message.answerFault !== 0) {
+      writer.uint32(168).int32(message.answerFault);
     }
     return writer;
   },
@@ -428,6 +543,38 @@ export const Attempt: MessageFns<Attempt> = {
             message.providerErrorCode = reader.string();
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.lastResort = reader.bool();
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.resent = reader.bool();
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.timeLimit = TimeLimit.decode(reader, reader.uint32());
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.answerFault = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -470,6 +617,121 @@ export const Attempt: MessageFns<Attempt> = {
       : undefined;
     message.probe = object.probe ?? false;
     message.providerErrorCode = object.providerErrorCode ?? "";
+    message.lastResort = object.lastResort ?? false;
+    message.resent = object.resent ?? false;
+    message.timeLimit = (object.timeLimit !== undefined && object.timeLimit !== null)
+      ? TimeLimit.fromPartial(object.timeLimit)
+      : undefined;
+    message.answerFault = object.answerFault ?? 0;
+    return message;
+  },
+};
+
+function createBaseTimeLimit(): TimeLimit {
+  return { kind: 0, length: undefined, source: 0, remaining: undefined, reserve: undefined };
+}
+
+export const TimeLimit: MessageFns<TimeLimit> = {
+  encode(message: TimeLimit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.length !== undefined) {
+      Duration.encode(message.length, writer.uint32(18).fork()).join();
+    }
+    if (message.source !== 0) {
+      writer.uint32(24).int32(message.source);
+    }
+    if (message.remaining !== undefined) {
+      Duration.encode(message.remaining, writer.uint32(34).fork()).join();
+    }
+    if (message.reserve !== undefined) {
+      Duration.encode(message.reserve, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TimeLimit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTimeLimit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.length = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.source = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.remaining = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reserve = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TimeLimit>): TimeLimit {
+    return TimeLimit.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TimeLimit>): TimeLimit {
+    const message = createBaseTimeLimit();
+    message.kind = object.kind ?? 0;
+    message.length = (object.length !== undefined && object.length !== null)
+      ? Duration.fromPartial(object.length)
+      : undefined;
+    message.source = object.source ?? 0;
+    message.remaining = (object.remaining !== undefined && object.remaining !== null)
+      ? Duration.fromPartial(object.remaining)
+      : undefined;
+    message.reserve = (object.reserve !== undefined && object.reserve !== null)
+      ? Duration.fromPartial(object.reserve)
+      : undefined;
     return message;
   },
 };
@@ -482,6 +744,8 @@ function createBaseBenchRecord(): BenchRecord {
     startTime: undefined,
     expireTime: undefined,
     consecutiveBenches: 0,
+    extent: 0,
+    operatorName: "",
   };
 }
 
@@ -504,6 +768,12 @@ export const BenchRecord: MessageFns<BenchRecord> = {
     }
     if (message.consecutiveBenches !== 0) {
       writer.uint32(40).int32(message.consecutiveBenches);
+    }
+    if (message.extent !== 0) {
+      writer.uint32(56).int32(message.extent);
+    }
+    if (message.operatorName !== "") {
+      writer.uint32(66).string(message.operatorName);
     }
     return writer;
   },
@@ -569,6 +839,22 @@ export const BenchRecord: MessageFns<BenchRecord> = {
             message.consecutiveBenches = reader.int32();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.extent = reader.int32() as any;
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.operatorName = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -592,6 +878,8 @@ export const BenchRecord: MessageFns<BenchRecord> = {
     message.startTime = object.startTime ?? undefined;
     message.expireTime = object.expireTime ?? undefined;
     message.consecutiveBenches = object.consecutiveBenches ?? 0;
+    message.extent = object.extent ?? 0;
+    message.operatorName = object.operatorName ?? "";
     return message;
   },
 };

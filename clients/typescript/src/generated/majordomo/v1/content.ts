@@ -28,7 +28,10 @@ export enum Role {
 export interface Message {
   /** Required. Who wrote the turn. */
   role: Role;
-  /** Required. What the turn holds, in order. */
+  /**
+   * Required. What the turn holds, in order.
+   * Limits: at least 1 entry.
+   */
   parts: Part[];
   /**
    * Optional. The target that wrote this turn. Set by the server (clients of
@@ -48,10 +51,10 @@ export interface Part {
     /** Plain text. */
     { $case: "text"; value: string }
     | //
-    /** Media carried in the request. */
+    /** Media, as bytes. Models may write them too. */
     { $case: "blob"; value: Blob }
     | //
-    /** Media at a URL. */
+    /** Media at a URL. Models may write them too. */
     { $case: "mediaReference"; value: MediaReference }
     | //
     /** The model asks for a tool to be run. */
@@ -62,6 +65,12 @@ export interface Part {
     | //
     /** Reasoning that the model showed before its answer. */
     { $case: "reasoning"; value: Reasoning }
+    | //
+    /**
+     * Content that only its provider can read. Only in ROLE_ASSISTANT. No server
+     * fills it or takes it yet.
+     */
+    { $case: "opaque"; value: OpaquePart }
     | undefined;
   /**
    * Optional. Opaque: what the target that wrote this part needs to read it
@@ -69,19 +78,86 @@ export interface Part {
    * no other target ever sees it. Without Message.origin it is dropped.
    */
   providerState: Buffer;
+  /**
+   * Optional. With text: the sources that it rests on, in the order of their ranges.
+   * Set by the server; nobody has to send them back. No server fills it yet.
+   */
+  citations: Citation[];
+}
+
+/** A source that text rests on. */
+export interface Citation {
+  /** Where the source is. Ignore kinds you do not know. */
+  source:
+    | //
+    /** On the web. */
+    { $case: "uri"; value: string }
+    | //
+    /** In the request. */
+    { $case: "request"; value: RequestSource }
+    | undefined;
+  /** Its title. */
+  title: string;
+  /** The words of the source that are cited. */
+  quotedText: string;
+  /** The text that rests on it. Unset: the whole part. */
+  range: TextRange | undefined;
+}
+
+/** Media or text of the request, as a source. */
+export interface RequestSource {
+  /** The index of its turn in Prompt.messages. */
+  messageIndex: number;
+  /** The index of its part in the turn. */
+  partIndex: number;
+  /** The first page cited, from 1; 0 where the source has none. */
+  firstPage: number;
+  /** The last page cited, from 1; 0 where the source has none. */
+  lastPage: number;
+}
+
+/**
+ * A range of a part's text, in bytes of its UTF-8. Of a part that is streamed: of the
+ * whole text, however it was cut.
+ */
+export interface TextRange {
+  /** The first byte, from 0. */
+  start: number;
+  /** The first byte after the range. */
+  end: number;
+}
+
+/**
+ * Content that only its provider can read, such as a search that it made or code that
+ * it ran; the content is in Part.provider_state.
+ */
+export interface OpaquePart {
+  /** What it is, in the provider's own word, such as "web_search_call". */
+  type: string;
+  /** The same for people, in a few words. */
+  description: string;
 }
 
 /** Media bytes. */
 export interface Blob {
-  /** Required. IANA media type, such as image/png. */
+  /**
+   * Required. IANA media type, such as image/png.
+   * Limits: halves 1 to 127 characters.
+   */
   mediaType: string;
-  /** Required. The bytes, not base64. */
+  /**
+   * Required. The bytes, not base64.
+   * Limits: at least 1 byte.
+   */
   data: Buffer;
 }
 
 /** A pointer to media. */
 export interface MediaReference {
-  /** Optional. IANA media type, if known. */
+  /**
+   * Optional. IANA media type, if known.
+   * Limits: halves 1 to 127 characters.
+   */
   mediaType: string;
   /** Required. An https URL. */
   uri: string;
@@ -89,9 +165,15 @@ export interface MediaReference {
 
 /** A request from the model to run a tool. */
 export interface ToolCall {
-  /** Required. Correlates the call with its ToolResult. */
+  /**
+   * Required. Correlates the call with its ToolResult.
+   * Limits: at least 1 character.
+   */
   id: string;
-  /** Required. The tool's name, as declared in Prompt.tools. */
+  /**
+   * Required. The function's name, as declared in Prompt.tools.
+   * Limits: 1 to 64 characters.
+   */
   name: string;
   /** Required. The arguments, as the JSON object text that the model wrote. */
   argumentsJson: string;
@@ -113,9 +195,25 @@ export interface Reasoning {
   text: string;
 }
 
-/** A function that the model may call. */
+/**
+ * A tool that the model may use. More kinds may be added, such as tools that the
+ * provider runs itself.
+ */
 export interface Tool {
-  /** Required. Letters, digits, underscores and dashes; at most 64. */
+  /** Required. Exactly one kind. */
+  kind:
+    | //
+    /** A function that the caller runs. */
+    { $case: "function"; value: FunctionTool }
+    | undefined;
+}
+
+/** A function that the model may call, and the caller runs. */
+export interface FunctionTool {
+  /**
+   * Required. Letters, digits, underscores and dashes.
+   * Limits: 1 to 64 characters.
+   */
   name: string;
   /** Optional. What the tool does, for the model to read. */
   description: string;
@@ -130,7 +228,10 @@ export interface Tool {
 export interface ToolChoice {
   /** Optional. The mode. */
   mode: ToolChoice_Mode;
-  /** Optional. With MODE_REQUIRED, the only tools allowed. */
+  /**
+   * Optional. With MODE_REQUIRED, the only functions allowed.
+   * Limits: at most 10000 entries.
+   */
   allowedNames: string[];
   /** Optional. Whether several calls may come in one turn. */
   parallelCalls?: boolean | undefined;
@@ -229,7 +330,7 @@ export const Message: MessageFns<Message> = {
 };
 
 function createBasePart(): Part {
-  return { kind: undefined, providerState: Buffer.alloc(0) };
+  return { kind: undefined, providerState: Buffer.alloc(0), citations: [] };
 }
 
 export const Part: MessageFns<Part> = {
@@ -253,9 +354,15 @@ export const Part: MessageFns<Part> = {
       case "reasoning":
         Reasoning.encode(message.kind.value, writer.uint32(50).fork()).join();
         break;
+      case "opaque":
+        OpaquePart.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
     }
     if (message.providerState.length !== 0) {
       writer.uint32(58).bytes(message.providerState);
+    }
+    for (const v of message.citations) {
+      Citation.encode(v!, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -321,12 +428,28 @@ export const Part: MessageFns<Part> = {
             message.kind = { $case: "reasoning", value: Reasoning.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.kind = { $case: "opaque", value: OpaquePart.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 7: {
             if (tag !== 58) {
               break;
             }
 
             message.providerState = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.citations.push(Citation.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -383,8 +506,359 @@ export const Part: MessageFns<Part> = {
         }
         break;
       }
+      case "opaque": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "opaque", value: OpaquePart.fromPartial(object.kind.value) };
+        }
+        break;
+      }
     }
     message.providerState = object.providerState ?? Buffer.alloc(0);
+    message.citations = object.citations?.map((e) => Citation.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCitation(): Citation {
+  return { source: undefined, title: "", quotedText: "", range: undefined };
+}
+
+export const Citation: MessageFns<Citation> = {
+  encode(message: Citation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.source?.$case) {
+      case "uri":
+        writer.uint32(10).string(message.source.value);
+        break;
+      case "request":
+        RequestSource.encode(message.source.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    if (message.title !== "") {
+      writer.uint32(26).string(message.title);
+    }
+    if (message.quotedText !== "") {
+      writer.uint32(34).string(message.quotedText);
+    }
+    if (message.range !== undefined) {
+      TextRange.encode(message.range, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Citation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCitation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = { $case: "uri", value: reader.string() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.source = { $case: "request", value: RequestSource.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.title = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.quotedText = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.range = TextRange.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Citation>): Citation {
+    return Citation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Citation>): Citation {
+    const message = createBaseCitation();
+    switch (object.source?.$case) {
+      case "uri": {
+        if (object.source?.value !== undefined && object.source?.value !== null) {
+          message.source = { $case: "uri", value: object.source.value };
+        }
+        break;
+      }
+      case "request": {
+        if (object.source?.value !== undefined && object.source?.value !== null) {
+          message.source = { $case: "request", value: RequestSource.fromPartial(object.source.value) };
+        }
+        break;
+      }
+    }
+    message.title = object.title ?? "";
+    message.quotedText = object.quotedText ?? "";
+    message.range = (object.range !== undefined && object.range !== null)
+      ? TextRange.fromPartial(object.range)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRequestSource(): RequestSource {
+  return { messageIndex: 0, partIndex: 0, firstPage: 0, lastPage: 0 };
+}
+
+export const RequestSource: MessageFns<RequestSource> = {
+  encode(message: RequestSource, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.messageIndex !== 0) {
+      writer.uint32(8).int32(message.messageIndex);
+    }
+    if (message.partIndex !== 0) {
+      writer.uint32(16).int32(message.partIndex);
+    }
+    if (message.firstPage !== 0) {
+      writer.uint32(24).int32(message.firstPage);
+    }
+    if (message.lastPage !== 0) {
+      writer.uint32(32).int32(message.lastPage);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RequestSource {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRequestSource();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.messageIndex = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.partIndex = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.firstPage = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.lastPage = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RequestSource>): RequestSource {
+    return RequestSource.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RequestSource>): RequestSource {
+    const message = createBaseRequestSource();
+    message.messageIndex = object.messageIndex ?? 0;
+    message.partIndex = object.partIndex ?? 0;
+    message.firstPage = object.firstPage ?? 0;
+    message.lastPage = object.lastPage ?? 0;
+    return message;
+  },
+};
+
+function createBaseTextRange(): TextRange {
+  return { start: 0, end: 0 };
+}
+
+export const TextRange: MessageFns<TextRange> = {
+  encode(message: TextRange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.start !== 0) {
+      writer.uint32(8).int32(message.start);
+    }
+    if (message.end !== 0) {
+      writer.uint32(16).int32(message.end);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TextRange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTextRange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.start = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.end = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TextRange>): TextRange {
+    return TextRange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TextRange>): TextRange {
+    const message = createBaseTextRange();
+    message.start = object.start ?? 0;
+    message.end = object.end ?? 0;
+    return message;
+  },
+};
+
+function createBaseOpaquePart(): OpaquePart {
+  return { type: "", description: "" };
+}
+
+export const OpaquePart: MessageFns<OpaquePart> = {
+  encode(message: OpaquePart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== "") {
+      writer.uint32(10).string(message.type);
+    }
+    if (message.description !== "") {
+      writer.uint32(18).string(message.description);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpaquePart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpaquePart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<OpaquePart>): OpaquePart {
+    return OpaquePart.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OpaquePart>): OpaquePart {
+    const message = createBaseOpaquePart();
+    message.type = object.type ?? "";
+    message.description = object.description ?? "";
     return message;
   },
 };
@@ -737,19 +1211,15 @@ export const Reasoning: MessageFns<Reasoning> = {
 };
 
 function createBaseTool(): Tool {
-  return { name: "", description: "", parametersSchemaJson: "" };
+  return { kind: undefined };
 }
 
 export const Tool: MessageFns<Tool> = {
   encode(message: Tool, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== "") {
-      writer.uint32(10).string(message.name);
-    }
-    if (message.description !== "") {
-      writer.uint32(18).string(message.description);
-    }
-    if (message.parametersSchemaJson !== "") {
-      writer.uint32(26).string(message.parametersSchemaJson);
+    switch (message.kind?.$case) {
+      case "function":
+        FunctionTool.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
     }
     return writer;
   },
@@ -764,6 +1234,74 @@ export const Tool: MessageFns<Tool> = {
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseTool();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "function", value: FunctionTool.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Tool>): Tool {
+    return Tool.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Tool>): Tool {
+    const message = createBaseTool();
+    switch (object.kind?.$case) {
+      case "function": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "function", value: FunctionTool.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseFunctionTool(): FunctionTool {
+  return { name: "", description: "", parametersSchemaJson: "" };
+}
+
+export const FunctionTool: MessageFns<FunctionTool> = {
+  encode(message: FunctionTool, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.description !== "") {
+      writer.uint32(18).string(message.description);
+    }
+    if (message.parametersSchemaJson !== "") {
+      writer.uint32(26).string(message.parametersSchemaJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FunctionTool {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFunctionTool();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -803,11 +1341,11 @@ export const Tool: MessageFns<Tool> = {
     }
   },
 
-  create(base?: DeepPartial<Tool>): Tool {
-    return Tool.fromPartial(base ?? {});
+  create(base?: DeepPartial<FunctionTool>): FunctionTool {
+    return FunctionTool.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<Tool>): Tool {
-    const message = createBaseTool();
+  fromPartial(object: DeepPartial<FunctionTool>): FunctionTool {
+    const message = createBaseFunctionTool();
     message.name = object.name ?? "";
     message.description = object.description ?? "";
     message.parametersSchemaJson = object.parametersSchemaJson ?? "";

@@ -14,50 +14,175 @@ export const protobufFileName = "majordomo/v1/errors.proto";
 
 /**
  * Why a call failed. google.rpc.ErrorInfo carries the value's name without its
- * prefix as reason, and "majordomo" as domain.
+ * prefix as reason, "majordomo-grpc.github.io" as domain, and in its metadata what is
+ * named here; generation_id where the call had one, as in CallFailure.
  */
 export enum ErrorReason {
   /** ERROR_REASON_UNSPECIFIED - Never sent. */
   ERROR_REASON_UNSPECIFIED = 0,
-  /** ERROR_REASON_INVALID_REQUEST - INVALID_ARGUMENT. The request breaks a rule of this API; see BadRequest. */
+  /**
+   * ERROR_REASON_INVALID_REQUEST - INVALID_ARGUMENT. The request breaks a rule of this API; see BadRequest, whose
+   * fields are paths into the request. Metadata: omitted_violations, if there are.
+   * Example:
+   *   {"reason": "INVALID_REQUEST",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"omitted_violations": "3",
+   *                 "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_INVALID_REQUEST = 1,
-  /** ERROR_REASON_UNKNOWN_TIER - NOT_FOUND. No such tier. Metadata: name. */
+  /**
+   * ERROR_REASON_UNKNOWN_TIER - NOT_FOUND. No such tier. Metadata: name.
+   * Example:
+   *   {"reason": "UNKNOWN_TIER",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"name": "fast", "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_UNKNOWN_TIER = 2,
-  /** ERROR_REASON_UNKNOWN_PROVIDER - NOT_FOUND. No such provider. Metadata: name. */
+  /**
+   * ERROR_REASON_UNKNOWN_PROVIDER - NOT_FOUND. No such provider. Metadata: name.
+   * Example:
+   *   {"reason": "UNKNOWN_PROVIDER",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"name": "acme", "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_UNKNOWN_PROVIDER = 3,
-  /** ERROR_REASON_CHAIN_EXHAUSTED - UNAVAILABLE. Every target failed or was skipped; some may come back. */
+  /**
+   * ERROR_REASON_CHAIN_EXHAUSTED - UNAVAILABLE. Every target failed or was skipped; some may come back.
+   * Example:
+   *   {"reason": "CHAIN_EXHAUSTED",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_CHAIN_EXHAUSTED = 4,
-  /** ERROR_REASON_ALL_BENCHED - UNAVAILABLE. Nothing was tried: every target that could serve is benched. */
+  /**
+   * ERROR_REASON_ALL_BENCHED - UNAVAILABLE. Nothing was tried: every target that could serve is benched.
+   * Example:
+   *   {"reason": "ALL_BENCHED",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_ALL_BENCHED = 5,
-  /** ERROR_REASON_CHAIN_RATE_LIMITED - RESOURCE_EXHAUSTED. All that may come back are rate limited or out of quota. */
+  /**
+   * ERROR_REASON_CHAIN_RATE_LIMITED - RESOURCE_EXHAUSTED. All that may come back are rate limited or out of quota.
+   * Example:
+   *   {"reason": "CHAIN_RATE_LIMITED",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_CHAIN_RATE_LIMITED = 6,
-  /** ERROR_REASON_MODEL_NOT_FOUND - NOT_FOUND. No target has its model. */
+  /**
+   * ERROR_REASON_MODEL_NOT_FOUND - NOT_FOUND. No target has its model.
+   * Example:
+   *   {"reason": "MODEL_NOT_FOUND",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_MODEL_NOT_FOUND = 7,
-  /** ERROR_REASON_REQUEST_REFUSED - INVALID_ARGUMENT. A provider refused the request as malformed. */
+  /**
+   * ERROR_REASON_REQUEST_REFUSED - INVALID_ARGUMENT. A provider refused the request as malformed.
+   * Example:
+   *   {"reason": "REQUEST_REFUSED",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_REQUEST_REFUSED = 8,
-  /** ERROR_REASON_REQUEST_UNSUPPORTED - INVALID_ARGUMENT. The request fits none of the targets. */
+  /**
+   * ERROR_REASON_REQUEST_UNSUPPORTED - INVALID_ARGUMENT. The request fits none of the targets.
+   * Example:
+   *   {"reason": "REQUEST_UNSUPPORTED",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_REQUEST_UNSUPPORTED = 9,
-  /** ERROR_REASON_CONTENT_REFUSED - INVALID_ARGUMENT. A provider refused the content. */
+  /**
+   * ERROR_REASON_CONTENT_REFUSED - INVALID_ARGUMENT. A provider refused the content.
+   * Example:
+   *   {"reason": "CONTENT_REFUSED",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_CONTENT_REFUSED = 10,
-  /** ERROR_REASON_PROVIDER_CREDENTIALS - FAILED_PRECONDITION. A provider refused this server's credentials. */
+  /**
+   * ERROR_REASON_PROVIDER_CREDENTIALS - FAILED_PRECONDITION. A provider refused this server's credentials.
+   * Example:
+   *   {"reason": "PROVIDER_CREDENTIALS",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_PROVIDER_CREDENTIALS = 11,
-  /** ERROR_REASON_STREAM_INTERRUPTED - ABORTED. The stream broke after output was sent. */
+  /**
+   * ERROR_REASON_STREAM_INTERRUPTED - ABORTED. The stream broke after output was sent.
+   * Example:
+   *   {"reason": "STREAM_INTERRUPTED",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_STREAM_INTERRUPTED = 12,
-  /** ERROR_REASON_DEADLINE_EXCEEDED - DEADLINE_EXCEEDED. The caller's deadline. */
+  /**
+   * ERROR_REASON_DEADLINE_EXCEEDED - DEADLINE_EXCEEDED. The caller's deadline.
+   * Example:
+   *   {"reason": "DEADLINE_EXCEEDED",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_DEADLINE_EXCEEDED = 13,
-  /** ERROR_REASON_SERVER_OVERLOADED - UNAVAILABLE. This server is at its limit; try another. */
+  /**
+   * ERROR_REASON_SERVER_OVERLOADED - UNAVAILABLE. This server is at its limit; try another.
+   * Example:
+   *   {"reason": "SERVER_OVERLOADED",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {}}
+   */
   ERROR_REASON_SERVER_OVERLOADED = 14,
-  /** ERROR_REASON_SERVER_DRAINING - UNAVAILABLE. This server is going away; try another. */
+  /**
+   * ERROR_REASON_SERVER_DRAINING - UNAVAILABLE. This server is going away; try another.
+   * Example:
+   *   {"reason": "SERVER_DRAINING",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_SERVER_DRAINING = 15,
-  /** ERROR_REASON_UNAUTHENTICATED - UNAUTHENTICATED. The caller's token is missing or wrong. */
+  /**
+   * ERROR_REASON_UNAUTHENTICATED - UNAUTHENTICATED. The caller's token is missing or wrong.
+   * Example:
+   *   {"reason": "UNAUTHENTICATED",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {}}
+   */
   ERROR_REASON_UNAUTHENTICATED = 16,
-  /** ERROR_REASON_PERMISSION_DENIED - PERMISSION_DENIED. The caller's token does not cover this RPC. */
+  /**
+   * ERROR_REASON_PERMISSION_DENIED - PERMISSION_DENIED. The caller's token does not cover this RPC.
+   * Example:
+   *   {"reason": "PERMISSION_DENIED",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {}}
+   */
   ERROR_REASON_PERMISSION_DENIED = 17,
-  /** ERROR_REASON_BENCHED_BY_PROVIDER - FAILED_PRECONDITION. The bench was set for the whole provider. Metadata: target. */
+  /**
+   * ERROR_REASON_BENCHED_BY_PROVIDER - FAILED_PRECONDITION. The bench was set for the whole provider. Metadata: provider.
+   * Example:
+   *   {"reason": "BENCHED_BY_PROVIDER",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"provider": "acme"}}
+   */
   ERROR_REASON_BENCHED_BY_PROVIDER = 18,
-  /** ERROR_REASON_INTERNAL - INTERNAL. A bug; the id is in the logs. */
+  /**
+   * ERROR_REASON_INTERNAL - INTERNAL. A bug; the id is in the logs.
+   * Example:
+   *   {"reason": "INTERNAL",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_INTERNAL = 19,
-  /** ERROR_REASON_RESOLVER_FAILED - UNAVAILABLE. The server's resolver of a tier failed. Metadata: resolver, name. */
+  /**
+   * ERROR_REASON_RESOLVER_FAILED - UNAVAILABLE. The server's resolver of a tier failed. Metadata: resolver, name.
+   * Example:
+   *   {"reason": "RESOLVER_FAILED",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"resolver": "files",
+   *                 "name": "fast",
+   *                 "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
   ERROR_REASON_RESOLVER_FAILED = 20,
   UNRECOGNIZED = -1,
 }

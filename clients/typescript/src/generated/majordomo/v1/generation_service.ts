@@ -21,8 +21,8 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Duration } from "../../google/protobuf/duration.js";
-import { Attempt, BenchRecord, FailureReason, Usage } from "./attempt.js";
-import { Blob, Message, Tool, ToolChoice } from "./content.js";
+import { AnswerFault, Attempt, BenchRecord, FailureReason, Usage } from "./attempt.js";
+import { Blob, Citation, MediaReference, Message, OpaquePart, Part, Tool, ToolChoice } from "./content.js";
 
 export const protobufPackage = "majordomo.v1";
 
@@ -56,9 +56,12 @@ export enum InterruptionPolicy {
   UNRECOGNIZED = -1,
 }
 
-/** What to do when every target of a chain is benched. */
+/**
+ * What to do when nobody in rotation has answered and targets of the chain are
+ * benched. More values may be added.
+ */
 export enum AllBenchedPolicy {
-  /** ALL_BENCHED_POLICY_UNSPECIFIED - The server's setting, FAIL unless changed. */
+  /** ALL_BENCHED_POLICY_UNSPECIFIED - The server's setting, LAST_RESORT unless changed. */
   ALL_BENCHED_POLICY_UNSPECIFIED = 0,
   /** ALL_BENCHED_POLICY_FAIL - Fail at once; RetryInfo says when the first target returns. */
   ALL_BENCHED_POLICY_FAIL = 1,
@@ -66,32 +69,18 @@ export enum AllBenchedPolicy {
   ALL_BENCHED_POLICY_TRY_SOONEST = 2,
   /** ALL_BENCHED_POLICY_WAIT - Wait for the first target to return if the deadline allows, else fail. */
   ALL_BENCHED_POLICY_WAIT = 3,
+  /**
+   * ALL_BENCHED_POLICY_LAST_RESORT - Try those that only failures keep out, as often as a small budget of each
+   * allows. Never against an operator, a quota, or a delay that a provider asked for.
+   */
+  ALL_BENCHED_POLICY_LAST_RESORT = 4,
   UNRECOGNIZED = -1,
 }
 
 /** Request for Generate. */
 export interface GenerateRequest {
-  /**
-   * Optional. The chain: comma-separated targets ("provider/model-id") and
-   * configured tier names, tried left to right. Empty means the server's
-   * default chain. Example: "fast,anthropic/claude-sonnet-4-5,local/smollm2".
-   */
-  chain: string;
-  /** Required. What to ask. */
-  prompt:
-    | Prompt
-    | undefined;
-  /** Optional. How to walk the chain. Unset fields take the server's settings. */
-  options:
-    | ChainOptions
-    | undefined;
-  /** Optional. Copied onto the call's spans. At most 16 entries. */
-  labels: { [key: string]: string };
-}
-
-export interface GenerateRequest_LabelsEntry {
-  key: string;
-  value: string;
+  /** Required. What is asked, of whom, and how. */
+  call: Call | undefined;
 }
 
 /** Response to Generate. */
@@ -106,28 +95,15 @@ export interface GenerateResponse {
 
 /** Request for Stream. */
 export interface StreamRequest {
-  /** Optional. As in GenerateRequest.chain. */
-  chain: string;
-  /** Required. What to ask. */
-  prompt:
-    | Prompt
+  /** Required. What is asked, of whom, and how. */
+  call:
+    | Call
     | undefined;
-  /** Optional. How to walk the chain. Unset fields take the server's settings. */
-  options:
-    | ChainOptions
-    | undefined;
-  /** Optional. Copied onto the call's spans. At most 16 entries. */
-  labels: { [key: string]: string };
   /**
    * Optional. Also send every attempt that ends while the chain is walked. A gRPC
    * client's own retries end at the first message, so this is off by default.
    */
   includeAttempts: boolean;
-}
-
-export interface StreamRequest_LabelsEntry {
-  key: string;
-  value: string;
 }
 
 /** One event of a streamed answer. Ignore events you do not know. */
@@ -157,15 +133,9 @@ export interface StreamResponse {
 
 /** Request for Explain. */
 export interface ExplainRequest {
-  /** Optional. As in GenerateRequest.chain. */
-  chain: string;
-  /** Required. What would be asked. */
-  prompt:
-    | Prompt
-    | undefined;
-  /** Optional. As in GenerateRequest.options. */
-  options:
-    | ChainOptions
+  /** Required. What would be asked, of whom, and how. */
+  call:
+    | Call
     | undefined;
   /** Optional. Explain Stream instead of Generate. */
   stream: boolean;
@@ -231,13 +201,86 @@ export enum TargetPlan_Action {
   UNRECOGNIZED = -1,
 }
 
+/** Request for ListTiers. */
+export interface ListTiersRequest {
+  /**
+   * Optional. The most tiers to return. Unset: 500; more than 1000 is 1000.
+   * Limits: at least 0.
+   */
+  pageSize: number;
+  /** Optional. ListTiersResponse.next_page_token of the page before. */
+  pageToken: string;
+}
+
+/** Response to ListTiers. */
+export interface ListTiersResponse {
+  /**
+   * Tiers of the configuration, in order of name. Those that a resolver knows are not
+   * among them.
+   */
+  tiers: Tier[];
+  /** For the page that follows. Opaque; empty at the last one. */
+  nextPageToken: string;
+  /** What an empty Call.chain stands for; empty where the server has no default. */
+  defaultChain: string;
+}
+
+/** A name for a chain. */
+export interface Tier {
+  /** The name, as in Call.chain. */
+  name: string;
+  /** The targets that it stands for now, in order. Empty where that takes a resolver. */
+  targets: string[];
+}
+
+/** What a call is, whatever RPC makes it. */
+export interface Call {
+  /**
+   * Optional. The chain: comma-separated targets ("provider/model-id") and
+   * configured tier names, tried left to right. Empty means the server's
+   * default chain. Example: "fast,anthropic/claude-sonnet-4-5,local/smollm2".
+   * Limits: at most 4096 bytes; at most 32 targets; model ids 1 to 256 characters.
+   */
+  chain: string;
+  /** Required. What to ask. */
+  prompt:
+    | Prompt
+    | undefined;
+  /** Optional. How to walk the chain. Unset fields take the server's settings. */
+  options:
+    | ChainOptions
+    | undefined;
+  /**
+   * Optional. Copied onto the call's spans and its line in the log.
+   * Limits: at most 16 entries; keys 1 to 256 characters; values at most 256
+   * characters.
+   */
+  labels: { [key: string]: string };
+}
+
+export interface Call_LabelsEntry {
+  key: string;
+  value: string;
+}
+
 /** What to ask, independent of who answers. */
 export interface Prompt {
-  /** Optional. Standing instructions. */
-  systemInstruction: string;
-  /** Required. The conversation, oldest turn first. */
+  /**
+   * Optional. Standing instructions, in order. Text parts; other kinds have no target
+   * yet that takes them here.
+   * Limits: at most 10000 entries.
+   */
+  systemInstruction: Part[];
+  /**
+   * Required. The conversation, oldest turn first. Its parts are counted with those of
+   * tool results.
+   * Limits: 1 to 10000 entries; at most 10000 parts.
+   */
   messages: Message[];
-  /** Optional. Tools that the model may call. */
+  /**
+   * Optional. Tools that the model may use.
+   * Limits: at most 10000 entries.
+   */
   tools: Tool[];
   /** Optional. Limits on tool use. */
   toolChoice:
@@ -247,8 +290,10 @@ export interface Prompt {
   config:
     | GenerationConfig
     | undefined;
-  /** Optional. JSON Schema text that the answer must follow. */
-  responseSchemaJson: string;
+  /** Optional. The form that the answer must have. Unset: text. */
+  responseFormat:
+    | ResponseFormat
+    | undefined;
   /**
    * Optional. Where prompt caches should be cut. Providers that cache on their
    * own ignore it.
@@ -256,25 +301,76 @@ export interface Prompt {
   cachePolicy: CachePolicy | undefined;
 }
 
+/** The form of an answer. More kinds may be added. */
+export interface ResponseFormat {
+  /** Required. Exactly one kind. */
+  kind:
+    | //
+    /** JSON that follows a schema. */
+    { $case: "jsonSchema"; value: JsonSchemaFormat }
+    | //
+    /** Any JSON object. Ask for it in the prompt too: some providers insist on the word. */
+    { $case: "json"; value: JsonFormat }
+    | //
+    /** Plain text, as without a format. */
+    { $case: "text"; value: TextFormat }
+    | undefined;
+}
+
+/** JSON that follows a schema. */
+export interface JsonSchemaFormat {
+  /** Required. JSON Schema text; key order is kept. */
+  schemaJson: string;
+  /**
+   * Optional. What the answer is called, for the model to read: letters, digits,
+   * underscores and dashes.
+   * Limits: at most 64 characters.
+   */
+  name: string;
+}
+
+/** Any JSON object. */
+export interface JsonFormat {
+}
+
+/** Plain text. */
+export interface TextFormat {
+}
+
 /** Sampling and length. Unset fields are left to the provider. */
 export interface GenerationConfig {
-  /** Optional. Longest answer. */
+  /**
+   * Optional. Longest answer.
+   * Limits: at least 1.
+   */
   maxOutputTokens?:
     | number
     | undefined;
-  /** Optional. Sampling temperature. */
+  /**
+   * Optional. Sampling temperature.
+   * Limits: 0 to 2.
+   */
   temperature?:
     | number
     | undefined;
-  /** Optional. Nucleus sampling. */
+  /**
+   * Optional. Nucleus sampling.
+   * Limits: above 0, at most 1.
+   */
   topP?:
     | number
     | undefined;
-  /** Optional. Sample among this many tokens. */
+  /**
+   * Optional. Sample among this many tokens.
+   * Limits: at least 1.
+   */
   topK?:
     | number
     | undefined;
-  /** Optional. Stop when one of these is written. */
+  /**
+   * Optional. Stop when one of these is written.
+   * Limits: at most 10000 entries; values at least 1 character.
+   */
   stopSequences: string[];
   /** Optional. Best-effort determinism. */
   seed?:
@@ -288,6 +384,7 @@ export interface GenerationConfig {
    * Optional. JSON object text merged into the provider's request body, keyed
    * by provider name. Only keys that the provider's configuration lists, and
    * never one that the server writes itself.
+   * Limits: at most 10000 entries.
    */
   providerOptionsJson: { [key: string]: string };
 }
@@ -305,7 +402,10 @@ export interface ReasoningConfig {
     /** By effort. */
     { $case: "effort"; value: ReasoningConfig_Effort }
     | //
-    /** By tokens that may be spent. */
+    /**
+     * By tokens that may be spent.
+     * Limits: at least 0.
+     */
     { $case: "budgetTokens"; value: number }
     | undefined;
   /**
@@ -315,28 +415,34 @@ export interface ReasoningConfig {
   includeText: boolean;
 }
 
-/** Effort, as far as a model knows it; the nearest is taken. */
+/**
+ * Effort, as far as a model knows it; the nearest is taken. The numbers leave room
+ * for levels between these.
+ */
 export enum ReasoningConfig_Effort {
   /** EFFORT_UNSPECIFIED - Left to the provider. */
   EFFORT_UNSPECIFIED = 0,
   /** EFFORT_NONE - No reasoning, where it can be turned off. */
-  EFFORT_NONE = 1,
+  EFFORT_NONE = 10,
   /** EFFORT_MINIMAL - As little as possible. */
-  EFFORT_MINIMAL = 2,
+  EFFORT_MINIMAL = 20,
   /** EFFORT_LOW - Low. */
-  EFFORT_LOW = 3,
+  EFFORT_LOW = 30,
   /** EFFORT_MEDIUM - Medium. */
-  EFFORT_MEDIUM = 4,
+  EFFORT_MEDIUM = 40,
   /** EFFORT_HIGH - High. */
-  EFFORT_HIGH = 5,
+  EFFORT_HIGH = 50,
   /** EFFORT_MAX - As much as possible. */
-  EFFORT_MAX = 6,
+  EFFORT_MAX = 60,
   UNRECOGNIZED = -1,
 }
 
 /** How to walk the chain. The call's own deadline always wins. */
 export interface ChainOptions {
-  /** Optional. Retries of a transient failure on the same target. */
+  /**
+   * Optional. Retries of a transient failure on the same target.
+   * Limits: 0 to 5.
+   */
   transientRetries?:
     | number
     | undefined;
@@ -344,24 +450,50 @@ export interface ChainOptions {
   advanceOnPermanent?:
     | boolean
     | undefined;
-  /** Optional. Longest one attempt may run. */
+  /**
+   * Optional. Longest one attempt may run.
+   * Limits: 100 ms to 1 h.
+   */
   attemptTimeout:
     | Duration
     | undefined;
-  /** Optional. Longest wait for the first content of one attempt. */
+  /**
+   * Optional. Longest wait for the first content of one attempt.
+   * Limits: 100 ms to 1 h.
+   */
   firstContentTimeout:
     | Duration
     | undefined;
-  /** Optional. Longest silence between two pieces of content. */
+  /**
+   * Optional. Longest silence between two pieces of content.
+   * Limits: 100 ms to 1 h.
+   */
   stallTimeout:
     | Duration
     | undefined;
-  /** Optional. What to do when every target is benched. */
+  /** Optional. What to do when benches leave the call without an answer. */
   allBenchedPolicy: AllBenchedPolicy;
   /** Optional. What to do when a target breaks after output was sent (Stream). */
   interruptionPolicy: InterruptionPolicy;
-  /** Optional. Permanent reasons that advance, besides those that always do. */
+  /**
+   * Optional. Permanent reasons that advance, besides those that always do.
+   * Limits: at most 10000 entries.
+   */
   advanceOn: FailureReason[];
+  /** Optional. After which answers to go on. No server obeys it yet. */
+  answerPolicy: AnswerPolicy | undefined;
+}
+
+/**
+ * Answers that are kept while the walk goes on: the first one without a fault is the
+ * answer, else the first that was kept. Unset means [ANSWER_FAULT_EMPTY].
+ */
+export interface AnswerPolicy {
+  /**
+   * Optional. Exactly the faults after which the walk goes on; empty: none.
+   * Limits: at most 10000 entries.
+   */
+  advanceOnAnswer: AnswerFault[];
 }
 
 /** How a call ended well. */
@@ -388,11 +520,45 @@ export interface Completion {
   providerResponseId: string;
   /** The trace that shows this call, in hex; also a trailer, majordomo-trace-id. */
   traceId: string;
+  /** What the provider sent and the answer does not carry. No server fills it yet. */
+  omissions: Omission[];
+  /**
+   * The provider's own words for why the model stopped or refused, bounded. No server
+   * fills it yet.
+   */
+  providerFinishMessage: string;
+  /** Tokens of all attempts that were billed. No server fills it yet. */
+  totalUsage:
+    | TotalUsage
+    | undefined;
+  /**
+   * What is wrong with the answer, where nobody brought a better one; see
+   * ChainOptions.answer_policy. No server fills it yet.
+   */
+  answerFault: AnswerFault;
+}
+
+/** Content of the provider's that the answer does not carry. */
+export interface Omission {
+  /** What it was, in the provider's own word. */
+  type: string;
+  /** Why it is not there, in a few words. */
+  description: string;
+}
+
+/** Tokens of all attempts of a call. */
+export interface TotalUsage {
+  /** The sum of what providers counted. */
+  usage:
+    | Usage
+    | undefined;
+  /** True where an attempt was cut before its provider had counted: more was billed. */
+  lowerBound: boolean;
 }
 
 /** Something changed or left out of a request to fit one target. */
 export interface Adaptation {
-  /** Where, as a path into the request: "prompt.messages[2].parts[0]". */
+  /** Where, as a path into the Call: "prompt.messages[2].parts[0]". */
   field: string;
   /** What was done, in a few words: "downscaled 4032x3024 to 1568x1176". */
   description: string;
@@ -414,11 +580,19 @@ export interface PartDelta {
     /** A tool call begun or continued. */
     { $case: "toolCall"; value: ToolCallDelta }
     | //
-    /** A whole media part. */
+    /** Media bytes to append. The first piece has the media type. */
     { $case: "blob"; value: Blob }
+    | //
+    /** A whole part. No server fills it yet. */
+    { $case: "mediaReference"; value: MediaReference }
+    | //
+    /** A whole part; see Part.opaque. No server fills it yet. */
+    { $case: "opaque"; value: OpaquePart }
     | undefined;
   /** Set once, with the last piece of the part. See Part.provider_state. */
   providerState: Buffer;
+  /** Citations to append to those of the part. No server fills it yet. */
+  citations: Citation[];
 }
 
 /** A piece of a tool call. */
@@ -450,23 +624,14 @@ export interface CachePolicy {
 }
 
 function createBaseGenerateRequest(): GenerateRequest {
-  return { chain: "", prompt: undefined, options: undefined, labels: {} };
+  return { call: undefined };
 }
 
 export const GenerateRequest: MessageFns<GenerateRequest> = {
   encode(message: GenerateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.chain !== "") {
-      writer.uint32(10).string(message.chain);
+    if (message.call !== undefined) {
+      Call.encode(message.call, writer.uint32(10).fork()).join();
     }
-    if (message.prompt !== undefined) {
-      Prompt.encode(message.prompt, writer.uint32(18).fork()).join();
-    }
-    if (message.options !== undefined) {
-      ChainOptions.encode(message.options, writer.uint32(26).fork()).join();
-    }
-    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
-      GenerateRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
-    });
     return writer;
   },
 
@@ -488,34 +653,7 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
               break;
             }
 
-            message.chain = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.prompt = Prompt.decode(reader, reader.uint32());
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.options = ChainOptions.decode(reader, reader.uint32());
-            continue;
-          }
-          case 4: {
-            if (tag !== 34) {
-              break;
-            }
-
-            const entry4 = GenerateRequest_LabelsEntry.decode(reader, reader.uint32());
-            if (entry4.value !== undefined) {
-              message.labels[entry4.key] = entry4.value;
-            }
+            message.call = Call.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -535,89 +673,7 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
   },
   fromPartial(object: DeepPartial<GenerateRequest>): GenerateRequest {
     const message = createBaseGenerateRequest();
-    message.chain = object.chain ?? "";
-    message.prompt = (object.prompt !== undefined && object.prompt !== null)
-      ? Prompt.fromPartial(object.prompt)
-      : undefined;
-    message.options = (object.options !== undefined && object.options !== null)
-      ? ChainOptions.fromPartial(object.options)
-      : undefined;
-    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
-      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
-        if (value !== undefined) {
-          acc[key] = globalThis.String(value);
-        }
-        return acc;
-      },
-      {},
-    );
-    return message;
-  },
-};
-
-function createBaseGenerateRequest_LabelsEntry(): GenerateRequest_LabelsEntry {
-  return { key: "", value: "" };
-}
-
-export const GenerateRequest_LabelsEntry: MessageFns<GenerateRequest_LabelsEntry> = {
-  encode(message: GenerateRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.key !== "") {
-      writer.uint32(10).string(message.key);
-    }
-    if (message.value !== "") {
-      writer.uint32(18).string(message.value);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): GenerateRequest_LabelsEntry {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseGenerateRequest_LabelsEntry();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.key = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.value = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create(base?: DeepPartial<GenerateRequest_LabelsEntry>): GenerateRequest_LabelsEntry {
-    return GenerateRequest_LabelsEntry.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<GenerateRequest_LabelsEntry>): GenerateRequest_LabelsEntry {
-    const message = createBaseGenerateRequest_LabelsEntry();
-    message.key = object.key ?? "";
-    message.value = object.value ?? "";
+    message.call = (object.call !== undefined && object.call !== null) ? Call.fromPartial(object.call) : undefined;
     return message;
   },
 };
@@ -694,25 +750,16 @@ export const GenerateResponse: MessageFns<GenerateResponse> = {
 };
 
 function createBaseStreamRequest(): StreamRequest {
-  return { chain: "", prompt: undefined, options: undefined, labels: {}, includeAttempts: false };
+  return { call: undefined, includeAttempts: false };
 }
 
 export const StreamRequest: MessageFns<StreamRequest> = {
   encode(message: StreamRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.chain !== "") {
-      writer.uint32(10).string(message.chain);
+    if (message.call !== undefined) {
+      Call.encode(message.call, writer.uint32(10).fork()).join();
     }
-    if (message.prompt !== undefined) {
-      Prompt.encode(message.prompt, writer.uint32(18).fork()).join();
-    }
-    if (message.options !== undefined) {
-      ChainOptions.encode(message.options, writer.uint32(26).fork()).join();
-    }
-    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
-      StreamRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
-    });
     if (message.includeAttempts !== false) {
-      writer.uint32(40).bool(message.includeAttempts);
+      writer.uint32(16).bool(message.includeAttempts);
     }
     return writer;
   },
@@ -735,38 +782,11 @@ export const StreamRequest: MessageFns<StreamRequest> = {
               break;
             }
 
-            message.chain = reader.string();
+            message.call = Call.decode(reader, reader.uint32());
             continue;
           }
           case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.prompt = Prompt.decode(reader, reader.uint32());
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.options = ChainOptions.decode(reader, reader.uint32());
-            continue;
-          }
-          case 4: {
-            if (tag !== 34) {
-              break;
-            }
-
-            const entry4 = StreamRequest_LabelsEntry.decode(reader, reader.uint32());
-            if (entry4.value !== undefined) {
-              message.labels[entry4.key] = entry4.value;
-            }
-            continue;
-          }
-          case 5: {
-            if (tag !== 40) {
+            if (tag !== 16) {
               break;
             }
 
@@ -790,90 +810,8 @@ export const StreamRequest: MessageFns<StreamRequest> = {
   },
   fromPartial(object: DeepPartial<StreamRequest>): StreamRequest {
     const message = createBaseStreamRequest();
-    message.chain = object.chain ?? "";
-    message.prompt = (object.prompt !== undefined && object.prompt !== null)
-      ? Prompt.fromPartial(object.prompt)
-      : undefined;
-    message.options = (object.options !== undefined && object.options !== null)
-      ? ChainOptions.fromPartial(object.options)
-      : undefined;
-    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
-      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
-        if (value !== undefined) {
-          acc[key] = globalThis.String(value);
-        }
-        return acc;
-      },
-      {},
-    );
+    message.call = (object.call !== undefined && object.call !== null) ? Call.fromPartial(object.call) : undefined;
     message.includeAttempts = object.includeAttempts ?? false;
-    return message;
-  },
-};
-
-function createBaseStreamRequest_LabelsEntry(): StreamRequest_LabelsEntry {
-  return { key: "", value: "" };
-}
-
-export const StreamRequest_LabelsEntry: MessageFns<StreamRequest_LabelsEntry> = {
-  encode(message: StreamRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.key !== "") {
-      writer.uint32(10).string(message.key);
-    }
-    if (message.value !== "") {
-      writer.uint32(18).string(message.value);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): StreamRequest_LabelsEntry {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseStreamRequest_LabelsEntry();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.key = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.value = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create(base?: DeepPartial<StreamRequest_LabelsEntry>): StreamRequest_LabelsEntry {
-    return StreamRequest_LabelsEntry.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<StreamRequest_LabelsEntry>): StreamRequest_LabelsEntry {
-    const message = createBaseStreamRequest_LabelsEntry();
-    message.key = object.key ?? "";
-    message.value = object.value ?? "";
     return message;
   },
 };
@@ -994,22 +932,16 @@ export const StreamResponse: MessageFns<StreamResponse> = {
 };
 
 function createBaseExplainRequest(): ExplainRequest {
-  return { chain: "", prompt: undefined, options: undefined, stream: false };
+  return { call: undefined, stream: false };
 }
 
 export const ExplainRequest: MessageFns<ExplainRequest> = {
   encode(message: ExplainRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.chain !== "") {
-      writer.uint32(10).string(message.chain);
-    }
-    if (message.prompt !== undefined) {
-      Prompt.encode(message.prompt, writer.uint32(18).fork()).join();
-    }
-    if (message.options !== undefined) {
-      ChainOptions.encode(message.options, writer.uint32(26).fork()).join();
+    if (message.call !== undefined) {
+      Call.encode(message.call, writer.uint32(10).fork()).join();
     }
     if (message.stream !== false) {
-      writer.uint32(32).bool(message.stream);
+      writer.uint32(16).bool(message.stream);
     }
     return writer;
   },
@@ -1032,27 +964,11 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
               break;
             }
 
-            message.chain = reader.string();
+            message.call = Call.decode(reader, reader.uint32());
             continue;
           }
           case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.prompt = Prompt.decode(reader, reader.uint32());
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.options = ChainOptions.decode(reader, reader.uint32());
-            continue;
-          }
-          case 4: {
-            if (tag !== 32) {
+            if (tag !== 16) {
               break;
             }
 
@@ -1076,13 +992,7 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
   },
   fromPartial(object: DeepPartial<ExplainRequest>): ExplainRequest {
     const message = createBaseExplainRequest();
-    message.chain = object.chain ?? "";
-    message.prompt = (object.prompt !== undefined && object.prompt !== null)
-      ? Prompt.fromPartial(object.prompt)
-      : undefined;
-    message.options = (object.options !== undefined && object.options !== null)
-      ? ChainOptions.fromPartial(object.options)
-      : undefined;
+    message.call = (object.call !== undefined && object.call !== null) ? Call.fromPartial(object.call) : undefined;
     message.stream = object.stream ?? false;
     return message;
   },
@@ -1325,22 +1235,408 @@ export const TargetPlan: MessageFns<TargetPlan> = {
   },
 };
 
+function createBaseListTiersRequest(): ListTiersRequest {
+  return { pageSize: 0, pageToken: "" };
+}
+
+export const ListTiersRequest: MessageFns<ListTiersRequest> = {
+  encode(message: ListTiersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTiersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTiersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListTiersRequest>): ListTiersRequest {
+    return ListTiersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListTiersRequest>): ListTiersRequest {
+    const message = createBaseListTiersRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListTiersResponse(): ListTiersResponse {
+  return { tiers: [], nextPageToken: "", defaultChain: "" };
+}
+
+export const ListTiersResponse: MessageFns<ListTiersResponse> = {
+  encode(message: ListTiersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.tiers) {
+      Tier.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    if (message.defaultChain !== "") {
+      writer.uint32(26).string(message.defaultChain);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTiersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTiersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tiers.push(Tier.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.defaultChain = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListTiersResponse>): ListTiersResponse {
+    return ListTiersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListTiersResponse>): ListTiersResponse {
+    const message = createBaseListTiersResponse();
+    message.tiers = object.tiers?.map((e) => Tier.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    message.defaultChain = object.defaultChain ?? "";
+    return message;
+  },
+};
+
+function createBaseTier(): Tier {
+  return { name: "", targets: [] };
+}
+
+export const Tier: MessageFns<Tier> = {
+  encode(message: Tier, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.targets) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Tier {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTier();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.targets.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Tier>): Tier {
+    return Tier.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Tier>): Tier {
+    const message = createBaseTier();
+    message.name = object.name ?? "";
+    message.targets = object.targets?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseCall(): Call {
+  return { chain: "", prompt: undefined, options: undefined, labels: {} };
+}
+
+export const Call: MessageFns<Call> = {
+  encode(message: Call, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.chain !== "") {
+      writer.uint32(10).string(message.chain);
+    }
+    if (message.prompt !== undefined) {
+      Prompt.encode(message.prompt, writer.uint32(18).fork()).join();
+    }
+    if (message.options !== undefined) {
+      ChainOptions.encode(message.options, writer.uint32(26).fork()).join();
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      Call_LabelsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Call {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.chain = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.prompt = Prompt.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.options = ChainOptions.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = Call_LabelsEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.labels[entry4.key] = entry4.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Call>): Call {
+    return Call.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Call>): Call {
+    const message = createBaseCall();
+    message.chain = object.chain ?? "";
+    message.prompt = (object.prompt !== undefined && object.prompt !== null)
+      ? Prompt.fromPartial(object.prompt)
+      : undefined;
+    message.options = (object.options !== undefined && object.options !== null)
+      ? ChainOptions.fromPartial(object.options)
+      : undefined;
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseCall_LabelsEntry(): Call_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const Call_LabelsEntry: MessageFns<Call_LabelsEntry> = {
+  encode(message: Call_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Call_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCall_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Call_LabelsEntry>): Call_LabelsEntry {
+    return Call_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Call_LabelsEntry>): Call_LabelsEntry {
+    const message = createBaseCall_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
 function createBasePrompt(): Prompt {
   return {
-    systemInstruction: "",
+    systemInstruction: [],
     messages: [],
     tools: [],
     toolChoice: undefined,
     config: undefined,
-    responseSchemaJson: "",
+    responseFormat: undefined,
     cachePolicy: undefined,
   };
 }
 
 export const Prompt: MessageFns<Prompt> = {
   encode(message: Prompt, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.systemInstruction !== "") {
-      writer.uint32(10).string(message.systemInstruction);
+    for (const v of message.systemInstruction) {
+      Part.encode(v!, writer.uint32(10).fork()).join();
     }
     for (const v of message.messages) {
       Message.encode(v!, writer.uint32(18).fork()).join();
@@ -1354,8 +1650,8 @@ export const Prompt: MessageFns<Prompt> = {
     if (message.config !== undefined) {
       GenerationConfig.encode(message.config, writer.uint32(42).fork()).join();
     }
-    if (message.responseSchemaJson !== "") {
-      writer.uint32(50).string(message.responseSchemaJson);
+    if (message.responseFormat !== undefined) {
+      ResponseFormat.encode(message.responseFormat, writer.uint32(50).fork()).join();
     }
     if (message.cachePolicy !== undefined) {
       CachePolicy.encode(message.cachePolicy, writer.uint32(58).fork()).join();
@@ -1381,7 +1677,7 @@ export const Prompt: MessageFns<Prompt> = {
               break;
             }
 
-            message.systemInstruction = reader.string();
+            message.systemInstruction.push(Part.decode(reader, reader.uint32()));
             continue;
           }
           case 2: {
@@ -1421,7 +1717,7 @@ export const Prompt: MessageFns<Prompt> = {
               break;
             }
 
-            message.responseSchemaJson = reader.string();
+            message.responseFormat = ResponseFormat.decode(reader, reader.uint32());
             continue;
           }
           case 7: {
@@ -1449,7 +1745,7 @@ export const Prompt: MessageFns<Prompt> = {
   },
   fromPartial(object: DeepPartial<Prompt>): Prompt {
     const message = createBasePrompt();
-    message.systemInstruction = object.systemInstruction ?? "";
+    message.systemInstruction = object.systemInstruction?.map((e) => Part.fromPartial(e)) || [];
     message.messages = object.messages?.map((e) => Message.fromPartial(e)) || [];
     message.tools = object.tools?.map((e) => Tool.fromPartial(e)) || [];
     message.toolChoice = (object.toolChoice !== undefined && object.toolChoice !== null)
@@ -1458,10 +1754,263 @@ export const Prompt: MessageFns<Prompt> = {
     message.config = (object.config !== undefined && object.config !== null)
       ? GenerationConfig.fromPartial(object.config)
       : undefined;
-    message.responseSchemaJson = object.responseSchemaJson ?? "";
+    message.responseFormat = (object.responseFormat !== undefined && object.responseFormat !== null)
+      ? ResponseFormat.fromPartial(object.responseFormat)
+      : undefined;
     message.cachePolicy = (object.cachePolicy !== undefined && object.cachePolicy !== null)
       ? CachePolicy.fromPartial(object.cachePolicy)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseResponseFormat(): ResponseFormat {
+  return { kind: undefined };
+}
+
+export const ResponseFormat: MessageFns<ResponseFormat> = {
+  encode(message: ResponseFormat, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "jsonSchema":
+        JsonSchemaFormat.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "json":
+        JsonFormat.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+      case "text":
+        TextFormat.encode(message.kind.value, writer.uint32(26).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResponseFormat {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResponseFormat();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "jsonSchema", value: JsonSchemaFormat.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "json", value: JsonFormat.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = { $case: "text", value: TextFormat.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResponseFormat>): ResponseFormat {
+    return ResponseFormat.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResponseFormat>): ResponseFormat {
+    const message = createBaseResponseFormat();
+    switch (object.kind?.$case) {
+      case "jsonSchema": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "jsonSchema", value: JsonSchemaFormat.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "json": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "json", value: JsonFormat.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "text": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "text", value: TextFormat.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseJsonSchemaFormat(): JsonSchemaFormat {
+  return { schemaJson: "", name: "" };
+}
+
+export const JsonSchemaFormat: MessageFns<JsonSchemaFormat> = {
+  encode(message: JsonSchemaFormat, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schemaJson !== "") {
+      writer.uint32(10).string(message.schemaJson);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JsonSchemaFormat {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJsonSchemaFormat();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schemaJson = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<JsonSchemaFormat>): JsonSchemaFormat {
+    return JsonSchemaFormat.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<JsonSchemaFormat>): JsonSchemaFormat {
+    const message = createBaseJsonSchemaFormat();
+    message.schemaJson = object.schemaJson ?? "";
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseJsonFormat(): JsonFormat {
+  return {};
+}
+
+export const JsonFormat: MessageFns<JsonFormat> = {
+  encode(_: JsonFormat, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JsonFormat {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJsonFormat();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<JsonFormat>): JsonFormat {
+    return JsonFormat.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<JsonFormat>): JsonFormat {
+    const message = createBaseJsonFormat();
+    return message;
+  },
+};
+
+function createBaseTextFormat(): TextFormat {
+  return {};
+}
+
+export const TextFormat: MessageFns<TextFormat> = {
+  encode(_: TextFormat, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TextFormat {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTextFormat();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TextFormat>): TextFormat {
+    return TextFormat.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<TextFormat>): TextFormat {
+    const message = createBaseTextFormat();
     return message;
   },
 };
@@ -1800,6 +2349,7 @@ function createBaseChainOptions(): ChainOptions {
     allBenchedPolicy: 0,
     interruptionPolicy: 0,
     advanceOn: [],
+    answerPolicy: undefined,
   };
 }
 
@@ -1832,6 +2382,9 @@ export const ChainOptions: MessageFns<ChainOptions> = {
         writer.int32(v);
       }
       writer.join();
+    }
+    if (message.answerPolicy !== undefined) {
+      AnswerPolicy.encode(message.answerPolicy, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -1923,6 +2476,14 @@ export const ChainOptions: MessageFns<ChainOptions> = {
 
             break;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.answerPolicy = AnswerPolicy.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1954,6 +2515,78 @@ export const ChainOptions: MessageFns<ChainOptions> = {
     message.allBenchedPolicy = object.allBenchedPolicy ?? 0;
     message.interruptionPolicy = object.interruptionPolicy ?? 0;
     message.advanceOn = object.advanceOn?.map((e) => e) || [];
+    message.answerPolicy = (object.answerPolicy !== undefined && object.answerPolicy !== null)
+      ? AnswerPolicy.fromPartial(object.answerPolicy)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAnswerPolicy(): AnswerPolicy {
+  return { advanceOnAnswer: [] };
+}
+
+export const AnswerPolicy: MessageFns<AnswerPolicy> = {
+  encode(message: AnswerPolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.advanceOnAnswer.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.advanceOnAnswer) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnswerPolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnswerPolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.advanceOnAnswer.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.advanceOnAnswer.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AnswerPolicy>): AnswerPolicy {
+    return AnswerPolicy.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AnswerPolicy>): AnswerPolicy {
+    const message = createBaseAnswerPolicy();
+    message.advanceOnAnswer = object.advanceOnAnswer?.map((e) => e) || [];
     return message;
   },
 };
@@ -1970,6 +2603,10 @@ function createBaseCompletion(): Completion {
     adaptations: [],
     providerResponseId: "",
     traceId: "",
+    omissions: [],
+    providerFinishMessage: "",
+    totalUsage: undefined,
+    answerFault: 0,
   };
 }
 
@@ -2004,6 +2641,18 @@ export const Completion: MessageFns<Completion> = {
     }
     if (message.traceId !== "") {
       writer.uint32(82).string(message.traceId);
+    }
+    for (const v of message.omissions) {
+      Omission.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.providerFinishMessage !== "") {
+      writer.uint32(98).string(message.providerFinishMessage);
+    }
+    if (message.totalUsage !== undefined) {
+      TotalUsage.encode(message.totalUsage, writer.uint32(106).fork()).join();
+    }
+    if (message.answerFault !== 0) {
+      writer.uint32(112).int32(message.answerFault);
     }
     return writer;
   },
@@ -2101,6 +2750,38 @@ export const Completion: MessageFns<Completion> = {
             message.traceId = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.omissions.push(Omission.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.providerFinishMessage = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.totalUsage = TotalUsage.decode(reader, reader.uint32());
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.answerFault = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2128,6 +2809,146 @@ export const Completion: MessageFns<Completion> = {
     message.adaptations = object.adaptations?.map((e) => Adaptation.fromPartial(e)) || [];
     message.providerResponseId = object.providerResponseId ?? "";
     message.traceId = object.traceId ?? "";
+    message.omissions = object.omissions?.map((e) => Omission.fromPartial(e)) || [];
+    message.providerFinishMessage = object.providerFinishMessage ?? "";
+    message.totalUsage = (object.totalUsage !== undefined && object.totalUsage !== null)
+      ? TotalUsage.fromPartial(object.totalUsage)
+      : undefined;
+    message.answerFault = object.answerFault ?? 0;
+    return message;
+  },
+};
+
+function createBaseOmission(): Omission {
+  return { type: "", description: "" };
+}
+
+export const Omission: MessageFns<Omission> = {
+  encode(message: Omission, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== "") {
+      writer.uint32(10).string(message.type);
+    }
+    if (message.description !== "") {
+      writer.uint32(18).string(message.description);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Omission {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOmission();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Omission>): Omission {
+    return Omission.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Omission>): Omission {
+    const message = createBaseOmission();
+    message.type = object.type ?? "";
+    message.description = object.description ?? "";
+    return message;
+  },
+};
+
+function createBaseTotalUsage(): TotalUsage {
+  return { usage: undefined, lowerBound: false };
+}
+
+export const TotalUsage: MessageFns<TotalUsage> = {
+  encode(message: TotalUsage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.usage !== undefined) {
+      Usage.encode(message.usage, writer.uint32(10).fork()).join();
+    }
+    if (message.lowerBound !== false) {
+      writer.uint32(16).bool(message.lowerBound);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TotalUsage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTotalUsage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.usage = Usage.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.lowerBound = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TotalUsage>): TotalUsage {
+    return TotalUsage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TotalUsage>): TotalUsage {
+    const message = createBaseTotalUsage();
+    message.usage = (object.usage !== undefined && object.usage !== null) ? Usage.fromPartial(object.usage) : undefined;
+    message.lowerBound = object.lowerBound ?? false;
     return message;
   },
 };
@@ -2200,7 +3021,7 @@ export const Adaptation: MessageFns<Adaptation> = {
 };
 
 function createBasePartDelta(): PartDelta {
-  return { partIndex: 0, delta: undefined, providerState: Buffer.alloc(0) };
+  return { partIndex: 0, delta: undefined, providerState: Buffer.alloc(0), citations: [] };
 }
 
 export const PartDelta: MessageFns<PartDelta> = {
@@ -2221,9 +3042,18 @@ export const PartDelta: MessageFns<PartDelta> = {
       case "blob":
         Blob.encode(message.delta.value, writer.uint32(42).fork()).join();
         break;
+      case "mediaReference":
+        MediaReference.encode(message.delta.value, writer.uint32(58).fork()).join();
+        break;
+      case "opaque":
+        OpaquePart.encode(message.delta.value, writer.uint32(66).fork()).join();
+        break;
     }
     if (message.providerState.length !== 0) {
       writer.uint32(50).bytes(message.providerState);
+    }
+    for (const v of message.citations) {
+      Citation.encode(v!, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -2281,12 +3111,36 @@ export const PartDelta: MessageFns<PartDelta> = {
             message.delta = { $case: "blob", value: Blob.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.delta = { $case: "mediaReference", value: MediaReference.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.delta = { $case: "opaque", value: OpaquePart.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 6: {
             if (tag !== 50) {
               break;
             }
 
             message.providerState = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.citations.push(Citation.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -2332,8 +3186,21 @@ export const PartDelta: MessageFns<PartDelta> = {
         }
         break;
       }
+      case "mediaReference": {
+        if (object.delta?.value !== undefined && object.delta?.value !== null) {
+          message.delta = { $case: "mediaReference", value: MediaReference.fromPartial(object.delta.value) };
+        }
+        break;
+      }
+      case "opaque": {
+        if (object.delta?.value !== undefined && object.delta?.value !== null) {
+          message.delta = { $case: "opaque", value: OpaquePart.fromPartial(object.delta.value) };
+        }
+        break;
+      }
     }
     message.providerState = object.providerState ?? Buffer.alloc(0);
+    message.citations = object.citations?.map((e) => Citation.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2589,6 +3456,16 @@ export const GenerationServiceService = {
     responseSerialize: (value: ExplainResponse): Buffer => Buffer.from(ExplainResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExplainResponse => ExplainResponse.decode(value),
   },
+  /** Lists the tiers that this caller may name. No provider is called. */
+  listTiers: {
+    path: "/majordomo.v1.GenerationService/ListTiers" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListTiersRequest): Buffer => Buffer.from(ListTiersRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListTiersRequest => ListTiersRequest.decode(value),
+    responseSerialize: (value: ListTiersResponse): Buffer => Buffer.from(ListTiersResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListTiersResponse => ListTiersResponse.decode(value),
+  },
 } as const;
 
 export interface GenerationServiceServer extends UntypedServiceImplementation {
@@ -2601,6 +3478,8 @@ export interface GenerationServiceServer extends UntypedServiceImplementation {
    * why. No provider is called.
    */
   explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
+  /** Lists the tiers that this caller may name. No provider is called. */
+  listTiers: handleUnaryCall<ListTiersRequest, ListTiersResponse>;
 }
 
 export interface GenerationServiceClient extends Client {
@@ -2645,6 +3524,22 @@ export interface GenerationServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  /** Lists the tiers that this caller may name. No provider is called. */
+  listTiers(
+    request: ListTiersRequest,
+    callback: (error: ServiceError | null, response: ListTiersResponse) => void,
+  ): ClientUnaryCall;
+  listTiers(
+    request: ListTiersRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListTiersResponse) => void,
+  ): ClientUnaryCall;
+  listTiers(
+    request: ListTiersRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListTiersResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -30,27 +30,50 @@ export const protobufFileName = "majordomo/v1/operator_service.proto";
 
 /** Request for HealthSnapshot. */
 export interface HealthSnapshotRequest {
-  /** Optional. Only the targets of this chain (a spec or tiers), in its order. */
+  /**
+   * Optional. Only the targets of this chain (a spec or tiers), in its order.
+   * Limits: at most 4096 bytes; at most 32 targets; model ids 1 to 256 characters.
+   */
   chain: string;
+  /**
+   * Optional. The most targets to return. Unset: 500; more than 1000 is 1000.
+   * Limits: at least 0.
+   */
+  pageSize: number;
+  /**
+   * Optional. HealthSnapshotResponse.next_page_token of the page before, whose chain
+   * must be the same.
+   */
+  pageToken: string;
 }
 
 /** Response to HealthSnapshot. */
 export interface HealthSnapshotResponse {
   /** The process that answered, and its version. */
   instanceId: string;
-  /** When the snapshot was taken. */
+  /** When the snapshot was taken; of several pages, this one. */
   snapshotTime:
     | Date
     | undefined;
   /** One entry a target: in the chain's order, else in order of name. */
   targets: TargetHealth[];
+  /** For the page that follows. Opaque; empty at the last one. */
+  nextPageToken: string;
+  /** The providers that operators have benched, in order of name: on the first page. */
+  providerBenches: ProviderBench[];
 }
 
 /** Request for WatchHealth. */
 export interface WatchHealthRequest {
-  /** Optional. Only the targets of this chain (a spec or tiers). */
+  /**
+   * Optional. Only the targets of this chain (a spec or tiers).
+   * Limits: at most 4096 bytes; at most 32 targets; model ids 1 to 256 characters.
+   */
   chain: string;
-  /** Optional. Longest silence, 1 s to 1 h; then a heartbeat is sent. Unset: 30 s. */
+  /**
+   * Optional. Longest silence; then a heartbeat is sent. Unset: 30 s.
+   * Limits: 1 s to 1 h.
+   */
   heartbeatInterval: Duration | undefined;
 }
 
@@ -60,12 +83,12 @@ export interface WatchHealthResponse {
   event:
     | //
     /**
-     * How all targets are doing now; replaces all that was told before. First, and
-     * again when the server's configuration has changed.
+     * How all targets are doing now, in one piece or several; replaces all that was
+     * told before. First, and again when the server's configuration has changed.
      */
-    { $case: "snapshot"; value: HealthSnapshotResponse }
+    { $case: "snapshot"; value: HealthSnapshotPiece }
     | //
-    /** One target changed. */
+    /** One target or provider changed. */
     { $case: "change"; value: HealthChange }
     | //
     /** Nothing changed. */
@@ -73,7 +96,29 @@ export interface WatchHealthResponse {
     | undefined;
 }
 
-/** A target came into or went out of rotation, or its bench changed. */
+/**
+ * A piece of a snapshot. A piece begins a snapshot, unless the one before it has
+ * `more` set.
+ */
+export interface HealthSnapshotPiece {
+  /** The process that answered, and its version. */
+  instanceId: string;
+  /** When the snapshot was taken; the same in all of its pieces. */
+  snapshotTime:
+    | Date
+    | undefined;
+  /** One entry a target: in the chain's order, else in order of name. */
+  targets: TargetHealth[];
+  /** The providers that operators have benched, in order of name: in the first piece. */
+  providerBenches: ProviderBench[];
+  /** The next event is the next piece. */
+  more: boolean;
+}
+
+/**
+ * A target came into or went out of rotation, or its bench changed; or that of a whole
+ * provider.
+ */
 export interface HealthChange {
   /** When it changed. */
   changeTime:
@@ -81,8 +126,18 @@ export interface HealthChange {
     | undefined;
   /** Why. */
   cause: HealthChange_Cause;
-  /** How it is doing now, which may be newer than the change. */
-  target: TargetHealth | undefined;
+  /**
+   * What changed, as it is now, which may be newer than the change. Ignore kinds you
+   * do not know.
+   */
+  subject:
+    | //
+    /** A target. */
+    { $case: "target"; value: TargetHealth }
+    | //
+    /** A provider's bench; its record is unset when it was lifted or its time is over. */
+    { $case: "provider"; value: ProviderBench }
+    | undefined;
 }
 
 /** Why a target changed. More values may be added. */
@@ -114,13 +169,29 @@ export interface Heartbeat {
 
 /** Request for Bench. */
 export interface BenchRequest {
-  /** Required. "provider/model-id", or "provider/*" for all of its models. */
-  target: string;
-  /** Optional. How long. Unset means until Unbench. */
+  /** Required. What to bench. */
+  scope:
+    | //
+    /**
+     * One target, "provider/model-id".
+     * Limits: model ids 1 to 256 characters.
+     */
+    { $case: "target"; value: string }
+    | //
+    /** All models of a provider, those first named later as well. */
+    { $case: "provider"; value: string }
+    | undefined;
+  /**
+   * Optional. How long. Unset means until Unbench.
+   * Limits: above 0 s, at most 366 days.
+   */
   duration:
     | Duration
     | undefined;
-  /** Optional. Why, for the people who find it benched. */
+  /**
+   * Optional. Why, for the people who find it benched.
+   * Limits: at most 256 characters.
+   */
   reason: string;
 }
 
@@ -128,21 +199,50 @@ export interface BenchRequest {
 export interface BenchResponse {
   /** The targets now benched. */
   targets: TargetHealth[];
+  /** BenchRequest.provider: the record of the provider. */
+  providerBench:
+    | ProviderBench
+    | undefined;
+  /**
+   * Processes that share their health and could not be told, by instance_id. No server
+   * fills it yet: each process has benches of its own.
+   */
+  unreachedInstances: string[];
 }
 
 /** Request for Unbench. */
 export interface UnbenchRequest {
   /**
-   * Required. As in BenchRequest.target. In rotation already: its failure count
-   * and bench history are forgotten.
+   * Required. What to put back. In rotation already: its failure count and bench
+   * history are forgotten.
    */
-  target: string;
+  scope:
+    | //
+    /**
+     * One target, "provider/model-id".
+     * Limits: model ids 1 to 256 characters.
+     */
+    { $case: "target"; value: string }
+    | //
+    /** All models of a provider, and the record for it. */
+    { $case: "provider"; value: string }
+    | undefined;
 }
 
 /** Response to Unbench. */
 export interface UnbenchResponse {
   /** The targets now in rotation. */
   targets: TargetHealth[];
+  /** As BenchResponse.unreached_instances. No server fills it yet. */
+  unreachedInstances: string[];
+}
+
+/** A bench of all models of a provider, set by an operator. */
+export interface ProviderBench {
+  /** The provider. */
+  provider: string;
+  /** Why and until when. Unset when it is over. */
+  bench: BenchRecord | undefined;
 }
 
 /** How a target is doing. */
@@ -185,13 +285,19 @@ export enum TargetHealth_State {
 }
 
 function createBaseHealthSnapshotRequest(): HealthSnapshotRequest {
-  return { chain: "" };
+  return { chain: "", pageSize: 0, pageToken: "" };
 }
 
 export const HealthSnapshotRequest: MessageFns<HealthSnapshotRequest> = {
   encode(message: HealthSnapshotRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.chain !== "") {
       writer.uint32(10).string(message.chain);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
     }
     return writer;
   },
@@ -217,6 +323,22 @@ export const HealthSnapshotRequest: MessageFns<HealthSnapshotRequest> = {
             message.chain = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -235,12 +357,14 @@ export const HealthSnapshotRequest: MessageFns<HealthSnapshotRequest> = {
   fromPartial(object: DeepPartial<HealthSnapshotRequest>): HealthSnapshotRequest {
     const message = createBaseHealthSnapshotRequest();
     message.chain = object.chain ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseHealthSnapshotResponse(): HealthSnapshotResponse {
-  return { instanceId: "", snapshotTime: undefined, targets: [] };
+  return { instanceId: "", snapshotTime: undefined, targets: [], nextPageToken: "", providerBenches: [] };
 }
 
 export const HealthSnapshotResponse: MessageFns<HealthSnapshotResponse> = {
@@ -253,6 +377,12 @@ export const HealthSnapshotResponse: MessageFns<HealthSnapshotResponse> = {
     }
     for (const v of message.targets) {
       TargetHealth.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(34).string(message.nextPageToken);
+    }
+    for (const v of message.providerBenches) {
+      ProviderBench.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -294,6 +424,22 @@ export const HealthSnapshotResponse: MessageFns<HealthSnapshotResponse> = {
             message.targets.push(TargetHealth.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.providerBenches.push(ProviderBench.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -314,6 +460,8 @@ export const HealthSnapshotResponse: MessageFns<HealthSnapshotResponse> = {
     message.instanceId = object.instanceId ?? "";
     message.snapshotTime = object.snapshotTime ?? undefined;
     message.targets = object.targets?.map((e) => TargetHealth.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    message.providerBenches = object.providerBenches?.map((e) => ProviderBench.fromPartial(e)) || [];
     return message;
   },
 };
@@ -395,7 +543,7 @@ export const WatchHealthResponse: MessageFns<WatchHealthResponse> = {
   encode(message: WatchHealthResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     switch (message.event?.$case) {
       case "snapshot":
-        HealthSnapshotResponse.encode(message.event.value, writer.uint32(10).fork()).join();
+        HealthSnapshotPiece.encode(message.event.value, writer.uint32(10).fork()).join();
         break;
       case "change":
         HealthChange.encode(message.event.value, writer.uint32(18).fork()).join();
@@ -425,7 +573,7 @@ export const WatchHealthResponse: MessageFns<WatchHealthResponse> = {
               break;
             }
 
-            message.event = { $case: "snapshot", value: HealthSnapshotResponse.decode(reader, reader.uint32()) };
+            message.event = { $case: "snapshot", value: HealthSnapshotPiece.decode(reader, reader.uint32()) };
             continue;
           }
           case 2: {
@@ -464,7 +612,7 @@ export const WatchHealthResponse: MessageFns<WatchHealthResponse> = {
     switch (object.event?.$case) {
       case "snapshot": {
         if (object.event?.value !== undefined && object.event?.value !== null) {
-          message.event = { $case: "snapshot", value: HealthSnapshotResponse.fromPartial(object.event.value) };
+          message.event = { $case: "snapshot", value: HealthSnapshotPiece.fromPartial(object.event.value) };
         }
         break;
       }
@@ -485,8 +633,111 @@ export const WatchHealthResponse: MessageFns<WatchHealthResponse> = {
   },
 };
 
+function createBaseHealthSnapshotPiece(): HealthSnapshotPiece {
+  return { instanceId: "", snapshotTime: undefined, targets: [], providerBenches: [], more: false };
+}
+
+export const HealthSnapshotPiece: MessageFns<HealthSnapshotPiece> = {
+  encode(message: HealthSnapshotPiece, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.instanceId !== "") {
+      writer.uint32(10).string(message.instanceId);
+    }
+    if (message.snapshotTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.snapshotTime), writer.uint32(18).fork()).join();
+    }
+    for (const v of message.targets) {
+      TargetHealth.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.providerBenches) {
+      ProviderBench.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.more !== false) {
+      writer.uint32(40).bool(message.more);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HealthSnapshotPiece {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHealthSnapshotPiece();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.instanceId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.snapshotTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.targets.push(TargetHealth.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.providerBenches.push(ProviderBench.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<HealthSnapshotPiece>): HealthSnapshotPiece {
+    return HealthSnapshotPiece.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HealthSnapshotPiece>): HealthSnapshotPiece {
+    const message = createBaseHealthSnapshotPiece();
+    message.instanceId = object.instanceId ?? "";
+    message.snapshotTime = object.snapshotTime ?? undefined;
+    message.targets = object.targets?.map((e) => TargetHealth.fromPartial(e)) || [];
+    message.providerBenches = object.providerBenches?.map((e) => ProviderBench.fromPartial(e)) || [];
+    message.more = object.more ?? false;
+    return message;
+  },
+};
+
 function createBaseHealthChange(): HealthChange {
-  return { changeTime: undefined, cause: 0, target: undefined };
+  return { changeTime: undefined, cause: 0, subject: undefined };
 }
 
 export const HealthChange: MessageFns<HealthChange> = {
@@ -497,8 +748,13 @@ export const HealthChange: MessageFns<HealthChange> = {
     if (message.cause !== 0) {
       writer.uint32(16).int32(message.cause);
     }
-    if (message.target !== undefined) {
-      TargetHealth.encode(message.target, writer.uint32(26).fork()).join();
+    switch (message.subject?.$case) {
+      case "target":
+        TargetHealth.encode(message.subject.value, writer.uint32(26).fork()).join();
+        break;
+      case "provider":
+        ProviderBench.encode(message.subject.value, writer.uint32(34).fork()).join();
+        break;
     }
     return writer;
   },
@@ -537,7 +793,15 @@ export const HealthChange: MessageFns<HealthChange> = {
               break;
             }
 
-            message.target = TargetHealth.decode(reader, reader.uint32());
+            message.subject = { $case: "target", value: TargetHealth.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.subject = { $case: "provider", value: ProviderBench.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -559,9 +823,20 @@ export const HealthChange: MessageFns<HealthChange> = {
     const message = createBaseHealthChange();
     message.changeTime = object.changeTime ?? undefined;
     message.cause = object.cause ?? 0;
-    message.target = (object.target !== undefined && object.target !== null)
-      ? TargetHealth.fromPartial(object.target)
-      : undefined;
+    switch (object.subject?.$case) {
+      case "target": {
+        if (object.subject?.value !== undefined && object.subject?.value !== null) {
+          message.subject = { $case: "target", value: TargetHealth.fromPartial(object.subject.value) };
+        }
+        break;
+      }
+      case "provider": {
+        if (object.subject?.value !== undefined && object.subject?.value !== null) {
+          message.subject = { $case: "provider", value: ProviderBench.fromPartial(object.subject.value) };
+        }
+        break;
+      }
+    }
     return message;
   },
 };
@@ -622,13 +897,18 @@ export const Heartbeat: MessageFns<Heartbeat> = {
 };
 
 function createBaseBenchRequest(): BenchRequest {
-  return { target: "", duration: undefined, reason: "" };
+  return { scope: undefined, duration: undefined, reason: "" };
 }
 
 export const BenchRequest: MessageFns<BenchRequest> = {
   encode(message: BenchRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.target !== "") {
-      writer.uint32(10).string(message.target);
+    switch (message.scope?.$case) {
+      case "target":
+        writer.uint32(10).string(message.scope.value);
+        break;
+      case "provider":
+        writer.uint32(34).string(message.scope.value);
+        break;
     }
     if (message.duration !== undefined) {
       Duration.encode(message.duration, writer.uint32(18).fork()).join();
@@ -657,7 +937,15 @@ export const BenchRequest: MessageFns<BenchRequest> = {
               break;
             }
 
-            message.target = reader.string();
+            message.scope = { $case: "target", value: reader.string() };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.scope = { $case: "provider", value: reader.string() };
             continue;
           }
           case 2: {
@@ -693,7 +981,20 @@ export const BenchRequest: MessageFns<BenchRequest> = {
   },
   fromPartial(object: DeepPartial<BenchRequest>): BenchRequest {
     const message = createBaseBenchRequest();
-    message.target = object.target ?? "";
+    switch (object.scope?.$case) {
+      case "target": {
+        if (object.scope?.value !== undefined && object.scope?.value !== null) {
+          message.scope = { $case: "target", value: object.scope.value };
+        }
+        break;
+      }
+      case "provider": {
+        if (object.scope?.value !== undefined && object.scope?.value !== null) {
+          message.scope = { $case: "provider", value: object.scope.value };
+        }
+        break;
+      }
+    }
     message.duration = (object.duration !== undefined && object.duration !== null)
       ? Duration.fromPartial(object.duration)
       : undefined;
@@ -703,13 +1004,19 @@ export const BenchRequest: MessageFns<BenchRequest> = {
 };
 
 function createBaseBenchResponse(): BenchResponse {
-  return { targets: [] };
+  return { targets: [], providerBench: undefined, unreachedInstances: [] };
 }
 
 export const BenchResponse: MessageFns<BenchResponse> = {
   encode(message: BenchResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.targets) {
       TargetHealth.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.providerBench !== undefined) {
+      ProviderBench.encode(message.providerBench, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.unreachedInstances) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -735,6 +1042,22 @@ export const BenchResponse: MessageFns<BenchResponse> = {
             message.targets.push(TargetHealth.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.providerBench = ProviderBench.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.unreachedInstances.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -753,18 +1076,27 @@ export const BenchResponse: MessageFns<BenchResponse> = {
   fromPartial(object: DeepPartial<BenchResponse>): BenchResponse {
     const message = createBaseBenchResponse();
     message.targets = object.targets?.map((e) => TargetHealth.fromPartial(e)) || [];
+    message.providerBench = (object.providerBench !== undefined && object.providerBench !== null)
+      ? ProviderBench.fromPartial(object.providerBench)
+      : undefined;
+    message.unreachedInstances = object.unreachedInstances?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseUnbenchRequest(): UnbenchRequest {
-  return { target: "" };
+  return { scope: undefined };
 }
 
 export const UnbenchRequest: MessageFns<UnbenchRequest> = {
   encode(message: UnbenchRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.target !== "") {
-      writer.uint32(10).string(message.target);
+    switch (message.scope?.$case) {
+      case "target":
+        writer.uint32(10).string(message.scope.value);
+        break;
+      case "provider":
+        writer.uint32(18).string(message.scope.value);
+        break;
     }
     return writer;
   },
@@ -787,7 +1119,15 @@ export const UnbenchRequest: MessageFns<UnbenchRequest> = {
               break;
             }
 
-            message.target = reader.string();
+            message.scope = { $case: "target", value: reader.string() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.scope = { $case: "provider", value: reader.string() };
             continue;
           }
         }
@@ -807,19 +1147,35 @@ export const UnbenchRequest: MessageFns<UnbenchRequest> = {
   },
   fromPartial(object: DeepPartial<UnbenchRequest>): UnbenchRequest {
     const message = createBaseUnbenchRequest();
-    message.target = object.target ?? "";
+    switch (object.scope?.$case) {
+      case "target": {
+        if (object.scope?.value !== undefined && object.scope?.value !== null) {
+          message.scope = { $case: "target", value: object.scope.value };
+        }
+        break;
+      }
+      case "provider": {
+        if (object.scope?.value !== undefined && object.scope?.value !== null) {
+          message.scope = { $case: "provider", value: object.scope.value };
+        }
+        break;
+      }
+    }
     return message;
   },
 };
 
 function createBaseUnbenchResponse(): UnbenchResponse {
-  return { targets: [] };
+  return { targets: [], unreachedInstances: [] };
 }
 
 export const UnbenchResponse: MessageFns<UnbenchResponse> = {
   encode(message: UnbenchResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.targets) {
       TargetHealth.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.unreachedInstances) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
@@ -845,6 +1201,14 @@ export const UnbenchResponse: MessageFns<UnbenchResponse> = {
             message.targets.push(TargetHealth.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unreachedInstances.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -863,6 +1227,76 @@ export const UnbenchResponse: MessageFns<UnbenchResponse> = {
   fromPartial(object: DeepPartial<UnbenchResponse>): UnbenchResponse {
     const message = createBaseUnbenchResponse();
     message.targets = object.targets?.map((e) => TargetHealth.fromPartial(e)) || [];
+    message.unreachedInstances = object.unreachedInstances?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseProviderBench(): ProviderBench {
+  return { provider: "", bench: undefined };
+}
+
+export const ProviderBench: MessageFns<ProviderBench> = {
+  encode(message: ProviderBench, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.provider !== "") {
+      writer.uint32(10).string(message.provider);
+    }
+    if (message.bench !== undefined) {
+      BenchRecord.encode(message.bench, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ProviderBench {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProviderBench();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.provider = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.bench = BenchRecord.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ProviderBench>): ProviderBench {
+    return ProviderBench.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ProviderBench>): ProviderBench {
+    const message = createBaseProviderBench();
+    message.provider = object.provider ?? "";
+    message.bench = (object.bench !== undefined && object.bench !== null)
+      ? BenchRecord.fromPartial(object.bench)
+      : undefined;
     return message;
   },
 };

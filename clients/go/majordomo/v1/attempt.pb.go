@@ -181,8 +181,6 @@ const (
 	FailureReason_FAILURE_REASON_CONCURRENCY_LIMIT FailureReason = 16
 	// The caller went away.
 	FailureReason_FAILURE_REASON_CANCELLED FailureReason = 17
-	// This server is going away.
-	FailureReason_FAILURE_REASON_SHUTDOWN FailureReason = 18
 	// Skipped: the call had ended before this target's turn.
 	FailureReason_FAILURE_REASON_NOT_REACHED FailureReason = 19
 )
@@ -208,7 +206,6 @@ var (
 		15: "FAILURE_REASON_DEADLINE",
 		16: "FAILURE_REASON_CONCURRENCY_LIMIT",
 		17: "FAILURE_REASON_CANCELLED",
-		18: "FAILURE_REASON_SHUTDOWN",
 		19: "FAILURE_REASON_NOT_REACHED",
 	}
 	FailureReason_value = map[string]int32{
@@ -230,7 +227,6 @@ var (
 		"FAILURE_REASON_DEADLINE":           15,
 		"FAILURE_REASON_CONCURRENCY_LIMIT":  16,
 		"FAILURE_REASON_CANCELLED":          17,
-		"FAILURE_REASON_SHUTDOWN":           18,
 		"FAILURE_REASON_NOT_REACHED":        19,
 	}
 )
@@ -260,6 +256,197 @@ func (x FailureReason) Number() protoreflect.EnumNumber {
 // Deprecated: Use FailureReason.Descriptor instead.
 func (FailureReason) EnumDescriptor() ([]byte, []int) {
 	return file_majordomo_v1_attempt_proto_rawDescGZIP(), []int{2}
+}
+
+// What is wrong with an answer that is complete. More values may be added.
+type AnswerFault int32
+
+const (
+	// Nothing, or unknown to this client.
+	AnswerFault_ANSWER_FAULT_UNSPECIFIED AnswerFault = 0
+	// No text but white space, no tool call, no media, though the model stopped by itself.
+	AnswerFault_ANSWER_FAULT_EMPTY AnswerFault = 1
+	// Cut by its length.
+	AnswerFault_ANSWER_FAULT_LENGTH AnswerFault = 2
+	// Refused by the model, or cut by the provider's filter.
+	AnswerFault_ANSWER_FAULT_REFUSED AnswerFault = 3
+	// No JSON, though Prompt.response_format asks for it.
+	AnswerFault_ANSWER_FAULT_NOT_JSON AnswerFault = 4
+	// JSON that breaks the schema of Prompt.response_format.
+	AnswerFault_ANSWER_FAULT_SCHEMA AnswerFault = 5
+)
+
+// Enum value maps for AnswerFault.
+var (
+	AnswerFault_name = map[int32]string{
+		0: "ANSWER_FAULT_UNSPECIFIED",
+		1: "ANSWER_FAULT_EMPTY",
+		2: "ANSWER_FAULT_LENGTH",
+		3: "ANSWER_FAULT_REFUSED",
+		4: "ANSWER_FAULT_NOT_JSON",
+		5: "ANSWER_FAULT_SCHEMA",
+	}
+	AnswerFault_value = map[string]int32{
+		"ANSWER_FAULT_UNSPECIFIED": 0,
+		"ANSWER_FAULT_EMPTY":       1,
+		"ANSWER_FAULT_LENGTH":      2,
+		"ANSWER_FAULT_REFUSED":     3,
+		"ANSWER_FAULT_NOT_JSON":    4,
+		"ANSWER_FAULT_SCHEMA":      5,
+	}
+)
+
+func (x AnswerFault) Enum() *AnswerFault {
+	p := new(AnswerFault)
+	*p = x
+	return p
+}
+
+func (x AnswerFault) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AnswerFault) Descriptor() protoreflect.EnumDescriptor {
+	return file_majordomo_v1_attempt_proto_enumTypes[3].Descriptor()
+}
+
+func (AnswerFault) Type() protoreflect.EnumType {
+	return &file_majordomo_v1_attempt_proto_enumTypes[3]
+}
+
+func (x AnswerFault) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AnswerFault.Descriptor instead.
+func (AnswerFault) EnumDescriptor() ([]byte, []int) {
+	return file_majordomo_v1_attempt_proto_rawDescGZIP(), []int{3}
+}
+
+// What is limited. More values may be added.
+type TimeLimit_Kind int32
+
+const (
+	// Unknown to this client.
+	TimeLimit_KIND_UNSPECIFIED TimeLimit_Kind = 0
+	// The wait for the first content.
+	TimeLimit_KIND_FIRST_CONTENT TimeLimit_Kind = 1
+	// The silence between two pieces of content.
+	TimeLimit_KIND_STALL TimeLimit_Kind = 2
+	// The whole attempt.
+	TimeLimit_KIND_ATTEMPT TimeLimit_Kind = 3
+)
+
+// Enum value maps for TimeLimit_Kind.
+var (
+	TimeLimit_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_FIRST_CONTENT",
+		2: "KIND_STALL",
+		3: "KIND_ATTEMPT",
+	}
+	TimeLimit_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED":   0,
+		"KIND_FIRST_CONTENT": 1,
+		"KIND_STALL":         2,
+		"KIND_ATTEMPT":       3,
+	}
+)
+
+func (x TimeLimit_Kind) Enum() *TimeLimit_Kind {
+	p := new(TimeLimit_Kind)
+	*p = x
+	return p
+}
+
+func (x TimeLimit_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TimeLimit_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_majordomo_v1_attempt_proto_enumTypes[4].Descriptor()
+}
+
+func (TimeLimit_Kind) Type() protoreflect.EnumType {
+	return &file_majordomo_v1_attempt_proto_enumTypes[4]
+}
+
+func (x TimeLimit_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TimeLimit_Kind.Descriptor instead.
+func (TimeLimit_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_majordomo_v1_attempt_proto_rawDescGZIP(), []int{1, 0}
+}
+
+// Who set it. More values may be added.
+type TimeLimit_Source int32
+
+const (
+	// Unknown to this client.
+	TimeLimit_SOURCE_UNSPECIFIED TimeLimit_Source = 0
+	// The server, where nobody sets anything else.
+	TimeLimit_SOURCE_DEFAULT TimeLimit_Source = 1
+	// The server's settings for all chains.
+	TimeLimit_SOURCE_CHAIN TimeLimit_Source = 2
+	// The server's settings for the provider.
+	TimeLimit_SOURCE_PROVIDER TimeLimit_Source = 3
+	// The server's settings for the model, or what it knows of the model.
+	TimeLimit_SOURCE_MODEL TimeLimit_Source = 4
+	// The call's ChainOptions.
+	TimeLimit_SOURCE_OPTIONS TimeLimit_Source = 5
+	// The call's deadline, or the server's longest one.
+	TimeLimit_SOURCE_DEADLINE TimeLimit_Source = 6
+)
+
+// Enum value maps for TimeLimit_Source.
+var (
+	TimeLimit_Source_name = map[int32]string{
+		0: "SOURCE_UNSPECIFIED",
+		1: "SOURCE_DEFAULT",
+		2: "SOURCE_CHAIN",
+		3: "SOURCE_PROVIDER",
+		4: "SOURCE_MODEL",
+		5: "SOURCE_OPTIONS",
+		6: "SOURCE_DEADLINE",
+	}
+	TimeLimit_Source_value = map[string]int32{
+		"SOURCE_UNSPECIFIED": 0,
+		"SOURCE_DEFAULT":     1,
+		"SOURCE_CHAIN":       2,
+		"SOURCE_PROVIDER":    3,
+		"SOURCE_MODEL":       4,
+		"SOURCE_OPTIONS":     5,
+		"SOURCE_DEADLINE":    6,
+	}
+)
+
+func (x TimeLimit_Source) Enum() *TimeLimit_Source {
+	p := new(TimeLimit_Source)
+	*p = x
+	return p
+}
+
+func (x TimeLimit_Source) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TimeLimit_Source) Descriptor() protoreflect.EnumDescriptor {
+	return file_majordomo_v1_attempt_proto_enumTypes[5].Descriptor()
+}
+
+func (TimeLimit_Source) Type() protoreflect.EnumType {
+	return &file_majordomo_v1_attempt_proto_enumTypes[5]
+}
+
+func (x TimeLimit_Source) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TimeLimit_Source.Descriptor instead.
+func (TimeLimit_Source) EnumDescriptor() ([]byte, []int) {
+	return file_majordomo_v1_attempt_proto_rawDescGZIP(), []int{1, 1}
 }
 
 // Who decided. More values may be added.
@@ -299,11 +486,11 @@ func (x BenchRecord_Origin) String() string {
 }
 
 func (BenchRecord_Origin) Descriptor() protoreflect.EnumDescriptor {
-	return file_majordomo_v1_attempt_proto_enumTypes[3].Descriptor()
+	return file_majordomo_v1_attempt_proto_enumTypes[6].Descriptor()
 }
 
 func (BenchRecord_Origin) Type() protoreflect.EnumType {
-	return &file_majordomo_v1_attempt_proto_enumTypes[3]
+	return &file_majordomo_v1_attempt_proto_enumTypes[6]
 }
 
 func (x BenchRecord_Origin) Number() protoreflect.EnumNumber {
@@ -312,7 +499,60 @@ func (x BenchRecord_Origin) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use BenchRecord_Origin.Descriptor instead.
 func (BenchRecord_Origin) EnumDescriptor() ([]byte, []int) {
-	return file_majordomo_v1_attempt_proto_rawDescGZIP(), []int{1, 0}
+	return file_majordomo_v1_attempt_proto_rawDescGZIP(), []int{2, 0}
+}
+
+// Where a bench holds. More values may be added.
+type BenchRecord_Extent int32
+
+const (
+	// Unknown to this client.
+	BenchRecord_EXTENT_UNSPECIFIED BenchRecord_Extent = 0
+	// In the process that answers.
+	BenchRecord_EXTENT_PROCESS BenchRecord_Extent = 1
+	// In all processes that share their health.
+	BenchRecord_EXTENT_FLEET BenchRecord_Extent = 2
+)
+
+// Enum value maps for BenchRecord_Extent.
+var (
+	BenchRecord_Extent_name = map[int32]string{
+		0: "EXTENT_UNSPECIFIED",
+		1: "EXTENT_PROCESS",
+		2: "EXTENT_FLEET",
+	}
+	BenchRecord_Extent_value = map[string]int32{
+		"EXTENT_UNSPECIFIED": 0,
+		"EXTENT_PROCESS":     1,
+		"EXTENT_FLEET":       2,
+	}
+)
+
+func (x BenchRecord_Extent) Enum() *BenchRecord_Extent {
+	p := new(BenchRecord_Extent)
+	*p = x
+	return p
+}
+
+func (x BenchRecord_Extent) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BenchRecord_Extent) Descriptor() protoreflect.EnumDescriptor {
+	return file_majordomo_v1_attempt_proto_enumTypes[7].Descriptor()
+}
+
+func (BenchRecord_Extent) Type() protoreflect.EnumType {
+	return &file_majordomo_v1_attempt_proto_enumTypes[7]
+}
+
+func (x BenchRecord_Extent) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BenchRecord_Extent.Descriptor instead.
+func (BenchRecord_Extent) EnumDescriptor() ([]byte, []int) {
+	return file_majordomo_v1_attempt_proto_rawDescGZIP(), []int{2, 1}
 }
 
 // What happened when a target was tried, or passed over. The same record is in
@@ -355,8 +595,19 @@ type Attempt struct {
 	Probe bool `protobuf:"varint,16,opt,name=probe,proto3" json:"probe,omitempty"`
 	// The provider's own code for the failure, such as "insufficient_quota".
 	ProviderErrorCode string `protobuf:"bytes,17,opt,name=provider_error_code,json=providerErrorCode,proto3" json:"provider_error_code,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// True when the target was out of rotation and was tried all the same, since
+	// nobody else had answered.
+	LastResort bool `protobuf:"varint,18,opt,name=last_resort,json=lastResort,proto3" json:"last_resort,omitempty"`
+	// True when the request was sent twice: a connection that had been used before
+	// was closed before any byte of an answer.
+	Resent bool `protobuf:"varint,19,opt,name=resent,proto3" json:"resent,omitempty"`
+	// The limit of time that cut it, if one did. No server fills it yet.
+	TimeLimit *TimeLimit `protobuf:"bytes,20,opt,name=time_limit,json=timeLimit,proto3" json:"time_limit,omitempty"`
+	// What is wrong with the answer that it brought, if the walk went on for that. No
+	// server fills it yet.
+	AnswerFault   AnswerFault `protobuf:"varint,21,opt,name=answer_fault,json=answerFault,proto3,enum=majordomo.v1.AnswerFault" json:"answer_fault,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Attempt) Reset() {
@@ -508,6 +759,116 @@ func (x *Attempt) GetProviderErrorCode() string {
 	return ""
 }
 
+func (x *Attempt) GetLastResort() bool {
+	if x != nil {
+		return x.LastResort
+	}
+	return false
+}
+
+func (x *Attempt) GetResent() bool {
+	if x != nil {
+		return x.Resent
+	}
+	return false
+}
+
+func (x *Attempt) GetTimeLimit() *TimeLimit {
+	if x != nil {
+		return x.TimeLimit
+	}
+	return nil
+}
+
+func (x *Attempt) GetAnswerFault() AnswerFault {
+	if x != nil {
+		return x.AnswerFault
+	}
+	return AnswerFault_ANSWER_FAULT_UNSPECIFIED
+}
+
+// A limit of time that an attempt ran into, and where it came from.
+type TimeLimit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is limited.
+	Kind TimeLimit_Kind `protobuf:"varint,1,opt,name=kind,proto3,enum=majordomo.v1.TimeLimit_Kind" json:"kind,omitempty"`
+	// How long it may last.
+	Length *durationpb.Duration `protobuf:"bytes,2,opt,name=length,proto3" json:"length,omitempty"`
+	// Who set it.
+	Source TimeLimit_Source `protobuf:"varint,3,opt,name=source,proto3,enum=majordomo.v1.TimeLimit_Source" json:"source,omitempty"`
+	// SOURCE_DEADLINE: what was left of the call's time when the attempt began.
+	Remaining *durationpb.Duration `protobuf:"bytes,4,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	// SOURCE_DEADLINE: what of that was kept back for the targets to come.
+	Reserve       *durationpb.Duration `protobuf:"bytes,5,opt,name=reserve,proto3" json:"reserve,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimeLimit) Reset() {
+	*x = TimeLimit{}
+	mi := &file_majordomo_v1_attempt_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimeLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimeLimit) ProtoMessage() {}
+
+func (x *TimeLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_attempt_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimeLimit.ProtoReflect.Descriptor instead.
+func (*TimeLimit) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_attempt_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *TimeLimit) GetKind() TimeLimit_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return TimeLimit_KIND_UNSPECIFIED
+}
+
+func (x *TimeLimit) GetLength() *durationpb.Duration {
+	if x != nil {
+		return x.Length
+	}
+	return nil
+}
+
+func (x *TimeLimit) GetSource() TimeLimit_Source {
+	if x != nil {
+		return x.Source
+	}
+	return TimeLimit_SOURCE_UNSPECIFIED
+}
+
+func (x *TimeLimit) GetRemaining() *durationpb.Duration {
+	if x != nil {
+		return x.Remaining
+	}
+	return nil
+}
+
+func (x *TimeLimit) GetReserve() *durationpb.Duration {
+	if x != nil {
+		return x.Reserve
+	}
+	return nil
+}
+
 // Why a target is benched.
 type BenchRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -523,13 +884,17 @@ type BenchRecord struct {
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// How many times in a row the server has benched the target.
 	ConsecutiveBenches int32 `protobuf:"varint,5,opt,name=consecutive_benches,json=consecutiveBenches,proto3" json:"consecutive_benches,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Where it holds. No server fills it yet: each process has benches of its own.
+	Extent BenchRecord_Extent `protobuf:"varint,7,opt,name=extent,proto3,enum=majordomo.v1.BenchRecord_Extent" json:"extent,omitempty"`
+	// The name of the token or certificate that called Bench. No server fills it yet.
+	OperatorName  string `protobuf:"bytes,8,opt,name=operator_name,json=operatorName,proto3" json:"operator_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BenchRecord) Reset() {
 	*x = BenchRecord{}
-	mi := &file_majordomo_v1_attempt_proto_msgTypes[1]
+	mi := &file_majordomo_v1_attempt_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -541,7 +906,7 @@ func (x *BenchRecord) String() string {
 func (*BenchRecord) ProtoMessage() {}
 
 func (x *BenchRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_attempt_proto_msgTypes[1]
+	mi := &file_majordomo_v1_attempt_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -554,7 +919,7 @@ func (x *BenchRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BenchRecord.ProtoReflect.Descriptor instead.
 func (*BenchRecord) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_attempt_proto_rawDescGZIP(), []int{1}
+	return file_majordomo_v1_attempt_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *BenchRecord) GetOrigin() BenchRecord_Origin {
@@ -599,6 +964,20 @@ func (x *BenchRecord) GetConsecutiveBenches() int32 {
 	return 0
 }
 
+func (x *BenchRecord) GetExtent() BenchRecord_Extent {
+	if x != nil {
+		return x.Extent
+	}
+	return BenchRecord_EXTENT_UNSPECIFIED
+}
+
+func (x *BenchRecord) GetOperatorName() string {
+	if x != nil {
+		return x.OperatorName
+	}
+	return ""
+}
+
 // Tokens read and written. Input and output include their parts, whatever the
 // provider's own way of counting. Unset: the provider did not say.
 type Usage struct {
@@ -619,7 +998,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_majordomo_v1_attempt_proto_msgTypes[2]
+	mi := &file_majordomo_v1_attempt_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +1010,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_attempt_proto_msgTypes[2]
+	mi := &file_majordomo_v1_attempt_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +1023,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_attempt_proto_rawDescGZIP(), []int{2}
+	return file_majordomo_v1_attempt_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Usage) GetInputTokens() int32 {
@@ -686,7 +1065,7 @@ var File_majordomo_v1_attempt_proto protoreflect.FileDescriptor
 
 const file_majordomo_v1_attempt_proto_rawDesc = "" +
 	"\n" +
-	"\x1amajordomo/v1/attempt.proto\x12\fmajordomo.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x06\n" +
+	"\x1amajordomo/v1/attempt.proto\x12\fmajordomo.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\a\n" +
 	"\aAttempt\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x126\n" +
@@ -707,7 +1086,33 @@ const file_majordomo_v1_attempt_proto_rawDesc = "" +
 	"\x13provider_request_id\x18\x0e \x01(\tR\x11providerRequestId\x12/\n" +
 	"\x05bench\x18\x0f \x01(\v2\x19.majordomo.v1.BenchRecordR\x05bench\x12\x14\n" +
 	"\x05probe\x18\x10 \x01(\bR\x05probe\x12.\n" +
-	"\x13provider_error_code\x18\x11 \x01(\tR\x11providerErrorCode\"\x99\x03\n" +
+	"\x13provider_error_code\x18\x11 \x01(\tR\x11providerErrorCode\x12\x1f\n" +
+	"\vlast_resort\x18\x12 \x01(\bR\n" +
+	"lastResort\x12\x16\n" +
+	"\x06resent\x18\x13 \x01(\bR\x06resent\x126\n" +
+	"\n" +
+	"time_limit\x18\x14 \x01(\v2\x17.majordomo.v1.TimeLimitR\ttimeLimit\x12<\n" +
+	"\fanswer_fault\x18\x15 \x01(\x0e2\x19.majordomo.v1.AnswerFaultR\vanswerFault\"\x87\x04\n" +
+	"\tTimeLimit\x120\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1c.majordomo.v1.TimeLimit.KindR\x04kind\x121\n" +
+	"\x06length\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06length\x126\n" +
+	"\x06source\x18\x03 \x01(\x0e2\x1e.majordomo.v1.TimeLimit.SourceR\x06source\x127\n" +
+	"\tremaining\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\tremaining\x123\n" +
+	"\areserve\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\areserve\"V\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12KIND_FIRST_CONTENT\x10\x01\x12\x0e\n" +
+	"\n" +
+	"KIND_STALL\x10\x02\x12\x10\n" +
+	"\fKIND_ATTEMPT\x10\x03\"\x96\x01\n" +
+	"\x06Source\x12\x16\n" +
+	"\x12SOURCE_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eSOURCE_DEFAULT\x10\x01\x12\x10\n" +
+	"\fSOURCE_CHAIN\x10\x02\x12\x13\n" +
+	"\x0fSOURCE_PROVIDER\x10\x03\x12\x10\n" +
+	"\fSOURCE_MODEL\x10\x04\x12\x12\n" +
+	"\x0eSOURCE_OPTIONS\x10\x05\x12\x13\n" +
+	"\x0fSOURCE_DEADLINE\x10\x06\"\xc0\x04\n" +
 	"\vBenchRecord\x128\n" +
 	"\x06origin\x18\x01 \x01(\x0e2 .majordomo.v1.BenchRecord.OriginR\x06origin\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12B\n" +
@@ -716,11 +1121,17 @@ const file_majordomo_v1_attempt_proto_rawDesc = "" +
 	"start_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12;\n" +
 	"\vexpire_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12/\n" +
-	"\x13consecutive_benches\x18\x05 \x01(\x05R\x12consecutiveBenches\"K\n" +
+	"\x13consecutive_benches\x18\x05 \x01(\x05R\x12consecutiveBenches\x128\n" +
+	"\x06extent\x18\a \x01(\x0e2 .majordomo.v1.BenchRecord.ExtentR\x06extent\x12#\n" +
+	"\roperator_name\x18\b \x01(\tR\foperatorName\"K\n" +
 	"\x06Origin\x12\x16\n" +
 	"\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10ORIGIN_AUTOMATIC\x10\x01\x12\x13\n" +
-	"\x0fORIGIN_OPERATOR\x10\x02\"\xd2\x02\n" +
+	"\x0fORIGIN_OPERATOR\x10\x02\"F\n" +
+	"\x06Extent\x12\x16\n" +
+	"\x12EXTENT_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eEXTENT_PROCESS\x10\x01\x12\x10\n" +
+	"\fEXTENT_FLEET\x10\x02\"\xd2\x02\n" +
 	"\x05Usage\x12&\n" +
 	"\finput_tokens\x18\x01 \x01(\x05H\x00R\vinputTokens\x88\x01\x01\x12(\n" +
 	"\routput_tokens\x18\x02 \x01(\x05H\x01R\foutputTokens\x88\x01\x01\x12/\n" +
@@ -742,7 +1153,7 @@ const file_majordomo_v1_attempt_proto_rawDesc = "" +
 	"\fFailureClass\x12\x1d\n" +
 	"\x19FAILURE_CLASS_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17FAILURE_CLASS_TRANSIENT\x10\x01\x12\x1b\n" +
-	"\x17FAILURE_CLASS_PERMANENT\x10\x02*\xa3\x05\n" +
+	"\x17FAILURE_CLASS_PERMANENT\x10\x02*\xa5\x05\n" +
 	"\rFailureReason\x12\x1e\n" +
 	"\x1aFAILURE_REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19FAILURE_REASON_CONNECTION\x10\x01\x12\x1a\n" +
@@ -762,10 +1173,16 @@ const file_majordomo_v1_attempt_proto_rawDesc = "" +
 	"\x16FAILURE_REASON_BENCHED\x10\x0e\x12\x1b\n" +
 	"\x17FAILURE_REASON_DEADLINE\x10\x0f\x12$\n" +
 	" FAILURE_REASON_CONCURRENCY_LIMIT\x10\x10\x12\x1c\n" +
-	"\x18FAILURE_REASON_CANCELLED\x10\x11\x12\x1b\n" +
-	"\x17FAILURE_REASON_SHUTDOWN\x10\x12\x12\x1e\n" +
-	"\x1aFAILURE_REASON_NOT_REACHED\x10\x13B*\n" +
-	"\fmajordomo.v1P\x01Z\x18majordomo/v1;majordomov1b\x06proto3"
+	"\x18FAILURE_REASON_CANCELLED\x10\x11\x12\x1e\n" +
+	"\x1aFAILURE_REASON_NOT_REACHED\x10\x13\"\x04\b\x12\x10\x12*\x17FAILURE_REASON_SHUTDOWN*\xaa\x01\n" +
+	"\vAnswerFault\x12\x1c\n" +
+	"\x18ANSWER_FAULT_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12ANSWER_FAULT_EMPTY\x10\x01\x12\x17\n" +
+	"\x13ANSWER_FAULT_LENGTH\x10\x02\x12\x18\n" +
+	"\x14ANSWER_FAULT_REFUSED\x10\x03\x12\x19\n" +
+	"\x15ANSWER_FAULT_NOT_JSON\x10\x04\x12\x17\n" +
+	"\x13ANSWER_FAULT_SCHEMA\x10\x05B\xba\x01\n" +
+	"\x10com.majordomo.v1B\fAttemptProtoP\x01ZGgithub.com/majordomo-grpc/majordomo/clients/go/majordomo/v1;majordomov1\xa2\x02\x03MXX\xaa\x02\fMajordomo.V1\xca\x02\fMajordomo\\V1\xe2\x02\x18Majordomo\\V1\\GPBMetadata\xea\x02\rMajordomo::V1b\x06proto3"
 
 var (
 	file_majordomo_v1_attempt_proto_rawDescOnce sync.Once
@@ -779,38 +1196,51 @@ func file_majordomo_v1_attempt_proto_rawDescGZIP() []byte {
 	return file_majordomo_v1_attempt_proto_rawDescData
 }
 
-var file_majordomo_v1_attempt_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_majordomo_v1_attempt_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_majordomo_v1_attempt_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_majordomo_v1_attempt_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_majordomo_v1_attempt_proto_goTypes = []any{
 	(AttemptOutcome)(0),           // 0: majordomo.v1.AttemptOutcome
 	(FailureClass)(0),             // 1: majordomo.v1.FailureClass
 	(FailureReason)(0),            // 2: majordomo.v1.FailureReason
-	(BenchRecord_Origin)(0),       // 3: majordomo.v1.BenchRecord.Origin
-	(*Attempt)(nil),               // 4: majordomo.v1.Attempt
-	(*BenchRecord)(nil),           // 5: majordomo.v1.BenchRecord
-	(*Usage)(nil),                 // 6: majordomo.v1.Usage
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 8: google.protobuf.Duration
+	(AnswerFault)(0),              // 3: majordomo.v1.AnswerFault
+	(TimeLimit_Kind)(0),           // 4: majordomo.v1.TimeLimit.Kind
+	(TimeLimit_Source)(0),         // 5: majordomo.v1.TimeLimit.Source
+	(BenchRecord_Origin)(0),       // 6: majordomo.v1.BenchRecord.Origin
+	(BenchRecord_Extent)(0),       // 7: majordomo.v1.BenchRecord.Extent
+	(*Attempt)(nil),               // 8: majordomo.v1.Attempt
+	(*TimeLimit)(nil),             // 9: majordomo.v1.TimeLimit
+	(*BenchRecord)(nil),           // 10: majordomo.v1.BenchRecord
+	(*Usage)(nil),                 // 11: majordomo.v1.Usage
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
 }
 var file_majordomo_v1_attempt_proto_depIdxs = []int32{
 	0,  // 0: majordomo.v1.Attempt.outcome:type_name -> majordomo.v1.AttemptOutcome
 	1,  // 1: majordomo.v1.Attempt.failure_class:type_name -> majordomo.v1.FailureClass
 	2,  // 2: majordomo.v1.Attempt.failure_reason:type_name -> majordomo.v1.FailureReason
-	7,  // 3: majordomo.v1.Attempt.start_time:type_name -> google.protobuf.Timestamp
-	8,  // 4: majordomo.v1.Attempt.duration:type_name -> google.protobuf.Duration
-	8,  // 5: majordomo.v1.Attempt.first_content_latency:type_name -> google.protobuf.Duration
-	8,  // 6: majordomo.v1.Attempt.retry_delay:type_name -> google.protobuf.Duration
-	6,  // 7: majordomo.v1.Attempt.usage:type_name -> majordomo.v1.Usage
-	5,  // 8: majordomo.v1.Attempt.bench:type_name -> majordomo.v1.BenchRecord
-	3,  // 9: majordomo.v1.BenchRecord.origin:type_name -> majordomo.v1.BenchRecord.Origin
-	2,  // 10: majordomo.v1.BenchRecord.failure_reason:type_name -> majordomo.v1.FailureReason
-	7,  // 11: majordomo.v1.BenchRecord.start_time:type_name -> google.protobuf.Timestamp
-	7,  // 12: majordomo.v1.BenchRecord.expire_time:type_name -> google.protobuf.Timestamp
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	12, // 3: majordomo.v1.Attempt.start_time:type_name -> google.protobuf.Timestamp
+	13, // 4: majordomo.v1.Attempt.duration:type_name -> google.protobuf.Duration
+	13, // 5: majordomo.v1.Attempt.first_content_latency:type_name -> google.protobuf.Duration
+	13, // 6: majordomo.v1.Attempt.retry_delay:type_name -> google.protobuf.Duration
+	11, // 7: majordomo.v1.Attempt.usage:type_name -> majordomo.v1.Usage
+	10, // 8: majordomo.v1.Attempt.bench:type_name -> majordomo.v1.BenchRecord
+	9,  // 9: majordomo.v1.Attempt.time_limit:type_name -> majordomo.v1.TimeLimit
+	3,  // 10: majordomo.v1.Attempt.answer_fault:type_name -> majordomo.v1.AnswerFault
+	4,  // 11: majordomo.v1.TimeLimit.kind:type_name -> majordomo.v1.TimeLimit.Kind
+	13, // 12: majordomo.v1.TimeLimit.length:type_name -> google.protobuf.Duration
+	5,  // 13: majordomo.v1.TimeLimit.source:type_name -> majordomo.v1.TimeLimit.Source
+	13, // 14: majordomo.v1.TimeLimit.remaining:type_name -> google.protobuf.Duration
+	13, // 15: majordomo.v1.TimeLimit.reserve:type_name -> google.protobuf.Duration
+	6,  // 16: majordomo.v1.BenchRecord.origin:type_name -> majordomo.v1.BenchRecord.Origin
+	2,  // 17: majordomo.v1.BenchRecord.failure_reason:type_name -> majordomo.v1.FailureReason
+	12, // 18: majordomo.v1.BenchRecord.start_time:type_name -> google.protobuf.Timestamp
+	12, // 19: majordomo.v1.BenchRecord.expire_time:type_name -> google.protobuf.Timestamp
+	7,  // 20: majordomo.v1.BenchRecord.extent:type_name -> majordomo.v1.BenchRecord.Extent
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_majordomo_v1_attempt_proto_init() }
@@ -818,14 +1248,14 @@ func file_majordomo_v1_attempt_proto_init() {
 	if File_majordomo_v1_attempt_proto != nil {
 		return
 	}
-	file_majordomo_v1_attempt_proto_msgTypes[2].OneofWrappers = []any{}
+	file_majordomo_v1_attempt_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_majordomo_v1_attempt_proto_rawDesc), len(file_majordomo_v1_attempt_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   3,
+			NumEnums:      8,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -140,11 +140,12 @@ func (InterruptionPolicy) EnumDescriptor() ([]byte, []int) {
 	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{1}
 }
 
-// What to do when every target of a chain is benched.
+// What to do when nobody in rotation has answered and targets of the chain are
+// benched. More values may be added.
 type AllBenchedPolicy int32
 
 const (
-	// The server's setting, FAIL unless changed.
+	// The server's setting, LAST_RESORT unless changed.
 	AllBenchedPolicy_ALL_BENCHED_POLICY_UNSPECIFIED AllBenchedPolicy = 0
 	// Fail at once; RetryInfo says when the first target returns.
 	AllBenchedPolicy_ALL_BENCHED_POLICY_FAIL AllBenchedPolicy = 1
@@ -152,6 +153,9 @@ const (
 	AllBenchedPolicy_ALL_BENCHED_POLICY_TRY_SOONEST AllBenchedPolicy = 2
 	// Wait for the first target to return if the deadline allows, else fail.
 	AllBenchedPolicy_ALL_BENCHED_POLICY_WAIT AllBenchedPolicy = 3
+	// Try those that only failures keep out, as often as a small budget of each
+	// allows. Never against an operator, a quota, or a delay that a provider asked for.
+	AllBenchedPolicy_ALL_BENCHED_POLICY_LAST_RESORT AllBenchedPolicy = 4
 )
 
 // Enum value maps for AllBenchedPolicy.
@@ -161,12 +165,14 @@ var (
 		1: "ALL_BENCHED_POLICY_FAIL",
 		2: "ALL_BENCHED_POLICY_TRY_SOONEST",
 		3: "ALL_BENCHED_POLICY_WAIT",
+		4: "ALL_BENCHED_POLICY_LAST_RESORT",
 	}
 	AllBenchedPolicy_value = map[string]int32{
 		"ALL_BENCHED_POLICY_UNSPECIFIED": 0,
 		"ALL_BENCHED_POLICY_FAIL":        1,
 		"ALL_BENCHED_POLICY_TRY_SOONEST": 2,
 		"ALL_BENCHED_POLICY_WAIT":        3,
+		"ALL_BENCHED_POLICY_LAST_RESORT": 4,
 	}
 )
 
@@ -254,45 +260,46 @@ func (TargetPlan_Action) EnumDescriptor() ([]byte, []int) {
 	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{6, 0}
 }
 
-// Effort, as far as a model knows it; the nearest is taken.
+// Effort, as far as a model knows it; the nearest is taken. The numbers leave room
+// for levels between these.
 type ReasoningConfig_Effort int32
 
 const (
 	// Left to the provider.
 	ReasoningConfig_EFFORT_UNSPECIFIED ReasoningConfig_Effort = 0
 	// No reasoning, where it can be turned off.
-	ReasoningConfig_EFFORT_NONE ReasoningConfig_Effort = 1
+	ReasoningConfig_EFFORT_NONE ReasoningConfig_Effort = 10
 	// As little as possible.
-	ReasoningConfig_EFFORT_MINIMAL ReasoningConfig_Effort = 2
+	ReasoningConfig_EFFORT_MINIMAL ReasoningConfig_Effort = 20
 	// Low.
-	ReasoningConfig_EFFORT_LOW ReasoningConfig_Effort = 3
+	ReasoningConfig_EFFORT_LOW ReasoningConfig_Effort = 30
 	// Medium.
-	ReasoningConfig_EFFORT_MEDIUM ReasoningConfig_Effort = 4
+	ReasoningConfig_EFFORT_MEDIUM ReasoningConfig_Effort = 40
 	// High.
-	ReasoningConfig_EFFORT_HIGH ReasoningConfig_Effort = 5
+	ReasoningConfig_EFFORT_HIGH ReasoningConfig_Effort = 50
 	// As much as possible.
-	ReasoningConfig_EFFORT_MAX ReasoningConfig_Effort = 6
+	ReasoningConfig_EFFORT_MAX ReasoningConfig_Effort = 60
 )
 
 // Enum value maps for ReasoningConfig_Effort.
 var (
 	ReasoningConfig_Effort_name = map[int32]string{
-		0: "EFFORT_UNSPECIFIED",
-		1: "EFFORT_NONE",
-		2: "EFFORT_MINIMAL",
-		3: "EFFORT_LOW",
-		4: "EFFORT_MEDIUM",
-		5: "EFFORT_HIGH",
-		6: "EFFORT_MAX",
+		0:  "EFFORT_UNSPECIFIED",
+		10: "EFFORT_NONE",
+		20: "EFFORT_MINIMAL",
+		30: "EFFORT_LOW",
+		40: "EFFORT_MEDIUM",
+		50: "EFFORT_HIGH",
+		60: "EFFORT_MAX",
 	}
 	ReasoningConfig_Effort_value = map[string]int32{
 		"EFFORT_UNSPECIFIED": 0,
-		"EFFORT_NONE":        1,
-		"EFFORT_MINIMAL":     2,
-		"EFFORT_LOW":         3,
-		"EFFORT_MEDIUM":      4,
-		"EFFORT_HIGH":        5,
-		"EFFORT_MAX":         6,
+		"EFFORT_NONE":        10,
+		"EFFORT_MINIMAL":     20,
+		"EFFORT_LOW":         30,
+		"EFFORT_MEDIUM":      40,
+		"EFFORT_HIGH":        50,
+		"EFFORT_MAX":         60,
 	}
 )
 
@@ -320,22 +327,14 @@ func (x ReasoningConfig_Effort) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReasoningConfig_Effort.Descriptor instead.
 func (ReasoningConfig_Effort) EnumDescriptor() ([]byte, []int) {
-	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{9, 0}
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // Request for Generate.
 type GenerateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. The chain: comma-separated targets ("provider/model-id") and
-	// configured tier names, tried left to right. Empty means the server's
-	// default chain. Example: "fast,anthropic/claude-sonnet-4-5,local/smollm2".
-	Chain string `protobuf:"bytes,1,opt,name=chain,proto3" json:"chain,omitempty"`
-	// Required. What to ask.
-	Prompt *Prompt `protobuf:"bytes,2,opt,name=prompt,proto3" json:"prompt,omitempty"`
-	// Optional. How to walk the chain. Unset fields take the server's settings.
-	Options *ChainOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
-	// Optional. Copied onto the call's spans. At most 16 entries.
-	Labels        map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Required. What is asked, of whom, and how.
+	Call          *Call `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -370,30 +369,9 @@ func (*GenerateRequest) Descriptor() ([]byte, []int) {
 	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *GenerateRequest) GetChain() string {
+func (x *GenerateRequest) GetCall() *Call {
 	if x != nil {
-		return x.Chain
-	}
-	return ""
-}
-
-func (x *GenerateRequest) GetPrompt() *Prompt {
-	if x != nil {
-		return x.Prompt
-	}
-	return nil
-}
-
-func (x *GenerateRequest) GetOptions() *ChainOptions {
-	if x != nil {
-		return x.Options
-	}
-	return nil
-}
-
-func (x *GenerateRequest) GetLabels() map[string]string {
-	if x != nil {
-		return x.Labels
+		return x.Call
 	}
 	return nil
 }
@@ -456,17 +434,11 @@ func (x *GenerateResponse) GetCompletion() *Completion {
 // Request for Stream.
 type StreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. As in GenerateRequest.chain.
-	Chain string `protobuf:"bytes,1,opt,name=chain,proto3" json:"chain,omitempty"`
-	// Required. What to ask.
-	Prompt *Prompt `protobuf:"bytes,2,opt,name=prompt,proto3" json:"prompt,omitempty"`
-	// Optional. How to walk the chain. Unset fields take the server's settings.
-	Options *ChainOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
-	// Optional. Copied onto the call's spans. At most 16 entries.
-	Labels map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Required. What is asked, of whom, and how.
+	Call *Call `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
 	// Optional. Also send every attempt that ends while the chain is walked. A gRPC
 	// client's own retries end at the first message, so this is off by default.
-	IncludeAttempts bool `protobuf:"varint,5,opt,name=include_attempts,json=includeAttempts,proto3" json:"include_attempts,omitempty"`
+	IncludeAttempts bool `protobuf:"varint,2,opt,name=include_attempts,json=includeAttempts,proto3" json:"include_attempts,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -501,30 +473,9 @@ func (*StreamRequest) Descriptor() ([]byte, []int) {
 	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *StreamRequest) GetChain() string {
+func (x *StreamRequest) GetCall() *Call {
 	if x != nil {
-		return x.Chain
-	}
-	return ""
-}
-
-func (x *StreamRequest) GetPrompt() *Prompt {
-	if x != nil {
-		return x.Prompt
-	}
-	return nil
-}
-
-func (x *StreamRequest) GetOptions() *ChainOptions {
-	if x != nil {
-		return x.Options
-	}
-	return nil
-}
-
-func (x *StreamRequest) GetLabels() map[string]string {
-	if x != nil {
-		return x.Labels
+		return x.Call
 	}
 	return nil
 }
@@ -662,14 +613,10 @@ func (*StreamResponse_Completion) isStreamResponse_Event() {}
 // Request for Explain.
 type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. As in GenerateRequest.chain.
-	Chain string `protobuf:"bytes,1,opt,name=chain,proto3" json:"chain,omitempty"`
-	// Required. What would be asked.
-	Prompt *Prompt `protobuf:"bytes,2,opt,name=prompt,proto3" json:"prompt,omitempty"`
-	// Optional. As in GenerateRequest.options.
-	Options *ChainOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
+	// Required. What would be asked, of whom, and how.
+	Call *Call `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
 	// Optional. Explain Stream instead of Generate.
-	Stream        bool `protobuf:"varint,4,opt,name=stream,proto3" json:"stream,omitempty"`
+	Stream        bool `protobuf:"varint,2,opt,name=stream,proto3" json:"stream,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -704,23 +651,9 @@ func (*ExplainRequest) Descriptor() ([]byte, []int) {
 	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *ExplainRequest) GetChain() string {
+func (x *ExplainRequest) GetCall() *Call {
 	if x != nil {
-		return x.Chain
-	}
-	return ""
-}
-
-func (x *ExplainRequest) GetPrompt() *Prompt {
-	if x != nil {
-		return x.Prompt
-	}
-	return nil
-}
-
-func (x *ExplainRequest) GetOptions() *ChainOptions {
-	if x != nil {
-		return x.Options
+		return x.Call
 	}
 	return nil
 }
@@ -908,21 +841,280 @@ func (x *TargetPlan) GetAdaptations() []*Adaptation {
 	return nil
 }
 
+// Request for ListTiers.
+type ListTiersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. The most tiers to return. Unset: 500; more than 1000 is 1000.
+	// Limits: at least 0.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Optional. ListTiersResponse.next_page_token of the page before.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTiersRequest) Reset() {
+	*x = ListTiersRequest{}
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTiersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTiersRequest) ProtoMessage() {}
+
+func (x *ListTiersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTiersRequest.ProtoReflect.Descriptor instead.
+func (*ListTiersRequest) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListTiersRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListTiersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// Response to ListTiers.
+type ListTiersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tiers of the configuration, in order of name. Those that a resolver knows are not
+	// among them.
+	Tiers []*Tier `protobuf:"bytes,1,rep,name=tiers,proto3" json:"tiers,omitempty"`
+	// For the page that follows. Opaque; empty at the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// What an empty Call.chain stands for; empty where the server has no default.
+	DefaultChain  string `protobuf:"bytes,3,opt,name=default_chain,json=defaultChain,proto3" json:"default_chain,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTiersResponse) Reset() {
+	*x = ListTiersResponse{}
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTiersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTiersResponse) ProtoMessage() {}
+
+func (x *ListTiersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTiersResponse.ProtoReflect.Descriptor instead.
+func (*ListTiersResponse) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListTiersResponse) GetTiers() []*Tier {
+	if x != nil {
+		return x.Tiers
+	}
+	return nil
+}
+
+func (x *ListTiersResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListTiersResponse) GetDefaultChain() string {
+	if x != nil {
+		return x.DefaultChain
+	}
+	return ""
+}
+
+// A name for a chain.
+type Tier struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name, as in Call.chain.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The targets that it stands for now, in order. Empty where that takes a resolver.
+	Targets       []string `protobuf:"bytes,2,rep,name=targets,proto3" json:"targets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tier) Reset() {
+	*x = Tier{}
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tier) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tier) ProtoMessage() {}
+
+func (x *Tier) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tier.ProtoReflect.Descriptor instead.
+func (*Tier) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Tier) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Tier) GetTargets() []string {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+// What a call is, whatever RPC makes it.
+type Call struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. The chain: comma-separated targets ("provider/model-id") and
+	// configured tier names, tried left to right. Empty means the server's
+	// default chain. Example: "fast,anthropic/claude-sonnet-4-5,local/smollm2".
+	// Limits: at most 4096 bytes; at most 32 targets; model ids 1 to 256 characters.
+	Chain string `protobuf:"bytes,1,opt,name=chain,proto3" json:"chain,omitempty"`
+	// Required. What to ask.
+	Prompt *Prompt `protobuf:"bytes,2,opt,name=prompt,proto3" json:"prompt,omitempty"`
+	// Optional. How to walk the chain. Unset fields take the server's settings.
+	Options *ChainOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
+	// Optional. Copied onto the call's spans and its line in the log.
+	// Limits: at most 16 entries; keys 1 to 256 characters; values at most 256
+	// characters.
+	Labels        map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Call) Reset() {
+	*x = Call{}
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Call) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Call) ProtoMessage() {}
+
+func (x *Call) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Call.ProtoReflect.Descriptor instead.
+func (*Call) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Call) GetChain() string {
+	if x != nil {
+		return x.Chain
+	}
+	return ""
+}
+
+func (x *Call) GetPrompt() *Prompt {
+	if x != nil {
+		return x.Prompt
+	}
+	return nil
+}
+
+func (x *Call) GetOptions() *ChainOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *Call) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
 // What to ask, independent of who answers.
 type Prompt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. Standing instructions.
-	SystemInstruction string `protobuf:"bytes,1,opt,name=system_instruction,json=systemInstruction,proto3" json:"system_instruction,omitempty"`
-	// Required. The conversation, oldest turn first.
+	// Optional. Standing instructions, in order. Text parts; other kinds have no target
+	// yet that takes them here.
+	// Limits: at most 10000 entries.
+	SystemInstruction []*Part `protobuf:"bytes,1,rep,name=system_instruction,json=systemInstruction,proto3" json:"system_instruction,omitempty"`
+	// Required. The conversation, oldest turn first. Its parts are counted with those of
+	// tool results.
+	// Limits: 1 to 10000 entries; at most 10000 parts.
 	Messages []*Message `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"`
-	// Optional. Tools that the model may call.
+	// Optional. Tools that the model may use.
+	// Limits: at most 10000 entries.
 	Tools []*Tool `protobuf:"bytes,3,rep,name=tools,proto3" json:"tools,omitempty"`
 	// Optional. Limits on tool use.
 	ToolChoice *ToolChoice `protobuf:"bytes,4,opt,name=tool_choice,json=toolChoice,proto3" json:"tool_choice,omitempty"`
 	// Optional. Sampling and length.
 	Config *GenerationConfig `protobuf:"bytes,5,opt,name=config,proto3" json:"config,omitempty"`
-	// Optional. JSON Schema text that the answer must follow.
-	ResponseSchemaJson string `protobuf:"bytes,6,opt,name=response_schema_json,json=responseSchemaJson,proto3" json:"response_schema_json,omitempty"`
+	// Optional. The form that the answer must have. Unset: text.
+	ResponseFormat *ResponseFormat `protobuf:"bytes,6,opt,name=response_format,json=responseFormat,proto3" json:"response_format,omitempty"`
 	// Optional. Where prompt caches should be cut. Providers that cache on their
 	// own ignore it.
 	CachePolicy   *CachePolicy `protobuf:"bytes,7,opt,name=cache_policy,json=cachePolicy,proto3" json:"cache_policy,omitempty"`
@@ -932,7 +1124,7 @@ type Prompt struct {
 
 func (x *Prompt) Reset() {
 	*x = Prompt{}
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[7]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +1136,7 @@ func (x *Prompt) String() string {
 func (*Prompt) ProtoMessage() {}
 
 func (x *Prompt) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[7]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,14 +1149,14 @@ func (x *Prompt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prompt.ProtoReflect.Descriptor instead.
 func (*Prompt) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{7}
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{11}
 }
 
-func (x *Prompt) GetSystemInstruction() string {
+func (x *Prompt) GetSystemInstruction() []*Part {
 	if x != nil {
 		return x.SystemInstruction
 	}
-	return ""
+	return nil
 }
 
 func (x *Prompt) GetMessages() []*Message {
@@ -995,11 +1187,11 @@ func (x *Prompt) GetConfig() *GenerationConfig {
 	return nil
 }
 
-func (x *Prompt) GetResponseSchemaJson() string {
+func (x *Prompt) GetResponseFormat() *ResponseFormat {
 	if x != nil {
-		return x.ResponseSchemaJson
+		return x.ResponseFormat
 	}
-	return ""
+	return nil
 }
 
 func (x *Prompt) GetCachePolicy() *CachePolicy {
@@ -1009,18 +1201,258 @@ func (x *Prompt) GetCachePolicy() *CachePolicy {
 	return nil
 }
 
+// The form of an answer. More kinds may be added.
+type ResponseFormat struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Exactly one kind.
+	//
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*ResponseFormat_JsonSchema
+	//	*ResponseFormat_Json
+	//	*ResponseFormat_Text
+	Kind          isResponseFormat_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResponseFormat) Reset() {
+	*x = ResponseFormat{}
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResponseFormat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResponseFormat) ProtoMessage() {}
+
+func (x *ResponseFormat) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResponseFormat.ProtoReflect.Descriptor instead.
+func (*ResponseFormat) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ResponseFormat) GetKind() isResponseFormat_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *ResponseFormat) GetJsonSchema() *JsonSchemaFormat {
+	if x != nil {
+		if x, ok := x.Kind.(*ResponseFormat_JsonSchema); ok {
+			return x.JsonSchema
+		}
+	}
+	return nil
+}
+
+func (x *ResponseFormat) GetJson() *JsonFormat {
+	if x != nil {
+		if x, ok := x.Kind.(*ResponseFormat_Json); ok {
+			return x.Json
+		}
+	}
+	return nil
+}
+
+func (x *ResponseFormat) GetText() *TextFormat {
+	if x != nil {
+		if x, ok := x.Kind.(*ResponseFormat_Text); ok {
+			return x.Text
+		}
+	}
+	return nil
+}
+
+type isResponseFormat_Kind interface {
+	isResponseFormat_Kind()
+}
+
+type ResponseFormat_JsonSchema struct {
+	// JSON that follows a schema.
+	JsonSchema *JsonSchemaFormat `protobuf:"bytes,1,opt,name=json_schema,json=jsonSchema,proto3,oneof"`
+}
+
+type ResponseFormat_Json struct {
+	// Any JSON object. Ask for it in the prompt too: some providers insist on the word.
+	Json *JsonFormat `protobuf:"bytes,2,opt,name=json,proto3,oneof"`
+}
+
+type ResponseFormat_Text struct {
+	// Plain text, as without a format.
+	Text *TextFormat `protobuf:"bytes,3,opt,name=text,proto3,oneof"`
+}
+
+func (*ResponseFormat_JsonSchema) isResponseFormat_Kind() {}
+
+func (*ResponseFormat_Json) isResponseFormat_Kind() {}
+
+func (*ResponseFormat_Text) isResponseFormat_Kind() {}
+
+// JSON that follows a schema.
+type JsonSchemaFormat struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. JSON Schema text; key order is kept.
+	SchemaJson string `protobuf:"bytes,1,opt,name=schema_json,json=schemaJson,proto3" json:"schema_json,omitempty"`
+	// Optional. What the answer is called, for the model to read: letters, digits,
+	// underscores and dashes.
+	// Limits: at most 64 characters.
+	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JsonSchemaFormat) Reset() {
+	*x = JsonSchemaFormat{}
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JsonSchemaFormat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JsonSchemaFormat) ProtoMessage() {}
+
+func (x *JsonSchemaFormat) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JsonSchemaFormat.ProtoReflect.Descriptor instead.
+func (*JsonSchemaFormat) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *JsonSchemaFormat) GetSchemaJson() string {
+	if x != nil {
+		return x.SchemaJson
+	}
+	return ""
+}
+
+func (x *JsonSchemaFormat) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// Any JSON object.
+type JsonFormat struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JsonFormat) Reset() {
+	*x = JsonFormat{}
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JsonFormat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JsonFormat) ProtoMessage() {}
+
+func (x *JsonFormat) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JsonFormat.ProtoReflect.Descriptor instead.
+func (*JsonFormat) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{14}
+}
+
+// Plain text.
+type TextFormat struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TextFormat) Reset() {
+	*x = TextFormat{}
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TextFormat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TextFormat) ProtoMessage() {}
+
+func (x *TextFormat) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TextFormat.ProtoReflect.Descriptor instead.
+func (*TextFormat) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{15}
+}
+
 // Sampling and length. Unset fields are left to the provider.
 type GenerationConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. Longest answer.
+	// Limits: at least 1.
 	MaxOutputTokens *int32 `protobuf:"varint,1,opt,name=max_output_tokens,json=maxOutputTokens,proto3,oneof" json:"max_output_tokens,omitempty"`
 	// Optional. Sampling temperature.
+	// Limits: 0 to 2.
 	Temperature *float64 `protobuf:"fixed64,2,opt,name=temperature,proto3,oneof" json:"temperature,omitempty"`
 	// Optional. Nucleus sampling.
+	// Limits: above 0, at most 1.
 	TopP *float64 `protobuf:"fixed64,3,opt,name=top_p,json=topP,proto3,oneof" json:"top_p,omitempty"`
 	// Optional. Sample among this many tokens.
+	// Limits: at least 1.
 	TopK *int32 `protobuf:"varint,4,opt,name=top_k,json=topK,proto3,oneof" json:"top_k,omitempty"`
 	// Optional. Stop when one of these is written.
+	// Limits: at most 10000 entries; values at least 1 character.
 	StopSequences []string `protobuf:"bytes,5,rep,name=stop_sequences,json=stopSequences,proto3" json:"stop_sequences,omitempty"`
 	// Optional. Best-effort determinism.
 	Seed *int64 `protobuf:"varint,6,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
@@ -1029,6 +1461,7 @@ type GenerationConfig struct {
 	// Optional. JSON object text merged into the provider's request body, keyed
 	// by provider name. Only keys that the provider's configuration lists, and
 	// never one that the server writes itself.
+	// Limits: at most 10000 entries.
 	ProviderOptionsJson map[string]string `protobuf:"bytes,8,rep,name=provider_options_json,json=providerOptionsJson,proto3" json:"provider_options_json,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
@@ -1036,7 +1469,7 @@ type GenerationConfig struct {
 
 func (x *GenerationConfig) Reset() {
 	*x = GenerationConfig{}
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[8]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1481,7 @@ func (x *GenerationConfig) String() string {
 func (*GenerationConfig) ProtoMessage() {}
 
 func (x *GenerationConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[8]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1494,7 @@ func (x *GenerationConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerationConfig.ProtoReflect.Descriptor instead.
 func (*GenerationConfig) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{8}
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GenerationConfig) GetMaxOutputTokens() int32 {
@@ -1139,7 +1572,7 @@ type ReasoningConfig struct {
 
 func (x *ReasoningConfig) Reset() {
 	*x = ReasoningConfig{}
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[9]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1584,7 @@ func (x *ReasoningConfig) String() string {
 func (*ReasoningConfig) ProtoMessage() {}
 
 func (x *ReasoningConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[9]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1597,7 @@ func (x *ReasoningConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReasoningConfig.ProtoReflect.Descriptor instead.
 func (*ReasoningConfig) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{9}
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReasoningConfig) GetAmount() isReasoningConfig_Amount {
@@ -1210,6 +1643,7 @@ type ReasoningConfig_Effort_ struct {
 
 type ReasoningConfig_BudgetTokens struct {
 	// By tokens that may be spent.
+	// Limits: at least 0.
 	BudgetTokens int32 `protobuf:"varint,2,opt,name=budget_tokens,json=budgetTokens,proto3,oneof"`
 }
 
@@ -1221,28 +1655,35 @@ func (*ReasoningConfig_BudgetTokens) isReasoningConfig_Amount() {}
 type ChainOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. Retries of a transient failure on the same target.
+	// Limits: 0 to 5.
 	TransientRetries *int32 `protobuf:"varint,1,opt,name=transient_retries,json=transientRetries,proto3,oneof" json:"transient_retries,omitempty"`
 	// Optional. Go on to the next target after a permanent failure too.
 	AdvanceOnPermanent *bool `protobuf:"varint,2,opt,name=advance_on_permanent,json=advanceOnPermanent,proto3,oneof" json:"advance_on_permanent,omitempty"`
 	// Optional. Longest one attempt may run.
+	// Limits: 100 ms to 1 h.
 	AttemptTimeout *durationpb.Duration `protobuf:"bytes,3,opt,name=attempt_timeout,json=attemptTimeout,proto3" json:"attempt_timeout,omitempty"`
 	// Optional. Longest wait for the first content of one attempt.
+	// Limits: 100 ms to 1 h.
 	FirstContentTimeout *durationpb.Duration `protobuf:"bytes,4,opt,name=first_content_timeout,json=firstContentTimeout,proto3" json:"first_content_timeout,omitempty"`
 	// Optional. Longest silence between two pieces of content.
+	// Limits: 100 ms to 1 h.
 	StallTimeout *durationpb.Duration `protobuf:"bytes,5,opt,name=stall_timeout,json=stallTimeout,proto3" json:"stall_timeout,omitempty"`
-	// Optional. What to do when every target is benched.
+	// Optional. What to do when benches leave the call without an answer.
 	AllBenchedPolicy AllBenchedPolicy `protobuf:"varint,6,opt,name=all_benched_policy,json=allBenchedPolicy,proto3,enum=majordomo.v1.AllBenchedPolicy" json:"all_benched_policy,omitempty"`
 	// Optional. What to do when a target breaks after output was sent (Stream).
 	InterruptionPolicy InterruptionPolicy `protobuf:"varint,7,opt,name=interruption_policy,json=interruptionPolicy,proto3,enum=majordomo.v1.InterruptionPolicy" json:"interruption_policy,omitempty"`
 	// Optional. Permanent reasons that advance, besides those that always do.
-	AdvanceOn     []FailureReason `protobuf:"varint,8,rep,packed,name=advance_on,json=advanceOn,proto3,enum=majordomo.v1.FailureReason" json:"advance_on,omitempty"`
+	// Limits: at most 10000 entries.
+	AdvanceOn []FailureReason `protobuf:"varint,8,rep,packed,name=advance_on,json=advanceOn,proto3,enum=majordomo.v1.FailureReason" json:"advance_on,omitempty"`
+	// Optional. After which answers to go on. No server obeys it yet.
+	AnswerPolicy  *AnswerPolicy `protobuf:"bytes,9,opt,name=answer_policy,json=answerPolicy,proto3" json:"answer_policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ChainOptions) Reset() {
 	*x = ChainOptions{}
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[10]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1254,7 +1695,7 @@ func (x *ChainOptions) String() string {
 func (*ChainOptions) ProtoMessage() {}
 
 func (x *ChainOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[10]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1267,7 +1708,7 @@ func (x *ChainOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainOptions.ProtoReflect.Descriptor instead.
 func (*ChainOptions) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{10}
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ChainOptions) GetTransientRetries() int32 {
@@ -1326,6 +1767,61 @@ func (x *ChainOptions) GetAdvanceOn() []FailureReason {
 	return nil
 }
 
+func (x *ChainOptions) GetAnswerPolicy() *AnswerPolicy {
+	if x != nil {
+		return x.AnswerPolicy
+	}
+	return nil
+}
+
+// Answers that are kept while the walk goes on: the first one without a fault is the
+// answer, else the first that was kept. Unset means [ANSWER_FAULT_EMPTY].
+type AnswerPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. Exactly the faults after which the walk goes on; empty: none.
+	// Limits: at most 10000 entries.
+	AdvanceOnAnswer []AnswerFault `protobuf:"varint,1,rep,packed,name=advance_on_answer,json=advanceOnAnswer,proto3,enum=majordomo.v1.AnswerFault" json:"advance_on_answer,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *AnswerPolicy) Reset() {
+	*x = AnswerPolicy{}
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerPolicy) ProtoMessage() {}
+
+func (x *AnswerPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerPolicy.ProtoReflect.Descriptor instead.
+func (*AnswerPolicy) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *AnswerPolicy) GetAdvanceOnAnswer() []AnswerFault {
+	if x != nil {
+		return x.AdvanceOnAnswer
+	}
+	return nil
+}
+
 // How a call ended well.
 type Completion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1348,14 +1844,24 @@ type Completion struct {
 	// The provider's id of its answer.
 	ProviderResponseId string `protobuf:"bytes,9,opt,name=provider_response_id,json=providerResponseId,proto3" json:"provider_response_id,omitempty"`
 	// The trace that shows this call, in hex; also a trailer, majordomo-trace-id.
-	TraceId       string `protobuf:"bytes,10,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	TraceId string `protobuf:"bytes,10,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	// What the provider sent and the answer does not carry. No server fills it yet.
+	Omissions []*Omission `protobuf:"bytes,11,rep,name=omissions,proto3" json:"omissions,omitempty"`
+	// The provider's own words for why the model stopped or refused, bounded. No server
+	// fills it yet.
+	ProviderFinishMessage string `protobuf:"bytes,12,opt,name=provider_finish_message,json=providerFinishMessage,proto3" json:"provider_finish_message,omitempty"`
+	// Tokens of all attempts that were billed. No server fills it yet.
+	TotalUsage *TotalUsage `protobuf:"bytes,13,opt,name=total_usage,json=totalUsage,proto3" json:"total_usage,omitempty"`
+	// What is wrong with the answer, where nobody brought a better one; see
+	// ChainOptions.answer_policy. No server fills it yet.
+	AnswerFault   AnswerFault `protobuf:"varint,14,opt,name=answer_fault,json=answerFault,proto3,enum=majordomo.v1.AnswerFault" json:"answer_fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Completion) Reset() {
 	*x = Completion{}
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[11]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1367,7 +1873,7 @@ func (x *Completion) String() string {
 func (*Completion) ProtoMessage() {}
 
 func (x *Completion) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[11]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1380,7 +1886,7 @@ func (x *Completion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Completion.ProtoReflect.Descriptor instead.
 func (*Completion) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{11}
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Completion) GetGenerationId() string {
@@ -1453,10 +1959,148 @@ func (x *Completion) GetTraceId() string {
 	return ""
 }
 
+func (x *Completion) GetOmissions() []*Omission {
+	if x != nil {
+		return x.Omissions
+	}
+	return nil
+}
+
+func (x *Completion) GetProviderFinishMessage() string {
+	if x != nil {
+		return x.ProviderFinishMessage
+	}
+	return ""
+}
+
+func (x *Completion) GetTotalUsage() *TotalUsage {
+	if x != nil {
+		return x.TotalUsage
+	}
+	return nil
+}
+
+func (x *Completion) GetAnswerFault() AnswerFault {
+	if x != nil {
+		return x.AnswerFault
+	}
+	return AnswerFault_ANSWER_FAULT_UNSPECIFIED
+}
+
+// Content of the provider's that the answer does not carry.
+type Omission struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it was, in the provider's own word.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// Why it is not there, in a few words.
+	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Omission) Reset() {
+	*x = Omission{}
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Omission) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Omission) ProtoMessage() {}
+
+func (x *Omission) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Omission.ProtoReflect.Descriptor instead.
+func (*Omission) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Omission) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Omission) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+// Tokens of all attempts of a call.
+type TotalUsage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sum of what providers counted.
+	Usage *Usage `protobuf:"bytes,1,opt,name=usage,proto3" json:"usage,omitempty"`
+	// True where an attempt was cut before its provider had counted: more was billed.
+	LowerBound    bool `protobuf:"varint,2,opt,name=lower_bound,json=lowerBound,proto3" json:"lower_bound,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TotalUsage) Reset() {
+	*x = TotalUsage{}
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TotalUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TotalUsage) ProtoMessage() {}
+
+func (x *TotalUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TotalUsage.ProtoReflect.Descriptor instead.
+func (*TotalUsage) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *TotalUsage) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
+func (x *TotalUsage) GetLowerBound() bool {
+	if x != nil {
+		return x.LowerBound
+	}
+	return false
+}
+
 // Something changed or left out of a request to fit one target.
 type Adaptation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where, as a path into the request: "prompt.messages[2].parts[0]".
+	// Where, as a path into the Call: "prompt.messages[2].parts[0]".
 	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
 	// What was done, in a few words: "downscaled 4032x3024 to 1568x1176".
 	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
@@ -1466,7 +2110,7 @@ type Adaptation struct {
 
 func (x *Adaptation) Reset() {
 	*x = Adaptation{}
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[12]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +2122,7 @@ func (x *Adaptation) String() string {
 func (*Adaptation) ProtoMessage() {}
 
 func (x *Adaptation) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[12]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +2135,7 @@ func (x *Adaptation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Adaptation.ProtoReflect.Descriptor instead.
 func (*Adaptation) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{12}
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Adaptation) GetField() string {
@@ -1521,16 +2165,20 @@ type PartDelta struct {
 	//	*PartDelta_Reasoning
 	//	*PartDelta_ToolCall
 	//	*PartDelta_Blob
+	//	*PartDelta_MediaReference
+	//	*PartDelta_Opaque
 	Delta isPartDelta_Delta `protobuf_oneof:"delta"`
 	// Set once, with the last piece of the part. See Part.provider_state.
 	ProviderState []byte `protobuf:"bytes,6,opt,name=provider_state,json=providerState,proto3" json:"provider_state,omitempty"`
+	// Citations to append to those of the part. No server fills it yet.
+	Citations     []*Citation `protobuf:"bytes,9,rep,name=citations,proto3" json:"citations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PartDelta) Reset() {
 	*x = PartDelta{}
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[13]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1542,7 +2190,7 @@ func (x *PartDelta) String() string {
 func (*PartDelta) ProtoMessage() {}
 
 func (x *PartDelta) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[13]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1555,7 +2203,7 @@ func (x *PartDelta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartDelta.ProtoReflect.Descriptor instead.
 func (*PartDelta) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{13}
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PartDelta) GetPartIndex() int32 {
@@ -1608,9 +2256,34 @@ func (x *PartDelta) GetBlob() *Blob {
 	return nil
 }
 
+func (x *PartDelta) GetMediaReference() *MediaReference {
+	if x != nil {
+		if x, ok := x.Delta.(*PartDelta_MediaReference); ok {
+			return x.MediaReference
+		}
+	}
+	return nil
+}
+
+func (x *PartDelta) GetOpaque() *OpaquePart {
+	if x != nil {
+		if x, ok := x.Delta.(*PartDelta_Opaque); ok {
+			return x.Opaque
+		}
+	}
+	return nil
+}
+
 func (x *PartDelta) GetProviderState() []byte {
 	if x != nil {
 		return x.ProviderState
+	}
+	return nil
+}
+
+func (x *PartDelta) GetCitations() []*Citation {
+	if x != nil {
+		return x.Citations
 	}
 	return nil
 }
@@ -1635,8 +2308,18 @@ type PartDelta_ToolCall struct {
 }
 
 type PartDelta_Blob struct {
-	// A whole media part.
+	// Media bytes to append. The first piece has the media type.
 	Blob *Blob `protobuf:"bytes,5,opt,name=blob,proto3,oneof"`
+}
+
+type PartDelta_MediaReference struct {
+	// A whole part. No server fills it yet.
+	MediaReference *MediaReference `protobuf:"bytes,7,opt,name=media_reference,json=mediaReference,proto3,oneof"`
+}
+
+type PartDelta_Opaque struct {
+	// A whole part; see Part.opaque. No server fills it yet.
+	Opaque *OpaquePart `protobuf:"bytes,8,opt,name=opaque,proto3,oneof"`
 }
 
 func (*PartDelta_Text) isPartDelta_Delta() {}
@@ -1646,6 +2329,10 @@ func (*PartDelta_Reasoning) isPartDelta_Delta() {}
 func (*PartDelta_ToolCall) isPartDelta_Delta() {}
 
 func (*PartDelta_Blob) isPartDelta_Delta() {}
+
+func (*PartDelta_MediaReference) isPartDelta_Delta() {}
+
+func (*PartDelta_Opaque) isPartDelta_Delta() {}
 
 // A piece of a tool call.
 type ToolCallDelta struct {
@@ -1662,7 +2349,7 @@ type ToolCallDelta struct {
 
 func (x *ToolCallDelta) Reset() {
 	*x = ToolCallDelta{}
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[14]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1674,7 +2361,7 @@ func (x *ToolCallDelta) String() string {
 func (*ToolCallDelta) ProtoMessage() {}
 
 func (x *ToolCallDelta) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[14]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1687,7 +2374,7 @@ func (x *ToolCallDelta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolCallDelta.ProtoReflect.Descriptor instead.
 func (*ToolCallDelta) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{14}
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ToolCallDelta) GetId() string {
@@ -1724,7 +2411,7 @@ type Restart struct {
 
 func (x *Restart) Reset() {
 	*x = Restart{}
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[15]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +2423,7 @@ func (x *Restart) String() string {
 func (*Restart) ProtoMessage() {}
 
 func (x *Restart) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[15]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +2436,7 @@ func (x *Restart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restart.ProtoReflect.Descriptor instead.
 func (*Restart) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{15}
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Restart) GetInterrupted() *Attempt {
@@ -1779,7 +2466,7 @@ type CachePolicy struct {
 
 func (x *CachePolicy) Reset() {
 	*x = CachePolicy{}
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[16]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +2478,7 @@ func (x *CachePolicy) String() string {
 func (*CachePolicy) ProtoMessage() {}
 
 func (x *CachePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_generation_service_proto_msgTypes[16]
+	mi := &file_majordomo_v1_generation_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +2491,7 @@ func (x *CachePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CachePolicy.ProtoReflect.Descriptor instead.
 func (*CachePolicy) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{16}
+	return file_majordomo_v1_generation_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CachePolicy) GetCacheInstructions() bool {
@@ -1825,29 +2512,17 @@ var File_majordomo_v1_generation_service_proto protoreflect.FileDescriptor
 
 const file_majordomo_v1_generation_service_proto_rawDesc = "" +
 	"\n" +
-	"%majordomo/v1/generation_service.proto\x12\fmajordomo.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1amajordomo/v1/attempt.proto\x1a\x1amajordomo/v1/content.proto\"\x89\x02\n" +
-	"\x0fGenerateRequest\x12\x14\n" +
-	"\x05chain\x18\x01 \x01(\tR\x05chain\x12,\n" +
-	"\x06prompt\x18\x02 \x01(\v2\x14.majordomo.v1.PromptR\x06prompt\x124\n" +
-	"\aoptions\x18\x03 \x01(\v2\x1a.majordomo.v1.ChainOptionsR\aoptions\x12A\n" +
-	"\x06labels\x18\x04 \x03(\v2).majordomo.v1.GenerateRequest.LabelsEntryR\x06labels\x1a9\n" +
-	"\vLabelsEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"}\n" +
+	"%majordomo/v1/generation_service.proto\x12\fmajordomo.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1amajordomo/v1/attempt.proto\x1a\x1amajordomo/v1/content.proto\"9\n" +
+	"\x0fGenerateRequest\x12&\n" +
+	"\x04call\x18\x01 \x01(\v2\x12.majordomo.v1.CallR\x04call\"}\n" +
 	"\x10GenerateResponse\x12/\n" +
 	"\amessage\x18\x01 \x01(\v2\x15.majordomo.v1.MessageR\amessage\x128\n" +
 	"\n" +
 	"completion\x18\x02 \x01(\v2\x18.majordomo.v1.CompletionR\n" +
-	"completion\"\xb0\x02\n" +
-	"\rStreamRequest\x12\x14\n" +
-	"\x05chain\x18\x01 \x01(\tR\x05chain\x12,\n" +
-	"\x06prompt\x18\x02 \x01(\v2\x14.majordomo.v1.PromptR\x06prompt\x124\n" +
-	"\aoptions\x18\x03 \x01(\v2\x1a.majordomo.v1.ChainOptionsR\aoptions\x12?\n" +
-	"\x06labels\x18\x04 \x03(\v2'.majordomo.v1.StreamRequest.LabelsEntryR\x06labels\x12)\n" +
-	"\x10include_attempts\x18\x05 \x01(\bR\x0fincludeAttempts\x1a9\n" +
-	"\vLabelsEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x80\x02\n" +
+	"completion\"b\n" +
+	"\rStreamRequest\x12&\n" +
+	"\x04call\x18\x01 \x01(\v2\x12.majordomo.v1.CallR\x04call\x12)\n" +
+	"\x10include_attempts\x18\x02 \x01(\bR\x0fincludeAttempts\"\x80\x02\n" +
 	"\x0eStreamResponse\x128\n" +
 	"\n" +
 	"part_delta\x18\x01 \x01(\v2\x17.majordomo.v1.PartDeltaH\x00R\tpartDelta\x12<\n" +
@@ -1856,12 +2531,10 @@ const file_majordomo_v1_generation_service_proto_rawDesc = "" +
 	"\n" +
 	"completion\x18\x04 \x01(\v2\x18.majordomo.v1.CompletionH\x00R\n" +
 	"completionB\a\n" +
-	"\x05event\"\xa2\x01\n" +
-	"\x0eExplainRequest\x12\x14\n" +
-	"\x05chain\x18\x01 \x01(\tR\x05chain\x12,\n" +
-	"\x06prompt\x18\x02 \x01(\v2\x14.majordomo.v1.PromptR\x06prompt\x124\n" +
-	"\aoptions\x18\x03 \x01(\v2\x1a.majordomo.v1.ChainOptionsR\aoptions\x12\x16\n" +
-	"\x06stream\x18\x04 \x01(\bR\x06stream\"E\n" +
+	"\x05event\"P\n" +
+	"\x0eExplainRequest\x12&\n" +
+	"\x04call\x18\x01 \x01(\v2\x12.majordomo.v1.CallR\x04call\x12\x16\n" +
+	"\x06stream\x18\x02 \x01(\bR\x06stream\"E\n" +
 	"\x0fExplainResponse\x122\n" +
 	"\atargets\x18\x01 \x03(\v2\x18.majordomo.v1.TargetPlanR\atargets\"\xd8\x04\n" +
 	"\n" +
@@ -1882,16 +2555,49 @@ const file_majordomo_v1_generation_service_proto_rawDesc = "" +
 	"\n" +
 	"ACTION_TRY\x10\x01\x12\x0f\n" +
 	"\vACTION_SKIP\x10\x02\x12\x11\n" +
-	"\rACTION_REFUSE\x10\x03\"\xf7\x02\n" +
-	"\x06Prompt\x12-\n" +
-	"\x12system_instruction\x18\x01 \x01(\tR\x11systemInstruction\x121\n" +
+	"\rACTION_REFUSE\x10\x03\"N\n" +
+	"\x10ListTiersRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"\x8a\x01\n" +
+	"\x11ListTiersResponse\x12(\n" +
+	"\x05tiers\x18\x01 \x03(\v2\x12.majordomo.v1.TierR\x05tiers\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12#\n" +
+	"\rdefault_chain\x18\x03 \x01(\tR\fdefaultChain\"4\n" +
+	"\x04Tier\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\atargets\x18\x02 \x03(\tR\atargets\"\xf3\x01\n" +
+	"\x04Call\x12\x14\n" +
+	"\x05chain\x18\x01 \x01(\tR\x05chain\x12,\n" +
+	"\x06prompt\x18\x02 \x01(\v2\x14.majordomo.v1.PromptR\x06prompt\x124\n" +
+	"\aoptions\x18\x03 \x01(\v2\x1a.majordomo.v1.ChainOptionsR\aoptions\x126\n" +
+	"\x06labels\x18\x04 \x03(\v2\x1e.majordomo.v1.Call.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa0\x03\n" +
+	"\x06Prompt\x12A\n" +
+	"\x12system_instruction\x18\x01 \x03(\v2\x12.majordomo.v1.PartR\x11systemInstruction\x121\n" +
 	"\bmessages\x18\x02 \x03(\v2\x15.majordomo.v1.MessageR\bmessages\x12(\n" +
 	"\x05tools\x18\x03 \x03(\v2\x12.majordomo.v1.ToolR\x05tools\x129\n" +
 	"\vtool_choice\x18\x04 \x01(\v2\x18.majordomo.v1.ToolChoiceR\n" +
 	"toolChoice\x126\n" +
-	"\x06config\x18\x05 \x01(\v2\x1e.majordomo.v1.GenerationConfigR\x06config\x120\n" +
-	"\x14response_schema_json\x18\x06 \x01(\tR\x12responseSchemaJson\x12<\n" +
-	"\fcache_policy\x18\a \x01(\v2\x19.majordomo.v1.CachePolicyR\vcachePolicy\"\x93\x04\n" +
+	"\x06config\x18\x05 \x01(\v2\x1e.majordomo.v1.GenerationConfigR\x06config\x12E\n" +
+	"\x0fresponse_format\x18\x06 \x01(\v2\x1c.majordomo.v1.ResponseFormatR\x0eresponseFormat\x12<\n" +
+	"\fcache_policy\x18\a \x01(\v2\x19.majordomo.v1.CachePolicyR\vcachePolicy\"\xbb\x01\n" +
+	"\x0eResponseFormat\x12A\n" +
+	"\vjson_schema\x18\x01 \x01(\v2\x1e.majordomo.v1.JsonSchemaFormatH\x00R\n" +
+	"jsonSchema\x12.\n" +
+	"\x04json\x18\x02 \x01(\v2\x18.majordomo.v1.JsonFormatH\x00R\x04json\x12.\n" +
+	"\x04text\x18\x03 \x01(\v2\x18.majordomo.v1.TextFormatH\x00R\x04textB\x06\n" +
+	"\x04kind\"G\n" +
+	"\x10JsonSchemaFormat\x12\x1f\n" +
+	"\vschema_json\x18\x01 \x01(\tR\n" +
+	"schemaJson\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\f\n" +
+	"\n" +
+	"JsonFormat\"\f\n" +
+	"\n" +
+	"TextFormat\"\x93\x04\n" +
 	"\x10GenerationConfig\x12/\n" +
 	"\x11max_output_tokens\x18\x01 \x01(\x05H\x00R\x0fmaxOutputTokens\x88\x01\x01\x12%\n" +
 	"\vtemperature\x18\x02 \x01(\x01H\x01R\vtemperature\x88\x01\x01\x12\x18\n" +
@@ -1915,15 +2621,16 @@ const file_majordomo_v1_generation_service_proto_rawDesc = "" +
 	"\finclude_text\x18\x03 \x01(\bR\vincludeText\"\x89\x01\n" +
 	"\x06Effort\x12\x16\n" +
 	"\x12EFFORT_UNSPECIFIED\x10\x00\x12\x0f\n" +
-	"\vEFFORT_NONE\x10\x01\x12\x12\n" +
-	"\x0eEFFORT_MINIMAL\x10\x02\x12\x0e\n" +
+	"\vEFFORT_NONE\x10\n" +
+	"\x12\x12\n" +
+	"\x0eEFFORT_MINIMAL\x10\x14\x12\x0e\n" +
 	"\n" +
-	"EFFORT_LOW\x10\x03\x12\x11\n" +
-	"\rEFFORT_MEDIUM\x10\x04\x12\x0f\n" +
-	"\vEFFORT_HIGH\x10\x05\x12\x0e\n" +
+	"EFFORT_LOW\x10\x1e\x12\x11\n" +
+	"\rEFFORT_MEDIUM\x10(\x12\x0f\n" +
+	"\vEFFORT_HIGH\x102\x12\x0e\n" +
 	"\n" +
-	"EFFORT_MAX\x10\x06B\b\n" +
-	"\x06amount\"\xd6\x04\n" +
+	"EFFORT_MAX\x10<B\b\n" +
+	"\x06amount\"\x97\x05\n" +
 	"\fChainOptions\x120\n" +
 	"\x11transient_retries\x18\x01 \x01(\x05H\x00R\x10transientRetries\x88\x01\x01\x125\n" +
 	"\x14advance_on_permanent\x18\x02 \x01(\bH\x01R\x12advanceOnPermanent\x88\x01\x01\x12B\n" +
@@ -1933,9 +2640,12 @@ const file_majordomo_v1_generation_service_proto_rawDesc = "" +
 	"\x12all_benched_policy\x18\x06 \x01(\x0e2\x1e.majordomo.v1.AllBenchedPolicyR\x10allBenchedPolicy\x12Q\n" +
 	"\x13interruption_policy\x18\a \x01(\x0e2 .majordomo.v1.InterruptionPolicyR\x12interruptionPolicy\x12:\n" +
 	"\n" +
-	"advance_on\x18\b \x03(\x0e2\x1b.majordomo.v1.FailureReasonR\tadvanceOnB\x14\n" +
+	"advance_on\x18\b \x03(\x0e2\x1b.majordomo.v1.FailureReasonR\tadvanceOn\x12?\n" +
+	"\ranswer_policy\x18\t \x01(\v2\x1a.majordomo.v1.AnswerPolicyR\fanswerPolicyB\x14\n" +
 	"\x12_transient_retriesB\x17\n" +
-	"\x15_advance_on_permanent\"\xce\x03\n" +
+	"\x15_advance_on_permanent\"U\n" +
+	"\fAnswerPolicy\x12E\n" +
+	"\x11advance_on_answer\x18\x01 \x03(\x0e2\x19.majordomo.v1.AnswerFaultR\x0fadvanceOnAnswer\"\xb5\x05\n" +
 	"\n" +
 	"Completion\x12#\n" +
 	"\rgeneration_id\x18\x01 \x01(\tR\fgenerationId\x12\x16\n" +
@@ -1948,19 +2658,35 @@ const file_majordomo_v1_generation_service_proto_rawDesc = "" +
 	"\vadaptations\x18\b \x03(\v2\x18.majordomo.v1.AdaptationR\vadaptations\x120\n" +
 	"\x14provider_response_id\x18\t \x01(\tR\x12providerResponseId\x12\x19\n" +
 	"\btrace_id\x18\n" +
-	" \x01(\tR\atraceId\"D\n" +
+	" \x01(\tR\atraceId\x124\n" +
+	"\tomissions\x18\v \x03(\v2\x16.majordomo.v1.OmissionR\tomissions\x126\n" +
+	"\x17provider_finish_message\x18\f \x01(\tR\x15providerFinishMessage\x129\n" +
+	"\vtotal_usage\x18\r \x01(\v2\x18.majordomo.v1.TotalUsageR\n" +
+	"totalUsage\x12<\n" +
+	"\fanswer_fault\x18\x0e \x01(\x0e2\x19.majordomo.v1.AnswerFaultR\vanswerFault\"@\n" +
+	"\bOmission\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\"X\n" +
+	"\n" +
+	"TotalUsage\x12)\n" +
+	"\x05usage\x18\x01 \x01(\v2\x13.majordomo.v1.UsageR\x05usage\x12\x1f\n" +
+	"\vlower_bound\x18\x02 \x01(\bR\n" +
+	"lowerBound\"D\n" +
 	"\n" +
 	"Adaptation\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12 \n" +
-	"\vdescription\x18\x02 \x01(\tR\vdescription\"\xf6\x01\n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\"\xa9\x03\n" +
 	"\tPartDelta\x12\x1d\n" +
 	"\n" +
 	"part_index\x18\x01 \x01(\x05R\tpartIndex\x12\x14\n" +
 	"\x04text\x18\x02 \x01(\tH\x00R\x04text\x12\x1e\n" +
 	"\treasoning\x18\x03 \x01(\tH\x00R\treasoning\x12:\n" +
 	"\ttool_call\x18\x04 \x01(\v2\x1b.majordomo.v1.ToolCallDeltaH\x00R\btoolCall\x12(\n" +
-	"\x04blob\x18\x05 \x01(\v2\x12.majordomo.v1.BlobH\x00R\x04blob\x12%\n" +
-	"\x0eprovider_state\x18\x06 \x01(\fR\rproviderStateB\a\n" +
+	"\x04blob\x18\x05 \x01(\v2\x12.majordomo.v1.BlobH\x00R\x04blob\x12G\n" +
+	"\x0fmedia_reference\x18\a \x01(\v2\x1c.majordomo.v1.MediaReferenceH\x00R\x0emediaReference\x122\n" +
+	"\x06opaque\x18\b \x01(\v2\x18.majordomo.v1.OpaquePartH\x00R\x06opaque\x12%\n" +
+	"\x0eprovider_state\x18\x06 \x01(\fR\rproviderState\x124\n" +
+	"\tcitations\x18\t \x03(\v2\x16.majordomo.v1.CitationR\tcitationsB\a\n" +
 	"\x05delta\"k\n" +
 	"\rToolCallDelta\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -1982,17 +2708,19 @@ const file_majordomo_v1_generation_service_proto_rawDesc = "" +
 	"\x12InterruptionPolicy\x12#\n" +
 	"\x1fINTERRUPTION_POLICY_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18INTERRUPTION_POLICY_FAIL\x10\x01\x12\x1f\n" +
-	"\x1bINTERRUPTION_POLICY_RESTART\x10\x02*\x94\x01\n" +
+	"\x1bINTERRUPTION_POLICY_RESTART\x10\x02*\xb8\x01\n" +
 	"\x10AllBenchedPolicy\x12\"\n" +
 	"\x1eALL_BENCHED_POLICY_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17ALL_BENCHED_POLICY_FAIL\x10\x01\x12\"\n" +
 	"\x1eALL_BENCHED_POLICY_TRY_SOONEST\x10\x02\x12\x1b\n" +
-	"\x17ALL_BENCHED_POLICY_WAIT\x10\x032\xf2\x01\n" +
+	"\x17ALL_BENCHED_POLICY_WAIT\x10\x03\x12\"\n" +
+	"\x1eALL_BENCHED_POLICY_LAST_RESORT\x10\x042\xc5\x02\n" +
 	"\x11GenerationService\x12I\n" +
 	"\bGenerate\x12\x1d.majordomo.v1.GenerateRequest\x1a\x1e.majordomo.v1.GenerateResponse\x12E\n" +
 	"\x06Stream\x12\x1b.majordomo.v1.StreamRequest\x1a\x1c.majordomo.v1.StreamResponse0\x01\x12K\n" +
-	"\aExplain\x12\x1c.majordomo.v1.ExplainRequest\x1a\x1d.majordomo.v1.ExplainResponse\"\x03\x90\x02\x01B*\n" +
-	"\fmajordomo.v1P\x01Z\x18majordomo/v1;majordomov1b\x06proto3"
+	"\aExplain\x12\x1c.majordomo.v1.ExplainRequest\x1a\x1d.majordomo.v1.ExplainResponse\"\x03\x90\x02\x01\x12Q\n" +
+	"\tListTiers\x12\x1e.majordomo.v1.ListTiersRequest\x1a\x1f.majordomo.v1.ListTiersResponse\"\x03\x90\x02\x01B\xc4\x01\n" +
+	"\x10com.majordomo.v1B\x16GenerationServiceProtoP\x01ZGgithub.com/majordomo-grpc/majordomo/clients/go/majordomo/v1;majordomov1\xa2\x02\x03MXX\xaa\x02\fMajordomo.V1\xca\x02\fMajordomo\\V1\xe2\x02\x18Majordomo\\V1\\GPBMetadata\xea\x02\rMajordomo::V1b\x06proto3"
 
 var (
 	file_majordomo_v1_generation_service_proto_rawDescOnce sync.Once
@@ -2007,7 +2735,7 @@ func file_majordomo_v1_generation_service_proto_rawDescGZIP() []byte {
 }
 
 var file_majordomo_v1_generation_service_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_majordomo_v1_generation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_majordomo_v1_generation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_majordomo_v1_generation_service_proto_goTypes = []any{
 	(FinishReason)(0),           // 0: majordomo.v1.FinishReason
 	(InterruptionPolicy)(0),     // 1: majordomo.v1.InterruptionPolicy
@@ -2021,84 +2749,114 @@ var file_majordomo_v1_generation_service_proto_goTypes = []any{
 	(*ExplainRequest)(nil),      // 9: majordomo.v1.ExplainRequest
 	(*ExplainResponse)(nil),     // 10: majordomo.v1.ExplainResponse
 	(*TargetPlan)(nil),          // 11: majordomo.v1.TargetPlan
-	(*Prompt)(nil),              // 12: majordomo.v1.Prompt
-	(*GenerationConfig)(nil),    // 13: majordomo.v1.GenerationConfig
-	(*ReasoningConfig)(nil),     // 14: majordomo.v1.ReasoningConfig
-	(*ChainOptions)(nil),        // 15: majordomo.v1.ChainOptions
-	(*Completion)(nil),          // 16: majordomo.v1.Completion
-	(*Adaptation)(nil),          // 17: majordomo.v1.Adaptation
-	(*PartDelta)(nil),           // 18: majordomo.v1.PartDelta
-	(*ToolCallDelta)(nil),       // 19: majordomo.v1.ToolCallDelta
-	(*Restart)(nil),             // 20: majordomo.v1.Restart
-	(*CachePolicy)(nil),         // 21: majordomo.v1.CachePolicy
-	nil,                         // 22: majordomo.v1.GenerateRequest.LabelsEntry
-	nil,                         // 23: majordomo.v1.StreamRequest.LabelsEntry
-	nil,                         // 24: majordomo.v1.GenerationConfig.ProviderOptionsJsonEntry
-	(*Message)(nil),             // 25: majordomo.v1.Message
-	(*Attempt)(nil),             // 26: majordomo.v1.Attempt
-	(FailureReason)(0),          // 27: majordomo.v1.FailureReason
-	(*BenchRecord)(nil),         // 28: majordomo.v1.BenchRecord
-	(*durationpb.Duration)(nil), // 29: google.protobuf.Duration
-	(*Tool)(nil),                // 30: majordomo.v1.Tool
-	(*ToolChoice)(nil),          // 31: majordomo.v1.ToolChoice
-	(*Usage)(nil),               // 32: majordomo.v1.Usage
-	(*Blob)(nil),                // 33: majordomo.v1.Blob
+	(*ListTiersRequest)(nil),    // 12: majordomo.v1.ListTiersRequest
+	(*ListTiersResponse)(nil),   // 13: majordomo.v1.ListTiersResponse
+	(*Tier)(nil),                // 14: majordomo.v1.Tier
+	(*Call)(nil),                // 15: majordomo.v1.Call
+	(*Prompt)(nil),              // 16: majordomo.v1.Prompt
+	(*ResponseFormat)(nil),      // 17: majordomo.v1.ResponseFormat
+	(*JsonSchemaFormat)(nil),    // 18: majordomo.v1.JsonSchemaFormat
+	(*JsonFormat)(nil),          // 19: majordomo.v1.JsonFormat
+	(*TextFormat)(nil),          // 20: majordomo.v1.TextFormat
+	(*GenerationConfig)(nil),    // 21: majordomo.v1.GenerationConfig
+	(*ReasoningConfig)(nil),     // 22: majordomo.v1.ReasoningConfig
+	(*ChainOptions)(nil),        // 23: majordomo.v1.ChainOptions
+	(*AnswerPolicy)(nil),        // 24: majordomo.v1.AnswerPolicy
+	(*Completion)(nil),          // 25: majordomo.v1.Completion
+	(*Omission)(nil),            // 26: majordomo.v1.Omission
+	(*TotalUsage)(nil),          // 27: majordomo.v1.TotalUsage
+	(*Adaptation)(nil),          // 28: majordomo.v1.Adaptation
+	(*PartDelta)(nil),           // 29: majordomo.v1.PartDelta
+	(*ToolCallDelta)(nil),       // 30: majordomo.v1.ToolCallDelta
+	(*Restart)(nil),             // 31: majordomo.v1.Restart
+	(*CachePolicy)(nil),         // 32: majordomo.v1.CachePolicy
+	nil,                         // 33: majordomo.v1.Call.LabelsEntry
+	nil,                         // 34: majordomo.v1.GenerationConfig.ProviderOptionsJsonEntry
+	(*Message)(nil),             // 35: majordomo.v1.Message
+	(*Attempt)(nil),             // 36: majordomo.v1.Attempt
+	(FailureReason)(0),          // 37: majordomo.v1.FailureReason
+	(*BenchRecord)(nil),         // 38: majordomo.v1.BenchRecord
+	(*durationpb.Duration)(nil), // 39: google.protobuf.Duration
+	(*Part)(nil),                // 40: majordomo.v1.Part
+	(*Tool)(nil),                // 41: majordomo.v1.Tool
+	(*ToolChoice)(nil),          // 42: majordomo.v1.ToolChoice
+	(AnswerFault)(0),            // 43: majordomo.v1.AnswerFault
+	(*Usage)(nil),               // 44: majordomo.v1.Usage
+	(*Blob)(nil),                // 45: majordomo.v1.Blob
+	(*MediaReference)(nil),      // 46: majordomo.v1.MediaReference
+	(*OpaquePart)(nil),          // 47: majordomo.v1.OpaquePart
+	(*Citation)(nil),            // 48: majordomo.v1.Citation
 }
 var file_majordomo_v1_generation_service_proto_depIdxs = []int32{
-	12, // 0: majordomo.v1.GenerateRequest.prompt:type_name -> majordomo.v1.Prompt
-	15, // 1: majordomo.v1.GenerateRequest.options:type_name -> majordomo.v1.ChainOptions
-	22, // 2: majordomo.v1.GenerateRequest.labels:type_name -> majordomo.v1.GenerateRequest.LabelsEntry
-	25, // 3: majordomo.v1.GenerateResponse.message:type_name -> majordomo.v1.Message
-	16, // 4: majordomo.v1.GenerateResponse.completion:type_name -> majordomo.v1.Completion
-	12, // 5: majordomo.v1.StreamRequest.prompt:type_name -> majordomo.v1.Prompt
-	15, // 6: majordomo.v1.StreamRequest.options:type_name -> majordomo.v1.ChainOptions
-	23, // 7: majordomo.v1.StreamRequest.labels:type_name -> majordomo.v1.StreamRequest.LabelsEntry
-	18, // 8: majordomo.v1.StreamResponse.part_delta:type_name -> majordomo.v1.PartDelta
-	26, // 9: majordomo.v1.StreamResponse.attempt_ended:type_name -> majordomo.v1.Attempt
-	20, // 10: majordomo.v1.StreamResponse.restart:type_name -> majordomo.v1.Restart
-	16, // 11: majordomo.v1.StreamResponse.completion:type_name -> majordomo.v1.Completion
-	12, // 12: majordomo.v1.ExplainRequest.prompt:type_name -> majordomo.v1.Prompt
-	15, // 13: majordomo.v1.ExplainRequest.options:type_name -> majordomo.v1.ChainOptions
-	11, // 14: majordomo.v1.ExplainResponse.targets:type_name -> majordomo.v1.TargetPlan
-	3,  // 15: majordomo.v1.TargetPlan.action:type_name -> majordomo.v1.TargetPlan.Action
-	27, // 16: majordomo.v1.TargetPlan.reason:type_name -> majordomo.v1.FailureReason
-	28, // 17: majordomo.v1.TargetPlan.bench:type_name -> majordomo.v1.BenchRecord
-	29, // 18: majordomo.v1.TargetPlan.first_content_timeout:type_name -> google.protobuf.Duration
-	29, // 19: majordomo.v1.TargetPlan.stall_timeout:type_name -> google.protobuf.Duration
-	29, // 20: majordomo.v1.TargetPlan.attempt_timeout:type_name -> google.protobuf.Duration
-	17, // 21: majordomo.v1.TargetPlan.adaptations:type_name -> majordomo.v1.Adaptation
-	25, // 22: majordomo.v1.Prompt.messages:type_name -> majordomo.v1.Message
-	30, // 23: majordomo.v1.Prompt.tools:type_name -> majordomo.v1.Tool
-	31, // 24: majordomo.v1.Prompt.tool_choice:type_name -> majordomo.v1.ToolChoice
-	13, // 25: majordomo.v1.Prompt.config:type_name -> majordomo.v1.GenerationConfig
-	21, // 26: majordomo.v1.Prompt.cache_policy:type_name -> majordomo.v1.CachePolicy
-	14, // 27: majordomo.v1.GenerationConfig.reasoning:type_name -> majordomo.v1.ReasoningConfig
-	24, // 28: majordomo.v1.GenerationConfig.provider_options_json:type_name -> majordomo.v1.GenerationConfig.ProviderOptionsJsonEntry
-	4,  // 29: majordomo.v1.ReasoningConfig.effort:type_name -> majordomo.v1.ReasoningConfig.Effort
-	29, // 30: majordomo.v1.ChainOptions.attempt_timeout:type_name -> google.protobuf.Duration
-	29, // 31: majordomo.v1.ChainOptions.first_content_timeout:type_name -> google.protobuf.Duration
-	29, // 32: majordomo.v1.ChainOptions.stall_timeout:type_name -> google.protobuf.Duration
-	2,  // 33: majordomo.v1.ChainOptions.all_benched_policy:type_name -> majordomo.v1.AllBenchedPolicy
-	1,  // 34: majordomo.v1.ChainOptions.interruption_policy:type_name -> majordomo.v1.InterruptionPolicy
-	27, // 35: majordomo.v1.ChainOptions.advance_on:type_name -> majordomo.v1.FailureReason
-	0,  // 36: majordomo.v1.Completion.finish_reason:type_name -> majordomo.v1.FinishReason
-	32, // 37: majordomo.v1.Completion.usage:type_name -> majordomo.v1.Usage
-	26, // 38: majordomo.v1.Completion.attempts:type_name -> majordomo.v1.Attempt
-	17, // 39: majordomo.v1.Completion.adaptations:type_name -> majordomo.v1.Adaptation
-	19, // 40: majordomo.v1.PartDelta.tool_call:type_name -> majordomo.v1.ToolCallDelta
-	33, // 41: majordomo.v1.PartDelta.blob:type_name -> majordomo.v1.Blob
-	26, // 42: majordomo.v1.Restart.interrupted:type_name -> majordomo.v1.Attempt
-	5,  // 43: majordomo.v1.GenerationService.Generate:input_type -> majordomo.v1.GenerateRequest
-	7,  // 44: majordomo.v1.GenerationService.Stream:input_type -> majordomo.v1.StreamRequest
-	9,  // 45: majordomo.v1.GenerationService.Explain:input_type -> majordomo.v1.ExplainRequest
-	6,  // 46: majordomo.v1.GenerationService.Generate:output_type -> majordomo.v1.GenerateResponse
-	8,  // 47: majordomo.v1.GenerationService.Stream:output_type -> majordomo.v1.StreamResponse
-	10, // 48: majordomo.v1.GenerationService.Explain:output_type -> majordomo.v1.ExplainResponse
-	46, // [46:49] is the sub-list for method output_type
-	43, // [43:46] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	15, // 0: majordomo.v1.GenerateRequest.call:type_name -> majordomo.v1.Call
+	35, // 1: majordomo.v1.GenerateResponse.message:type_name -> majordomo.v1.Message
+	25, // 2: majordomo.v1.GenerateResponse.completion:type_name -> majordomo.v1.Completion
+	15, // 3: majordomo.v1.StreamRequest.call:type_name -> majordomo.v1.Call
+	29, // 4: majordomo.v1.StreamResponse.part_delta:type_name -> majordomo.v1.PartDelta
+	36, // 5: majordomo.v1.StreamResponse.attempt_ended:type_name -> majordomo.v1.Attempt
+	31, // 6: majordomo.v1.StreamResponse.restart:type_name -> majordomo.v1.Restart
+	25, // 7: majordomo.v1.StreamResponse.completion:type_name -> majordomo.v1.Completion
+	15, // 8: majordomo.v1.ExplainRequest.call:type_name -> majordomo.v1.Call
+	11, // 9: majordomo.v1.ExplainResponse.targets:type_name -> majordomo.v1.TargetPlan
+	3,  // 10: majordomo.v1.TargetPlan.action:type_name -> majordomo.v1.TargetPlan.Action
+	37, // 11: majordomo.v1.TargetPlan.reason:type_name -> majordomo.v1.FailureReason
+	38, // 12: majordomo.v1.TargetPlan.bench:type_name -> majordomo.v1.BenchRecord
+	39, // 13: majordomo.v1.TargetPlan.first_content_timeout:type_name -> google.protobuf.Duration
+	39, // 14: majordomo.v1.TargetPlan.stall_timeout:type_name -> google.protobuf.Duration
+	39, // 15: majordomo.v1.TargetPlan.attempt_timeout:type_name -> google.protobuf.Duration
+	28, // 16: majordomo.v1.TargetPlan.adaptations:type_name -> majordomo.v1.Adaptation
+	14, // 17: majordomo.v1.ListTiersResponse.tiers:type_name -> majordomo.v1.Tier
+	16, // 18: majordomo.v1.Call.prompt:type_name -> majordomo.v1.Prompt
+	23, // 19: majordomo.v1.Call.options:type_name -> majordomo.v1.ChainOptions
+	33, // 20: majordomo.v1.Call.labels:type_name -> majordomo.v1.Call.LabelsEntry
+	40, // 21: majordomo.v1.Prompt.system_instruction:type_name -> majordomo.v1.Part
+	35, // 22: majordomo.v1.Prompt.messages:type_name -> majordomo.v1.Message
+	41, // 23: majordomo.v1.Prompt.tools:type_name -> majordomo.v1.Tool
+	42, // 24: majordomo.v1.Prompt.tool_choice:type_name -> majordomo.v1.ToolChoice
+	21, // 25: majordomo.v1.Prompt.config:type_name -> majordomo.v1.GenerationConfig
+	17, // 26: majordomo.v1.Prompt.response_format:type_name -> majordomo.v1.ResponseFormat
+	32, // 27: majordomo.v1.Prompt.cache_policy:type_name -> majordomo.v1.CachePolicy
+	18, // 28: majordomo.v1.ResponseFormat.json_schema:type_name -> majordomo.v1.JsonSchemaFormat
+	19, // 29: majordomo.v1.ResponseFormat.json:type_name -> majordomo.v1.JsonFormat
+	20, // 30: majordomo.v1.ResponseFormat.text:type_name -> majordomo.v1.TextFormat
+	22, // 31: majordomo.v1.GenerationConfig.reasoning:type_name -> majordomo.v1.ReasoningConfig
+	34, // 32: majordomo.v1.GenerationConfig.provider_options_json:type_name -> majordomo.v1.GenerationConfig.ProviderOptionsJsonEntry
+	4,  // 33: majordomo.v1.ReasoningConfig.effort:type_name -> majordomo.v1.ReasoningConfig.Effort
+	39, // 34: majordomo.v1.ChainOptions.attempt_timeout:type_name -> google.protobuf.Duration
+	39, // 35: majordomo.v1.ChainOptions.first_content_timeout:type_name -> google.protobuf.Duration
+	39, // 36: majordomo.v1.ChainOptions.stall_timeout:type_name -> google.protobuf.Duration
+	2,  // 37: majordomo.v1.ChainOptions.all_benched_policy:type_name -> majordomo.v1.AllBenchedPolicy
+	1,  // 38: majordomo.v1.ChainOptions.interruption_policy:type_name -> majordomo.v1.InterruptionPolicy
+	37, // 39: majordomo.v1.ChainOptions.advance_on:type_name -> majordomo.v1.FailureReason
+	24, // 40: majordomo.v1.ChainOptions.answer_policy:type_name -> majordomo.v1.AnswerPolicy
+	43, // 41: majordomo.v1.AnswerPolicy.advance_on_answer:type_name -> majordomo.v1.AnswerFault
+	0,  // 42: majordomo.v1.Completion.finish_reason:type_name -> majordomo.v1.FinishReason
+	44, // 43: majordomo.v1.Completion.usage:type_name -> majordomo.v1.Usage
+	36, // 44: majordomo.v1.Completion.attempts:type_name -> majordomo.v1.Attempt
+	28, // 45: majordomo.v1.Completion.adaptations:type_name -> majordomo.v1.Adaptation
+	26, // 46: majordomo.v1.Completion.omissions:type_name -> majordomo.v1.Omission
+	27, // 47: majordomo.v1.Completion.total_usage:type_name -> majordomo.v1.TotalUsage
+	43, // 48: majordomo.v1.Completion.answer_fault:type_name -> majordomo.v1.AnswerFault
+	44, // 49: majordomo.v1.TotalUsage.usage:type_name -> majordomo.v1.Usage
+	30, // 50: majordomo.v1.PartDelta.tool_call:type_name -> majordomo.v1.ToolCallDelta
+	45, // 51: majordomo.v1.PartDelta.blob:type_name -> majordomo.v1.Blob
+	46, // 52: majordomo.v1.PartDelta.media_reference:type_name -> majordomo.v1.MediaReference
+	47, // 53: majordomo.v1.PartDelta.opaque:type_name -> majordomo.v1.OpaquePart
+	48, // 54: majordomo.v1.PartDelta.citations:type_name -> majordomo.v1.Citation
+	36, // 55: majordomo.v1.Restart.interrupted:type_name -> majordomo.v1.Attempt
+	5,  // 56: majordomo.v1.GenerationService.Generate:input_type -> majordomo.v1.GenerateRequest
+	7,  // 57: majordomo.v1.GenerationService.Stream:input_type -> majordomo.v1.StreamRequest
+	9,  // 58: majordomo.v1.GenerationService.Explain:input_type -> majordomo.v1.ExplainRequest
+	12, // 59: majordomo.v1.GenerationService.ListTiers:input_type -> majordomo.v1.ListTiersRequest
+	6,  // 60: majordomo.v1.GenerationService.Generate:output_type -> majordomo.v1.GenerateResponse
+	8,  // 61: majordomo.v1.GenerationService.Stream:output_type -> majordomo.v1.StreamResponse
+	10, // 62: majordomo.v1.GenerationService.Explain:output_type -> majordomo.v1.ExplainResponse
+	13, // 63: majordomo.v1.GenerationService.ListTiers:output_type -> majordomo.v1.ListTiersResponse
+	60, // [60:64] is the sub-list for method output_type
+	56, // [56:60] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_majordomo_v1_generation_service_proto_init() }
@@ -2114,17 +2872,24 @@ func file_majordomo_v1_generation_service_proto_init() {
 		(*StreamResponse_Restart)(nil),
 		(*StreamResponse_Completion)(nil),
 	}
-	file_majordomo_v1_generation_service_proto_msgTypes[8].OneofWrappers = []any{}
-	file_majordomo_v1_generation_service_proto_msgTypes[9].OneofWrappers = []any{
+	file_majordomo_v1_generation_service_proto_msgTypes[12].OneofWrappers = []any{
+		(*ResponseFormat_JsonSchema)(nil),
+		(*ResponseFormat_Json)(nil),
+		(*ResponseFormat_Text)(nil),
+	}
+	file_majordomo_v1_generation_service_proto_msgTypes[16].OneofWrappers = []any{}
+	file_majordomo_v1_generation_service_proto_msgTypes[17].OneofWrappers = []any{
 		(*ReasoningConfig_Effort_)(nil),
 		(*ReasoningConfig_BudgetTokens)(nil),
 	}
-	file_majordomo_v1_generation_service_proto_msgTypes[10].OneofWrappers = []any{}
-	file_majordomo_v1_generation_service_proto_msgTypes[13].OneofWrappers = []any{
+	file_majordomo_v1_generation_service_proto_msgTypes[18].OneofWrappers = []any{}
+	file_majordomo_v1_generation_service_proto_msgTypes[24].OneofWrappers = []any{
 		(*PartDelta_Text)(nil),
 		(*PartDelta_Reasoning)(nil),
 		(*PartDelta_ToolCall)(nil),
 		(*PartDelta_Blob)(nil),
+		(*PartDelta_MediaReference)(nil),
+		(*PartDelta_Opaque)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2132,7 +2897,7 @@ func file_majordomo_v1_generation_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_majordomo_v1_generation_service_proto_rawDesc), len(file_majordomo_v1_generation_service_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   20,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

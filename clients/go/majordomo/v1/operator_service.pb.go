@@ -93,7 +93,7 @@ func (x HealthChange_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use HealthChange_Cause.Descriptor instead.
 func (HealthChange_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{4, 0}
+	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{5, 0}
 }
 
 // Where a target stands. More values may be added.
@@ -150,14 +150,21 @@ func (x TargetHealth_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetHealth_State.Descriptor instead.
 func (TargetHealth_State) EnumDescriptor() ([]byte, []int) {
-	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{10, 0}
+	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{12, 0}
 }
 
 // Request for HealthSnapshot.
 type HealthSnapshotRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. Only the targets of this chain (a spec or tiers), in its order.
-	Chain         string `protobuf:"bytes,1,opt,name=chain,proto3" json:"chain,omitempty"`
+	// Limits: at most 4096 bytes; at most 32 targets; model ids 1 to 256 characters.
+	Chain string `protobuf:"bytes,1,opt,name=chain,proto3" json:"chain,omitempty"`
+	// Optional. The most targets to return. Unset: 500; more than 1000 is 1000.
+	// Limits: at least 0.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Optional. HealthSnapshotResponse.next_page_token of the page before, whose chain
+	// must be the same.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -199,17 +206,35 @@ func (x *HealthSnapshotRequest) GetChain() string {
 	return ""
 }
 
+func (x *HealthSnapshotRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *HealthSnapshotRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 // Response to HealthSnapshot.
 type HealthSnapshotResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The process that answered, and its version.
 	InstanceId string `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
-	// When the snapshot was taken.
+	// When the snapshot was taken; of several pages, this one.
 	SnapshotTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=snapshot_time,json=snapshotTime,proto3" json:"snapshot_time,omitempty"`
 	// One entry a target: in the chain's order, else in order of name.
-	Targets       []*TargetHealth `protobuf:"bytes,3,rep,name=targets,proto3" json:"targets,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Targets []*TargetHealth `protobuf:"bytes,3,rep,name=targets,proto3" json:"targets,omitempty"`
+	// For the page that follows. Opaque; empty at the last one.
+	NextPageToken string `protobuf:"bytes,4,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The providers that operators have benched, in order of name: on the first page.
+	ProviderBenches []*ProviderBench `protobuf:"bytes,5,rep,name=provider_benches,json=providerBenches,proto3" json:"provider_benches,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *HealthSnapshotResponse) Reset() {
@@ -263,12 +288,28 @@ func (x *HealthSnapshotResponse) GetTargets() []*TargetHealth {
 	return nil
 }
 
+func (x *HealthSnapshotResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *HealthSnapshotResponse) GetProviderBenches() []*ProviderBench {
+	if x != nil {
+		return x.ProviderBenches
+	}
+	return nil
+}
+
 // Request for WatchHealth.
 type WatchHealthRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. Only the targets of this chain (a spec or tiers).
+	// Limits: at most 4096 bytes; at most 32 targets; model ids 1 to 256 characters.
 	Chain string `protobuf:"bytes,1,opt,name=chain,proto3" json:"chain,omitempty"`
-	// Optional. Longest silence, 1 s to 1 h; then a heartbeat is sent. Unset: 30 s.
+	// Optional. Longest silence; then a heartbeat is sent. Unset: 30 s.
+	// Limits: 1 s to 1 h.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,2,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -370,7 +411,7 @@ func (x *WatchHealthResponse) GetEvent() isWatchHealthResponse_Event {
 	return nil
 }
 
-func (x *WatchHealthResponse) GetSnapshot() *HealthSnapshotResponse {
+func (x *WatchHealthResponse) GetSnapshot() *HealthSnapshotPiece {
 	if x != nil {
 		if x, ok := x.Event.(*WatchHealthResponse_Snapshot); ok {
 			return x.Snapshot
@@ -402,13 +443,13 @@ type isWatchHealthResponse_Event interface {
 }
 
 type WatchHealthResponse_Snapshot struct {
-	// How all targets are doing now; replaces all that was told before. First, and
-	// again when the server's configuration has changed.
-	Snapshot *HealthSnapshotResponse `protobuf:"bytes,1,opt,name=snapshot,proto3,oneof"`
+	// How all targets are doing now, in one piece or several; replaces all that was
+	// told before. First, and again when the server's configuration has changed.
+	Snapshot *HealthSnapshotPiece `protobuf:"bytes,1,opt,name=snapshot,proto3,oneof"`
 }
 
 type WatchHealthResponse_Change struct {
-	// One target changed.
+	// One target or provider changed.
 	Change *HealthChange `protobuf:"bytes,2,opt,name=change,proto3,oneof"`
 }
 
@@ -423,22 +464,112 @@ func (*WatchHealthResponse_Change) isWatchHealthResponse_Event() {}
 
 func (*WatchHealthResponse_Heartbeat) isWatchHealthResponse_Event() {}
 
-// A target came into or went out of rotation, or its bench changed.
+// A piece of a snapshot. A piece begins a snapshot, unless the one before it has
+// `more` set.
+type HealthSnapshotPiece struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The process that answered, and its version.
+	InstanceId string `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	// When the snapshot was taken; the same in all of its pieces.
+	SnapshotTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=snapshot_time,json=snapshotTime,proto3" json:"snapshot_time,omitempty"`
+	// One entry a target: in the chain's order, else in order of name.
+	Targets []*TargetHealth `protobuf:"bytes,3,rep,name=targets,proto3" json:"targets,omitempty"`
+	// The providers that operators have benched, in order of name: in the first piece.
+	ProviderBenches []*ProviderBench `protobuf:"bytes,4,rep,name=provider_benches,json=providerBenches,proto3" json:"provider_benches,omitempty"`
+	// The next event is the next piece.
+	More          bool `protobuf:"varint,5,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HealthSnapshotPiece) Reset() {
+	*x = HealthSnapshotPiece{}
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HealthSnapshotPiece) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HealthSnapshotPiece) ProtoMessage() {}
+
+func (x *HealthSnapshotPiece) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HealthSnapshotPiece.ProtoReflect.Descriptor instead.
+func (*HealthSnapshotPiece) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *HealthSnapshotPiece) GetInstanceId() string {
+	if x != nil {
+		return x.InstanceId
+	}
+	return ""
+}
+
+func (x *HealthSnapshotPiece) GetSnapshotTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SnapshotTime
+	}
+	return nil
+}
+
+func (x *HealthSnapshotPiece) GetTargets() []*TargetHealth {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+func (x *HealthSnapshotPiece) GetProviderBenches() []*ProviderBench {
+	if x != nil {
+		return x.ProviderBenches
+	}
+	return nil
+}
+
+func (x *HealthSnapshotPiece) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// A target came into or went out of rotation, or its bench changed; or that of a whole
+// provider.
 type HealthChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When it changed.
 	ChangeTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=change_time,json=changeTime,proto3" json:"change_time,omitempty"`
 	// Why.
 	Cause HealthChange_Cause `protobuf:"varint,2,opt,name=cause,proto3,enum=majordomo.v1.HealthChange_Cause" json:"cause,omitempty"`
-	// How it is doing now, which may be newer than the change.
-	Target        *TargetHealth `protobuf:"bytes,3,opt,name=target,proto3" json:"target,omitempty"`
+	// What changed, as it is now, which may be newer than the change. Ignore kinds you
+	// do not know.
+	//
+	// Types that are valid to be assigned to Subject:
+	//
+	//	*HealthChange_Target
+	//	*HealthChange_Provider
+	Subject       isHealthChange_Subject `protobuf_oneof:"subject"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HealthChange) Reset() {
 	*x = HealthChange{}
-	mi := &file_majordomo_v1_operator_service_proto_msgTypes[4]
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -450,7 +581,7 @@ func (x *HealthChange) String() string {
 func (*HealthChange) ProtoMessage() {}
 
 func (x *HealthChange) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_operator_service_proto_msgTypes[4]
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -463,7 +594,7 @@ func (x *HealthChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthChange.ProtoReflect.Descriptor instead.
 func (*HealthChange) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{4}
+	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *HealthChange) GetChangeTime() *timestamppb.Timestamp {
@@ -480,12 +611,48 @@ func (x *HealthChange) GetCause() HealthChange_Cause {
 	return HealthChange_CAUSE_UNSPECIFIED
 }
 
-func (x *HealthChange) GetTarget() *TargetHealth {
+func (x *HealthChange) GetSubject() isHealthChange_Subject {
 	if x != nil {
-		return x.Target
+		return x.Subject
 	}
 	return nil
 }
+
+func (x *HealthChange) GetTarget() *TargetHealth {
+	if x != nil {
+		if x, ok := x.Subject.(*HealthChange_Target); ok {
+			return x.Target
+		}
+	}
+	return nil
+}
+
+func (x *HealthChange) GetProvider() *ProviderBench {
+	if x != nil {
+		if x, ok := x.Subject.(*HealthChange_Provider); ok {
+			return x.Provider
+		}
+	}
+	return nil
+}
+
+type isHealthChange_Subject interface {
+	isHealthChange_Subject()
+}
+
+type HealthChange_Target struct {
+	// A target.
+	Target *TargetHealth `protobuf:"bytes,3,opt,name=target,proto3,oneof"`
+}
+
+type HealthChange_Provider struct {
+	// A provider's bench; its record is unset when it was lifted or its time is over.
+	Provider *ProviderBench `protobuf:"bytes,4,opt,name=provider,proto3,oneof"`
+}
+
+func (*HealthChange_Target) isHealthChange_Subject() {}
+
+func (*HealthChange_Provider) isHealthChange_Subject() {}
 
 // A sign of life.
 type Heartbeat struct {
@@ -498,7 +665,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_majordomo_v1_operator_service_proto_msgTypes[5]
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +677,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_operator_service_proto_msgTypes[5]
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +690,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{5}
+	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Heartbeat) GetTime() *timestamppb.Timestamp {
@@ -536,11 +703,18 @@ func (x *Heartbeat) GetTime() *timestamppb.Timestamp {
 // Request for Bench.
 type BenchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. "provider/model-id", or "provider/*" for all of its models.
-	Target string `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	// Required. What to bench.
+	//
+	// Types that are valid to be assigned to Scope:
+	//
+	//	*BenchRequest_Target
+	//	*BenchRequest_Provider
+	Scope isBenchRequest_Scope `protobuf_oneof:"scope"`
 	// Optional. How long. Unset means until Unbench.
+	// Limits: above 0 s, at most 366 days.
 	Duration *durationpb.Duration `protobuf:"bytes,2,opt,name=duration,proto3" json:"duration,omitempty"`
 	// Optional. Why, for the people who find it benched.
+	// Limits: at most 256 characters.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -548,7 +722,7 @@ type BenchRequest struct {
 
 func (x *BenchRequest) Reset() {
 	*x = BenchRequest{}
-	mi := &file_majordomo_v1_operator_service_proto_msgTypes[6]
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +734,7 @@ func (x *BenchRequest) String() string {
 func (*BenchRequest) ProtoMessage() {}
 
 func (x *BenchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_operator_service_proto_msgTypes[6]
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,12 +747,30 @@ func (x *BenchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BenchRequest.ProtoReflect.Descriptor instead.
 func (*BenchRequest) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{6}
+	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *BenchRequest) GetScope() isBenchRequest_Scope {
+	if x != nil {
+		return x.Scope
+	}
+	return nil
 }
 
 func (x *BenchRequest) GetTarget() string {
 	if x != nil {
-		return x.Target
+		if x, ok := x.Scope.(*BenchRequest_Target); ok {
+			return x.Target
+		}
+	}
+	return ""
+}
+
+func (x *BenchRequest) GetProvider() string {
+	if x != nil {
+		if x, ok := x.Scope.(*BenchRequest_Provider); ok {
+			return x.Provider
+		}
 	}
 	return ""
 }
@@ -597,18 +789,42 @@ func (x *BenchRequest) GetReason() string {
 	return ""
 }
 
+type isBenchRequest_Scope interface {
+	isBenchRequest_Scope()
+}
+
+type BenchRequest_Target struct {
+	// One target, "provider/model-id".
+	// Limits: model ids 1 to 256 characters.
+	Target string `protobuf:"bytes,1,opt,name=target,proto3,oneof"`
+}
+
+type BenchRequest_Provider struct {
+	// All models of a provider, those first named later as well.
+	Provider string `protobuf:"bytes,4,opt,name=provider,proto3,oneof"`
+}
+
+func (*BenchRequest_Target) isBenchRequest_Scope() {}
+
+func (*BenchRequest_Provider) isBenchRequest_Scope() {}
+
 // Response to Bench.
 type BenchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The targets now benched.
-	Targets       []*TargetHealth `protobuf:"bytes,1,rep,name=targets,proto3" json:"targets,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Targets []*TargetHealth `protobuf:"bytes,1,rep,name=targets,proto3" json:"targets,omitempty"`
+	// BenchRequest.provider: the record of the provider.
+	ProviderBench *ProviderBench `protobuf:"bytes,2,opt,name=provider_bench,json=providerBench,proto3" json:"provider_bench,omitempty"`
+	// Processes that share their health and could not be told, by instance_id. No server
+	// fills it yet: each process has benches of its own.
+	UnreachedInstances []string `protobuf:"bytes,3,rep,name=unreached_instances,json=unreachedInstances,proto3" json:"unreached_instances,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *BenchResponse) Reset() {
 	*x = BenchResponse{}
-	mi := &file_majordomo_v1_operator_service_proto_msgTypes[7]
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -620,7 +836,7 @@ func (x *BenchResponse) String() string {
 func (*BenchResponse) ProtoMessage() {}
 
 func (x *BenchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_operator_service_proto_msgTypes[7]
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -633,7 +849,7 @@ func (x *BenchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BenchResponse.ProtoReflect.Descriptor instead.
 func (*BenchResponse) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{7}
+	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BenchResponse) GetTargets() []*TargetHealth {
@@ -643,19 +859,38 @@ func (x *BenchResponse) GetTargets() []*TargetHealth {
 	return nil
 }
 
+func (x *BenchResponse) GetProviderBench() *ProviderBench {
+	if x != nil {
+		return x.ProviderBench
+	}
+	return nil
+}
+
+func (x *BenchResponse) GetUnreachedInstances() []string {
+	if x != nil {
+		return x.UnreachedInstances
+	}
+	return nil
+}
+
 // Request for Unbench.
 type UnbenchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. As in BenchRequest.target. In rotation already: its failure count
-	// and bench history are forgotten.
-	Target        string `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	// Required. What to put back. In rotation already: its failure count and bench
+	// history are forgotten.
+	//
+	// Types that are valid to be assigned to Scope:
+	//
+	//	*UnbenchRequest_Target
+	//	*UnbenchRequest_Provider
+	Scope         isUnbenchRequest_Scope `protobuf_oneof:"scope"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UnbenchRequest) Reset() {
 	*x = UnbenchRequest{}
-	mi := &file_majordomo_v1_operator_service_proto_msgTypes[8]
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -667,7 +902,7 @@ func (x *UnbenchRequest) String() string {
 func (*UnbenchRequest) ProtoMessage() {}
 
 func (x *UnbenchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_operator_service_proto_msgTypes[8]
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -680,28 +915,67 @@ func (x *UnbenchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnbenchRequest.ProtoReflect.Descriptor instead.
 func (*UnbenchRequest) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{8}
+	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *UnbenchRequest) GetScope() isUnbenchRequest_Scope {
+	if x != nil {
+		return x.Scope
+	}
+	return nil
 }
 
 func (x *UnbenchRequest) GetTarget() string {
 	if x != nil {
-		return x.Target
+		if x, ok := x.Scope.(*UnbenchRequest_Target); ok {
+			return x.Target
+		}
 	}
 	return ""
 }
+
+func (x *UnbenchRequest) GetProvider() string {
+	if x != nil {
+		if x, ok := x.Scope.(*UnbenchRequest_Provider); ok {
+			return x.Provider
+		}
+	}
+	return ""
+}
+
+type isUnbenchRequest_Scope interface {
+	isUnbenchRequest_Scope()
+}
+
+type UnbenchRequest_Target struct {
+	// One target, "provider/model-id".
+	// Limits: model ids 1 to 256 characters.
+	Target string `protobuf:"bytes,1,opt,name=target,proto3,oneof"`
+}
+
+type UnbenchRequest_Provider struct {
+	// All models of a provider, and the record for it.
+	Provider string `protobuf:"bytes,2,opt,name=provider,proto3,oneof"`
+}
+
+func (*UnbenchRequest_Target) isUnbenchRequest_Scope() {}
+
+func (*UnbenchRequest_Provider) isUnbenchRequest_Scope() {}
 
 // Response to Unbench.
 type UnbenchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The targets now in rotation.
-	Targets       []*TargetHealth `protobuf:"bytes,1,rep,name=targets,proto3" json:"targets,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Targets []*TargetHealth `protobuf:"bytes,1,rep,name=targets,proto3" json:"targets,omitempty"`
+	// As BenchResponse.unreached_instances. No server fills it yet.
+	UnreachedInstances []string `protobuf:"bytes,2,rep,name=unreached_instances,json=unreachedInstances,proto3" json:"unreached_instances,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *UnbenchResponse) Reset() {
 	*x = UnbenchResponse{}
-	mi := &file_majordomo_v1_operator_service_proto_msgTypes[9]
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +987,7 @@ func (x *UnbenchResponse) String() string {
 func (*UnbenchResponse) ProtoMessage() {}
 
 func (x *UnbenchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_operator_service_proto_msgTypes[9]
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,12 +1000,74 @@ func (x *UnbenchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnbenchResponse.ProtoReflect.Descriptor instead.
 func (*UnbenchResponse) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{9}
+	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *UnbenchResponse) GetTargets() []*TargetHealth {
 	if x != nil {
 		return x.Targets
+	}
+	return nil
+}
+
+func (x *UnbenchResponse) GetUnreachedInstances() []string {
+	if x != nil {
+		return x.UnreachedInstances
+	}
+	return nil
+}
+
+// A bench of all models of a provider, set by an operator.
+type ProviderBench struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The provider.
+	Provider string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	// Why and until when. Unset when it is over.
+	Bench         *BenchRecord `protobuf:"bytes,2,opt,name=bench,proto3" json:"bench,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProviderBench) Reset() {
+	*x = ProviderBench{}
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProviderBench) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProviderBench) ProtoMessage() {}
+
+func (x *ProviderBench) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProviderBench.ProtoReflect.Descriptor instead.
+func (*ProviderBench) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ProviderBench) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *ProviderBench) GetBench() *BenchRecord {
+	if x != nil {
+		return x.Bench
 	}
 	return nil
 }
@@ -763,7 +1099,7 @@ type TargetHealth struct {
 
 func (x *TargetHealth) Reset() {
 	*x = TargetHealth{}
-	mi := &file_majordomo_v1_operator_service_proto_msgTypes[10]
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +1111,7 @@ func (x *TargetHealth) String() string {
 func (*TargetHealth) ProtoMessage() {}
 
 func (x *TargetHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_operator_service_proto_msgTypes[10]
+	mi := &file_majordomo_v1_operator_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +1124,7 @@ func (x *TargetHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetHealth.ProtoReflect.Descriptor instead.
 func (*TargetHealth) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{10}
+	return file_majordomo_v1_operator_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TargetHealth) GetTarget() string {
@@ -858,27 +1194,40 @@ var File_majordomo_v1_operator_service_proto protoreflect.FileDescriptor
 
 const file_majordomo_v1_operator_service_proto_rawDesc = "" +
 	"\n" +
-	"#majordomo/v1/operator_service.proto\x12\fmajordomo.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1amajordomo/v1/attempt.proto\"-\n" +
+	"#majordomo/v1/operator_service.proto\x12\fmajordomo.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1amajordomo/v1/attempt.proto\"i\n" +
 	"\x15HealthSnapshotRequest\x12\x14\n" +
-	"\x05chain\x18\x01 \x01(\tR\x05chain\"\xb0\x01\n" +
+	"\x05chain\x18\x01 \x01(\tR\x05chain\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xa0\x02\n" +
 	"\x16HealthSnapshotResponse\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12?\n" +
 	"\rsnapshot_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\fsnapshotTime\x124\n" +
-	"\atargets\x18\x03 \x03(\v2\x1a.majordomo.v1.TargetHealthR\atargets\"t\n" +
+	"\atargets\x18\x03 \x03(\v2\x1a.majordomo.v1.TargetHealthR\atargets\x12&\n" +
+	"\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken\x12F\n" +
+	"\x10provider_benches\x18\x05 \x03(\v2\x1b.majordomo.v1.ProviderBenchR\x0fproviderBenches\"t\n" +
 	"\x12WatchHealthRequest\x12\x14\n" +
 	"\x05chain\x18\x01 \x01(\tR\x05chain\x12H\n" +
-	"\x12heartbeat_interval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\"\xd1\x01\n" +
-	"\x13WatchHealthResponse\x12B\n" +
-	"\bsnapshot\x18\x01 \x01(\v2$.majordomo.v1.HealthSnapshotResponseH\x00R\bsnapshot\x124\n" +
+	"\x12heartbeat_interval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\"\xce\x01\n" +
+	"\x13WatchHealthResponse\x12?\n" +
+	"\bsnapshot\x18\x01 \x01(\v2!.majordomo.v1.HealthSnapshotPieceH\x00R\bsnapshot\x124\n" +
 	"\x06change\x18\x02 \x01(\v2\x1a.majordomo.v1.HealthChangeH\x00R\x06change\x127\n" +
 	"\theartbeat\x18\x03 \x01(\v2\x17.majordomo.v1.HeartbeatH\x00R\theartbeatB\a\n" +
-	"\x05event\"\x87\x03\n" +
+	"\x05event\"\x89\x02\n" +
+	"\x13HealthSnapshotPiece\x12\x1f\n" +
+	"\vinstance_id\x18\x01 \x01(\tR\n" +
+	"instanceId\x12?\n" +
+	"\rsnapshot_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\fsnapshotTime\x124\n" +
+	"\atargets\x18\x03 \x03(\v2\x1a.majordomo.v1.TargetHealthR\atargets\x12F\n" +
+	"\x10provider_benches\x18\x04 \x03(\v2\x1b.majordomo.v1.ProviderBenchR\x0fproviderBenches\x12\x12\n" +
+	"\x04more\x18\x05 \x01(\bR\x04more\"\xcf\x03\n" +
 	"\fHealthChange\x12;\n" +
 	"\vchange_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"changeTime\x126\n" +
-	"\x05cause\x18\x02 \x01(\x0e2 .majordomo.v1.HealthChange.CauseR\x05cause\x122\n" +
-	"\x06target\x18\x03 \x01(\v2\x1a.majordomo.v1.TargetHealthR\x06target\"\xcd\x01\n" +
+	"\x05cause\x18\x02 \x01(\x0e2 .majordomo.v1.HealthChange.CauseR\x05cause\x124\n" +
+	"\x06target\x18\x03 \x01(\v2\x1a.majordomo.v1.TargetHealthH\x00R\x06target\x129\n" +
+	"\bprovider\x18\x04 \x01(\v2\x1b.majordomo.v1.ProviderBenchH\x00R\bprovider\"\xcd\x01\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eCAUSE_FAILURES\x10\x01\x12\x11\n" +
@@ -887,19 +1236,30 @@ const file_majordomo_v1_operator_service_proto_rawDesc = "" +
 	"\x15CAUSE_PROBE_SUCCEEDED\x10\x04\x12\x1c\n" +
 	"\x18CAUSE_PROBE_INCONCLUSIVE\x10\x05\x12\x18\n" +
 	"\x14CAUSE_OPERATOR_BENCH\x10\x06\x12\x1a\n" +
-	"\x16CAUSE_OPERATOR_UNBENCH\x10\a\";\n" +
+	"\x16CAUSE_OPERATOR_UNBENCH\x10\aB\t\n" +
+	"\asubject\";\n" +
 	"\tHeartbeat\x12.\n" +
-	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"u\n" +
-	"\fBenchRequest\x12\x16\n" +
-	"\x06target\x18\x01 \x01(\tR\x06target\x125\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\x9e\x01\n" +
+	"\fBenchRequest\x12\x18\n" +
+	"\x06target\x18\x01 \x01(\tH\x00R\x06target\x12\x1c\n" +
+	"\bprovider\x18\x04 \x01(\tH\x00R\bprovider\x125\n" +
 	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"E\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reasonB\a\n" +
+	"\x05scope\"\xba\x01\n" +
 	"\rBenchResponse\x124\n" +
-	"\atargets\x18\x01 \x03(\v2\x1a.majordomo.v1.TargetHealthR\atargets\"(\n" +
-	"\x0eUnbenchRequest\x12\x16\n" +
-	"\x06target\x18\x01 \x01(\tR\x06target\"G\n" +
+	"\atargets\x18\x01 \x03(\v2\x1a.majordomo.v1.TargetHealthR\atargets\x12B\n" +
+	"\x0eprovider_bench\x18\x02 \x01(\v2\x1b.majordomo.v1.ProviderBenchR\rproviderBench\x12/\n" +
+	"\x13unreached_instances\x18\x03 \x03(\tR\x12unreachedInstances\"Q\n" +
+	"\x0eUnbenchRequest\x12\x18\n" +
+	"\x06target\x18\x01 \x01(\tH\x00R\x06target\x12\x1c\n" +
+	"\bprovider\x18\x02 \x01(\tH\x00R\bproviderB\a\n" +
+	"\x05scope\"x\n" +
 	"\x0fUnbenchResponse\x124\n" +
-	"\atargets\x18\x01 \x03(\v2\x1a.majordomo.v1.TargetHealthR\atargets\"\x93\x04\n" +
+	"\atargets\x18\x01 \x03(\v2\x1a.majordomo.v1.TargetHealthR\atargets\x12/\n" +
+	"\x13unreached_instances\x18\x02 \x03(\tR\x12unreachedInstances\"\\\n" +
+	"\rProviderBench\x12\x1a\n" +
+	"\bprovider\x18\x01 \x01(\tR\bprovider\x12/\n" +
+	"\x05bench\x18\x02 \x01(\v2\x19.majordomo.v1.BenchRecordR\x05bench\"\x93\x04\n" +
 	"\fTargetHealth\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x126\n" +
 	"\x05state\x18\x02 \x01(\x0e2 .majordomo.v1.TargetHealth.StateR\x05state\x12/\n" +
@@ -919,8 +1279,8 @@ const file_majordomo_v1_operator_service_proto_rawDesc = "" +
 	"\x0eHealthSnapshot\x12#.majordomo.v1.HealthSnapshotRequest\x1a$.majordomo.v1.HealthSnapshotResponse\"\x03\x90\x02\x01\x12Y\n" +
 	"\vWatchHealth\x12 .majordomo.v1.WatchHealthRequest\x1a!.majordomo.v1.WatchHealthResponse\"\x03\x90\x02\x010\x01\x12E\n" +
 	"\x05Bench\x12\x1a.majordomo.v1.BenchRequest\x1a\x1b.majordomo.v1.BenchResponse\"\x03\x90\x02\x02\x12K\n" +
-	"\aUnbench\x12\x1c.majordomo.v1.UnbenchRequest\x1a\x1d.majordomo.v1.UnbenchResponse\"\x03\x90\x02\x02B*\n" +
-	"\fmajordomo.v1P\x01Z\x18majordomo/v1;majordomov1b\x06proto3"
+	"\aUnbench\x12\x1c.majordomo.v1.UnbenchRequest\x1a\x1d.majordomo.v1.UnbenchResponse\"\x03\x90\x02\x02B\xc2\x01\n" +
+	"\x10com.majordomo.v1B\x14OperatorServiceProtoP\x01ZGgithub.com/majordomo-grpc/majordomo/clients/go/majordomo/v1;majordomov1\xa2\x02\x03MXX\xaa\x02\fMajordomo.V1\xca\x02\fMajordomo\\V1\xe2\x02\x18Majordomo\\V1\\GPBMetadata\xea\x02\rMajordomo::V1b\x06proto3"
 
 var (
 	file_majordomo_v1_operator_service_proto_rawDescOnce sync.Once
@@ -935,7 +1295,7 @@ func file_majordomo_v1_operator_service_proto_rawDescGZIP() []byte {
 }
 
 var file_majordomo_v1_operator_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_majordomo_v1_operator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_majordomo_v1_operator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_majordomo_v1_operator_service_proto_goTypes = []any{
 	(HealthChange_Cause)(0),        // 0: majordomo.v1.HealthChange.Cause
 	(TargetHealth_State)(0),        // 1: majordomo.v1.TargetHealth.State
@@ -943,49 +1303,58 @@ var file_majordomo_v1_operator_service_proto_goTypes = []any{
 	(*HealthSnapshotResponse)(nil), // 3: majordomo.v1.HealthSnapshotResponse
 	(*WatchHealthRequest)(nil),     // 4: majordomo.v1.WatchHealthRequest
 	(*WatchHealthResponse)(nil),    // 5: majordomo.v1.WatchHealthResponse
-	(*HealthChange)(nil),           // 6: majordomo.v1.HealthChange
-	(*Heartbeat)(nil),              // 7: majordomo.v1.Heartbeat
-	(*BenchRequest)(nil),           // 8: majordomo.v1.BenchRequest
-	(*BenchResponse)(nil),          // 9: majordomo.v1.BenchResponse
-	(*UnbenchRequest)(nil),         // 10: majordomo.v1.UnbenchRequest
-	(*UnbenchResponse)(nil),        // 11: majordomo.v1.UnbenchResponse
-	(*TargetHealth)(nil),           // 12: majordomo.v1.TargetHealth
-	(*timestamppb.Timestamp)(nil),  // 13: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 14: google.protobuf.Duration
-	(*BenchRecord)(nil),            // 15: majordomo.v1.BenchRecord
-	(*Attempt)(nil),                // 16: majordomo.v1.Attempt
+	(*HealthSnapshotPiece)(nil),    // 6: majordomo.v1.HealthSnapshotPiece
+	(*HealthChange)(nil),           // 7: majordomo.v1.HealthChange
+	(*Heartbeat)(nil),              // 8: majordomo.v1.Heartbeat
+	(*BenchRequest)(nil),           // 9: majordomo.v1.BenchRequest
+	(*BenchResponse)(nil),          // 10: majordomo.v1.BenchResponse
+	(*UnbenchRequest)(nil),         // 11: majordomo.v1.UnbenchRequest
+	(*UnbenchResponse)(nil),        // 12: majordomo.v1.UnbenchResponse
+	(*ProviderBench)(nil),          // 13: majordomo.v1.ProviderBench
+	(*TargetHealth)(nil),           // 14: majordomo.v1.TargetHealth
+	(*timestamppb.Timestamp)(nil),  // 15: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 16: google.protobuf.Duration
+	(*BenchRecord)(nil),            // 17: majordomo.v1.BenchRecord
+	(*Attempt)(nil),                // 18: majordomo.v1.Attempt
 }
 var file_majordomo_v1_operator_service_proto_depIdxs = []int32{
-	13, // 0: majordomo.v1.HealthSnapshotResponse.snapshot_time:type_name -> google.protobuf.Timestamp
-	12, // 1: majordomo.v1.HealthSnapshotResponse.targets:type_name -> majordomo.v1.TargetHealth
-	14, // 2: majordomo.v1.WatchHealthRequest.heartbeat_interval:type_name -> google.protobuf.Duration
-	3,  // 3: majordomo.v1.WatchHealthResponse.snapshot:type_name -> majordomo.v1.HealthSnapshotResponse
-	6,  // 4: majordomo.v1.WatchHealthResponse.change:type_name -> majordomo.v1.HealthChange
-	7,  // 5: majordomo.v1.WatchHealthResponse.heartbeat:type_name -> majordomo.v1.Heartbeat
-	13, // 6: majordomo.v1.HealthChange.change_time:type_name -> google.protobuf.Timestamp
-	0,  // 7: majordomo.v1.HealthChange.cause:type_name -> majordomo.v1.HealthChange.Cause
-	12, // 8: majordomo.v1.HealthChange.target:type_name -> majordomo.v1.TargetHealth
-	13, // 9: majordomo.v1.Heartbeat.time:type_name -> google.protobuf.Timestamp
-	14, // 10: majordomo.v1.BenchRequest.duration:type_name -> google.protobuf.Duration
-	12, // 11: majordomo.v1.BenchResponse.targets:type_name -> majordomo.v1.TargetHealth
-	12, // 12: majordomo.v1.UnbenchResponse.targets:type_name -> majordomo.v1.TargetHealth
-	1,  // 13: majordomo.v1.TargetHealth.state:type_name -> majordomo.v1.TargetHealth.State
-	15, // 14: majordomo.v1.TargetHealth.bench:type_name -> majordomo.v1.BenchRecord
-	13, // 15: majordomo.v1.TargetHealth.last_success_time:type_name -> google.protobuf.Timestamp
-	16, // 16: majordomo.v1.TargetHealth.last_failure:type_name -> majordomo.v1.Attempt
-	2,  // 17: majordomo.v1.OperatorService.HealthSnapshot:input_type -> majordomo.v1.HealthSnapshotRequest
-	4,  // 18: majordomo.v1.OperatorService.WatchHealth:input_type -> majordomo.v1.WatchHealthRequest
-	8,  // 19: majordomo.v1.OperatorService.Bench:input_type -> majordomo.v1.BenchRequest
-	10, // 20: majordomo.v1.OperatorService.Unbench:input_type -> majordomo.v1.UnbenchRequest
-	3,  // 21: majordomo.v1.OperatorService.HealthSnapshot:output_type -> majordomo.v1.HealthSnapshotResponse
-	5,  // 22: majordomo.v1.OperatorService.WatchHealth:output_type -> majordomo.v1.WatchHealthResponse
-	9,  // 23: majordomo.v1.OperatorService.Bench:output_type -> majordomo.v1.BenchResponse
-	11, // 24: majordomo.v1.OperatorService.Unbench:output_type -> majordomo.v1.UnbenchResponse
-	21, // [21:25] is the sub-list for method output_type
-	17, // [17:21] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	15, // 0: majordomo.v1.HealthSnapshotResponse.snapshot_time:type_name -> google.protobuf.Timestamp
+	14, // 1: majordomo.v1.HealthSnapshotResponse.targets:type_name -> majordomo.v1.TargetHealth
+	13, // 2: majordomo.v1.HealthSnapshotResponse.provider_benches:type_name -> majordomo.v1.ProviderBench
+	16, // 3: majordomo.v1.WatchHealthRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	6,  // 4: majordomo.v1.WatchHealthResponse.snapshot:type_name -> majordomo.v1.HealthSnapshotPiece
+	7,  // 5: majordomo.v1.WatchHealthResponse.change:type_name -> majordomo.v1.HealthChange
+	8,  // 6: majordomo.v1.WatchHealthResponse.heartbeat:type_name -> majordomo.v1.Heartbeat
+	15, // 7: majordomo.v1.HealthSnapshotPiece.snapshot_time:type_name -> google.protobuf.Timestamp
+	14, // 8: majordomo.v1.HealthSnapshotPiece.targets:type_name -> majordomo.v1.TargetHealth
+	13, // 9: majordomo.v1.HealthSnapshotPiece.provider_benches:type_name -> majordomo.v1.ProviderBench
+	15, // 10: majordomo.v1.HealthChange.change_time:type_name -> google.protobuf.Timestamp
+	0,  // 11: majordomo.v1.HealthChange.cause:type_name -> majordomo.v1.HealthChange.Cause
+	14, // 12: majordomo.v1.HealthChange.target:type_name -> majordomo.v1.TargetHealth
+	13, // 13: majordomo.v1.HealthChange.provider:type_name -> majordomo.v1.ProviderBench
+	15, // 14: majordomo.v1.Heartbeat.time:type_name -> google.protobuf.Timestamp
+	16, // 15: majordomo.v1.BenchRequest.duration:type_name -> google.protobuf.Duration
+	14, // 16: majordomo.v1.BenchResponse.targets:type_name -> majordomo.v1.TargetHealth
+	13, // 17: majordomo.v1.BenchResponse.provider_bench:type_name -> majordomo.v1.ProviderBench
+	14, // 18: majordomo.v1.UnbenchResponse.targets:type_name -> majordomo.v1.TargetHealth
+	17, // 19: majordomo.v1.ProviderBench.bench:type_name -> majordomo.v1.BenchRecord
+	1,  // 20: majordomo.v1.TargetHealth.state:type_name -> majordomo.v1.TargetHealth.State
+	17, // 21: majordomo.v1.TargetHealth.bench:type_name -> majordomo.v1.BenchRecord
+	15, // 22: majordomo.v1.TargetHealth.last_success_time:type_name -> google.protobuf.Timestamp
+	18, // 23: majordomo.v1.TargetHealth.last_failure:type_name -> majordomo.v1.Attempt
+	2,  // 24: majordomo.v1.OperatorService.HealthSnapshot:input_type -> majordomo.v1.HealthSnapshotRequest
+	4,  // 25: majordomo.v1.OperatorService.WatchHealth:input_type -> majordomo.v1.WatchHealthRequest
+	9,  // 26: majordomo.v1.OperatorService.Bench:input_type -> majordomo.v1.BenchRequest
+	11, // 27: majordomo.v1.OperatorService.Unbench:input_type -> majordomo.v1.UnbenchRequest
+	3,  // 28: majordomo.v1.OperatorService.HealthSnapshot:output_type -> majordomo.v1.HealthSnapshotResponse
+	5,  // 29: majordomo.v1.OperatorService.WatchHealth:output_type -> majordomo.v1.WatchHealthResponse
+	10, // 30: majordomo.v1.OperatorService.Bench:output_type -> majordomo.v1.BenchResponse
+	12, // 31: majordomo.v1.OperatorService.Unbench:output_type -> majordomo.v1.UnbenchResponse
+	28, // [28:32] is the sub-list for method output_type
+	24, // [24:28] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_majordomo_v1_operator_service_proto_init() }
@@ -999,13 +1368,25 @@ func file_majordomo_v1_operator_service_proto_init() {
 		(*WatchHealthResponse_Change)(nil),
 		(*WatchHealthResponse_Heartbeat)(nil),
 	}
+	file_majordomo_v1_operator_service_proto_msgTypes[5].OneofWrappers = []any{
+		(*HealthChange_Target)(nil),
+		(*HealthChange_Provider)(nil),
+	}
+	file_majordomo_v1_operator_service_proto_msgTypes[7].OneofWrappers = []any{
+		(*BenchRequest_Target)(nil),
+		(*BenchRequest_Provider)(nil),
+	}
+	file_majordomo_v1_operator_service_proto_msgTypes[9].OneofWrappers = []any{
+		(*UnbenchRequest_Target)(nil),
+		(*UnbenchRequest_Provider)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_majordomo_v1_operator_service_proto_rawDesc), len(file_majordomo_v1_operator_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,9 +19,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	GenerationService_Generate_FullMethodName = "/majordomo.v1.GenerationService/Generate"
-	GenerationService_Stream_FullMethodName   = "/majordomo.v1.GenerationService/Stream"
-	GenerationService_Explain_FullMethodName  = "/majordomo.v1.GenerationService/Explain"
+	GenerationService_Generate_FullMethodName  = "/majordomo.v1.GenerationService/Generate"
+	GenerationService_Stream_FullMethodName    = "/majordomo.v1.GenerationService/Stream"
+	GenerationService_Explain_FullMethodName   = "/majordomo.v1.GenerationService/Explain"
+	GenerationService_ListTiers_FullMethodName = "/majordomo.v1.GenerationService/ListTiers"
 )
 
 // GenerationServiceClient is the client API for GenerationService service.
@@ -37,6 +38,8 @@ type GenerationServiceClient interface {
 	// Says what a call would do now: which targets it would try, skip or refuse, and
 	// why. No provider is called.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
+	// Lists the tiers that this caller may name. No provider is called.
+	ListTiers(ctx context.Context, in *ListTiersRequest, opts ...grpc.CallOption) (*ListTiersResponse, error)
 }
 
 type generationServiceClient struct {
@@ -86,6 +89,16 @@ func (c *generationServiceClient) Explain(ctx context.Context, in *ExplainReques
 	return out, nil
 }
 
+func (c *generationServiceClient) ListTiers(ctx context.Context, in *ListTiersRequest, opts ...grpc.CallOption) (*ListTiersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListTiersResponse)
+	err := c.cc.Invoke(ctx, GenerationService_ListTiers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // GenerationServiceServer is the server API for GenerationService service.
 // All implementations must embed UnimplementedGenerationServiceServer
 // for forward compatibility.
@@ -99,6 +112,8 @@ type GenerationServiceServer interface {
 	// Says what a call would do now: which targets it would try, skip or refuse, and
 	// why. No provider is called.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
+	// Lists the tiers that this caller may name. No provider is called.
+	ListTiers(context.Context, *ListTiersRequest) (*ListTiersResponse, error)
 	mustEmbedUnimplementedGenerationServiceServer()
 }
 
@@ -117,6 +132,9 @@ func (UnimplementedGenerationServiceServer) Stream(*StreamRequest, grpc.ServerSt
 }
 func (UnimplementedGenerationServiceServer) Explain(context.Context, *ExplainRequest) (*ExplainResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
+}
+func (UnimplementedGenerationServiceServer) ListTiers(context.Context, *ListTiersRequest) (*ListTiersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListTiers not implemented")
 }
 func (UnimplementedGenerationServiceServer) mustEmbedUnimplementedGenerationServiceServer() {}
 func (UnimplementedGenerationServiceServer) testEmbeddedByValue()                           {}
@@ -186,6 +204,24 @@ func _GenerationService_Explain_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _GenerationService_ListTiers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListTiersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GenerationServiceServer).ListTiers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GenerationService_ListTiers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GenerationServiceServer).ListTiers(ctx, req.(*ListTiersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // GenerationService_ServiceDesc is the grpc.ServiceDesc for GenerationService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -200,6 +236,10 @@ var GenerationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Explain",
 			Handler:    _GenerationService_Explain_Handler,
+		},
+		{
+			MethodName: "ListTiers",
+			Handler:    _GenerationService_ListTiers_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

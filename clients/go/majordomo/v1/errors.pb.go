@@ -22,51 +22,156 @@ const (
 )
 
 // Why a call failed. google.rpc.ErrorInfo carries the value's name without its
-// prefix as reason, and "majordomo" as domain.
+// prefix as reason, "majordomo-grpc.github.io" as domain, and in its metadata what is
+// named here; generation_id where the call had one, as in CallFailure.
 type ErrorReason int32
 
 const (
 	// Never sent.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
-	// INVALID_ARGUMENT. The request breaks a rule of this API; see BadRequest.
+	// INVALID_ARGUMENT. The request breaks a rule of this API; see BadRequest, whose
+	// fields are paths into the request. Metadata: omitted_violations, if there are.
+	// Example:
+	//
+	//	{"reason": "INVALID_REQUEST",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"omitted_violations": "3",
+	//	              "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_INVALID_REQUEST ErrorReason = 1
 	// NOT_FOUND. No such tier. Metadata: name.
+	// Example:
+	//
+	//	{"reason": "UNKNOWN_TIER",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"name": "fast", "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_UNKNOWN_TIER ErrorReason = 2
 	// NOT_FOUND. No such provider. Metadata: name.
+	// Example:
+	//
+	//	{"reason": "UNKNOWN_PROVIDER",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"name": "acme", "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_UNKNOWN_PROVIDER ErrorReason = 3
 	// UNAVAILABLE. Every target failed or was skipped; some may come back.
+	// Example:
+	//
+	//	{"reason": "CHAIN_EXHAUSTED",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_CHAIN_EXHAUSTED ErrorReason = 4
 	// UNAVAILABLE. Nothing was tried: every target that could serve is benched.
+	// Example:
+	//
+	//	{"reason": "ALL_BENCHED",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_ALL_BENCHED ErrorReason = 5
 	// RESOURCE_EXHAUSTED. All that may come back are rate limited or out of quota.
+	// Example:
+	//
+	//	{"reason": "CHAIN_RATE_LIMITED",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_CHAIN_RATE_LIMITED ErrorReason = 6
 	// NOT_FOUND. No target has its model.
+	// Example:
+	//
+	//	{"reason": "MODEL_NOT_FOUND",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_MODEL_NOT_FOUND ErrorReason = 7
 	// INVALID_ARGUMENT. A provider refused the request as malformed.
+	// Example:
+	//
+	//	{"reason": "REQUEST_REFUSED",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_REQUEST_REFUSED ErrorReason = 8
 	// INVALID_ARGUMENT. The request fits none of the targets.
+	// Example:
+	//
+	//	{"reason": "REQUEST_UNSUPPORTED",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_REQUEST_UNSUPPORTED ErrorReason = 9
 	// INVALID_ARGUMENT. A provider refused the content.
+	// Example:
+	//
+	//	{"reason": "CONTENT_REFUSED",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_CONTENT_REFUSED ErrorReason = 10
 	// FAILED_PRECONDITION. A provider refused this server's credentials.
+	// Example:
+	//
+	//	{"reason": "PROVIDER_CREDENTIALS",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_PROVIDER_CREDENTIALS ErrorReason = 11
 	// ABORTED. The stream broke after output was sent.
+	// Example:
+	//
+	//	{"reason": "STREAM_INTERRUPTED",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_STREAM_INTERRUPTED ErrorReason = 12
 	// DEADLINE_EXCEEDED. The caller's deadline.
+	// Example:
+	//
+	//	{"reason": "DEADLINE_EXCEEDED",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED ErrorReason = 13
 	// UNAVAILABLE. This server is at its limit; try another.
+	// Example:
+	//
+	//	{"reason": "SERVER_OVERLOADED",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {}}
 	ErrorReason_ERROR_REASON_SERVER_OVERLOADED ErrorReason = 14
 	// UNAVAILABLE. This server is going away; try another.
+	// Example:
+	//
+	//	{"reason": "SERVER_DRAINING",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_SERVER_DRAINING ErrorReason = 15
 	// UNAUTHENTICATED. The caller's token is missing or wrong.
+	// Example:
+	//
+	//	{"reason": "UNAUTHENTICATED",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {}}
 	ErrorReason_ERROR_REASON_UNAUTHENTICATED ErrorReason = 16
 	// PERMISSION_DENIED. The caller's token does not cover this RPC.
+	// Example:
+	//
+	//	{"reason": "PERMISSION_DENIED",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {}}
 	ErrorReason_ERROR_REASON_PERMISSION_DENIED ErrorReason = 17
-	// FAILED_PRECONDITION. The bench was set for the whole provider. Metadata: target.
+	// FAILED_PRECONDITION. The bench was set for the whole provider. Metadata: provider.
+	// Example:
+	//
+	//	{"reason": "BENCHED_BY_PROVIDER",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"provider": "acme"}}
 	ErrorReason_ERROR_REASON_BENCHED_BY_PROVIDER ErrorReason = 18
 	// INTERNAL. A bug; the id is in the logs.
+	// Example:
+	//
+	//	{"reason": "INTERNAL",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 19
 	// UNAVAILABLE. The server's resolver of a tier failed. Metadata: resolver, name.
+	// Example:
+	//
+	//	{"reason": "RESOLVER_FAILED",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"resolver": "files",
+	//	              "name": "fast",
+	//	              "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_RESOLVER_FAILED ErrorReason = 20
 )
 
@@ -243,8 +348,8 @@ const file_majordomo_v1_errors_proto_rawDesc = "" +
 	"\x1eERROR_REASON_PERMISSION_DENIED\x10\x11\x12$\n" +
 	" ERROR_REASON_BENCHED_BY_PROVIDER\x10\x12\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10\x13\x12 \n" +
-	"\x1cERROR_REASON_RESOLVER_FAILED\x10\x14B*\n" +
-	"\fmajordomo.v1P\x01Z\x18majordomo/v1;majordomov1b\x06proto3"
+	"\x1cERROR_REASON_RESOLVER_FAILED\x10\x14B\xb9\x01\n" +
+	"\x10com.majordomo.v1B\vErrorsProtoP\x01ZGgithub.com/majordomo-grpc/majordomo/clients/go/majordomo/v1;majordomov1\xa2\x02\x03MXX\xaa\x02\fMajordomo.V1\xca\x02\fMajordomo\\V1\xe2\x02\x18Majordomo\\V1\\GPBMetadata\xea\x02\rMajordomo::V1b\x06proto3"
 
 var (
 	file_majordomo_v1_errors_proto_rawDescOnce sync.Once

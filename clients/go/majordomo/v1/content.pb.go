@@ -132,7 +132,7 @@ func (x ToolChoice_Mode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ToolChoice_Mode.Descriptor instead.
 func (ToolChoice_Mode) EnumDescriptor() ([]byte, []int) {
-	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{8, 0}
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // One turn of a conversation.
@@ -141,6 +141,7 @@ type Message struct {
 	// Required. Who wrote the turn.
 	Role Role `protobuf:"varint,1,opt,name=role,proto3,enum=majordomo.v1.Role" json:"role,omitempty"`
 	// Required. What the turn holds, in order.
+	// Limits: at least 1 entry.
 	Parts []*Part `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty"`
 	// Optional. The target that wrote this turn. Set by the server (clients of
 	// Stream take it from Completion.target); send it back unchanged.
@@ -214,11 +215,15 @@ type Part struct {
 	//	*Part_ToolCall
 	//	*Part_ToolResult
 	//	*Part_Reasoning
+	//	*Part_Opaque
 	Kind isPart_Kind `protobuf_oneof:"kind"`
 	// Optional. Opaque: what the target that wrote this part needs to read it
 	// again (signatures, item ids, encrypted reasoning). Send it back unchanged;
 	// no other target ever sees it. Without Message.origin it is dropped.
 	ProviderState []byte `protobuf:"bytes,7,opt,name=provider_state,json=providerState,proto3" json:"provider_state,omitempty"`
+	// Optional. With text: the sources that it rests on, in the order of their ranges.
+	// Set by the server; nobody has to send them back. No server fills it yet.
+	Citations     []*Citation `protobuf:"bytes,9,rep,name=citations,proto3" json:"citations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -314,9 +319,25 @@ func (x *Part) GetReasoning() *Reasoning {
 	return nil
 }
 
+func (x *Part) GetOpaque() *OpaquePart {
+	if x != nil {
+		if x, ok := x.Kind.(*Part_Opaque); ok {
+			return x.Opaque
+		}
+	}
+	return nil
+}
+
 func (x *Part) GetProviderState() []byte {
 	if x != nil {
 		return x.ProviderState
+	}
+	return nil
+}
+
+func (x *Part) GetCitations() []*Citation {
+	if x != nil {
+		return x.Citations
 	}
 	return nil
 }
@@ -331,12 +352,12 @@ type Part_Text struct {
 }
 
 type Part_Blob struct {
-	// Media carried in the request.
+	// Media, as bytes. Models may write them too.
 	Blob *Blob `protobuf:"bytes,2,opt,name=blob,proto3,oneof"`
 }
 
 type Part_MediaReference struct {
-	// Media at a URL.
+	// Media at a URL. Models may write them too.
 	MediaReference *MediaReference `protobuf:"bytes,3,opt,name=media_reference,json=mediaReference,proto3,oneof"`
 }
 
@@ -355,6 +376,12 @@ type Part_Reasoning struct {
 	Reasoning *Reasoning `protobuf:"bytes,6,opt,name=reasoning,proto3,oneof"`
 }
 
+type Part_Opaque struct {
+	// Content that only its provider can read. Only in ROLE_ASSISTANT. No server
+	// fills it or takes it yet.
+	Opaque *OpaquePart `protobuf:"bytes,8,opt,name=opaque,proto3,oneof"`
+}
+
 func (*Part_Text) isPart_Kind() {}
 
 func (*Part_Blob) isPart_Kind() {}
@@ -367,12 +394,315 @@ func (*Part_ToolResult) isPart_Kind() {}
 
 func (*Part_Reasoning) isPart_Kind() {}
 
+func (*Part_Opaque) isPart_Kind() {}
+
+// A source that text rests on.
+type Citation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the source is. Ignore kinds you do not know.
+	//
+	// Types that are valid to be assigned to Source:
+	//
+	//	*Citation_Uri
+	//	*Citation_Request
+	Source isCitation_Source `protobuf_oneof:"source"`
+	// Its title.
+	Title string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
+	// The words of the source that are cited.
+	QuotedText string `protobuf:"bytes,4,opt,name=quoted_text,json=quotedText,proto3" json:"quoted_text,omitempty"`
+	// The text that rests on it. Unset: the whole part.
+	Range         *TextRange `protobuf:"bytes,5,opt,name=range,proto3" json:"range,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Citation) Reset() {
+	*x = Citation{}
+	mi := &file_majordomo_v1_content_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Citation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Citation) ProtoMessage() {}
+
+func (x *Citation) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_content_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Citation.ProtoReflect.Descriptor instead.
+func (*Citation) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Citation) GetSource() isCitation_Source {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *Citation) GetUri() string {
+	if x != nil {
+		if x, ok := x.Source.(*Citation_Uri); ok {
+			return x.Uri
+		}
+	}
+	return ""
+}
+
+func (x *Citation) GetRequest() *RequestSource {
+	if x != nil {
+		if x, ok := x.Source.(*Citation_Request); ok {
+			return x.Request
+		}
+	}
+	return nil
+}
+
+func (x *Citation) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Citation) GetQuotedText() string {
+	if x != nil {
+		return x.QuotedText
+	}
+	return ""
+}
+
+func (x *Citation) GetRange() *TextRange {
+	if x != nil {
+		return x.Range
+	}
+	return nil
+}
+
+type isCitation_Source interface {
+	isCitation_Source()
+}
+
+type Citation_Uri struct {
+	// On the web.
+	Uri string `protobuf:"bytes,1,opt,name=uri,proto3,oneof"`
+}
+
+type Citation_Request struct {
+	// In the request.
+	Request *RequestSource `protobuf:"bytes,2,opt,name=request,proto3,oneof"`
+}
+
+func (*Citation_Uri) isCitation_Source() {}
+
+func (*Citation_Request) isCitation_Source() {}
+
+// Media or text of the request, as a source.
+type RequestSource struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The index of its turn in Prompt.messages.
+	MessageIndex int32 `protobuf:"varint,1,opt,name=message_index,json=messageIndex,proto3" json:"message_index,omitempty"`
+	// The index of its part in the turn.
+	PartIndex int32 `protobuf:"varint,2,opt,name=part_index,json=partIndex,proto3" json:"part_index,omitempty"`
+	// The first page cited, from 1; 0 where the source has none.
+	FirstPage int32 `protobuf:"varint,3,opt,name=first_page,json=firstPage,proto3" json:"first_page,omitempty"`
+	// The last page cited, from 1; 0 where the source has none.
+	LastPage      int32 `protobuf:"varint,4,opt,name=last_page,json=lastPage,proto3" json:"last_page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestSource) Reset() {
+	*x = RequestSource{}
+	mi := &file_majordomo_v1_content_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestSource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestSource) ProtoMessage() {}
+
+func (x *RequestSource) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_content_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestSource.ProtoReflect.Descriptor instead.
+func (*RequestSource) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RequestSource) GetMessageIndex() int32 {
+	if x != nil {
+		return x.MessageIndex
+	}
+	return 0
+}
+
+func (x *RequestSource) GetPartIndex() int32 {
+	if x != nil {
+		return x.PartIndex
+	}
+	return 0
+}
+
+func (x *RequestSource) GetFirstPage() int32 {
+	if x != nil {
+		return x.FirstPage
+	}
+	return 0
+}
+
+func (x *RequestSource) GetLastPage() int32 {
+	if x != nil {
+		return x.LastPage
+	}
+	return 0
+}
+
+// A range of a part's text, in bytes of its UTF-8. Of a part that is streamed: of the
+// whole text, however it was cut.
+type TextRange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first byte, from 0.
+	Start int32 `protobuf:"varint,1,opt,name=start,proto3" json:"start,omitempty"`
+	// The first byte after the range.
+	End           int32 `protobuf:"varint,2,opt,name=end,proto3" json:"end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TextRange) Reset() {
+	*x = TextRange{}
+	mi := &file_majordomo_v1_content_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TextRange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TextRange) ProtoMessage() {}
+
+func (x *TextRange) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_content_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TextRange.ProtoReflect.Descriptor instead.
+func (*TextRange) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TextRange) GetStart() int32 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *TextRange) GetEnd() int32 {
+	if x != nil {
+		return x.End
+	}
+	return 0
+}
+
+// Content that only its provider can read, such as a search that it made or code that
+// it ran; the content is in Part.provider_state.
+type OpaquePart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is, in the provider's own word, such as "web_search_call".
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// The same for people, in a few words.
+	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpaquePart) Reset() {
+	*x = OpaquePart{}
+	mi := &file_majordomo_v1_content_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpaquePart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpaquePart) ProtoMessage() {}
+
+func (x *OpaquePart) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_content_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpaquePart.ProtoReflect.Descriptor instead.
+func (*OpaquePart) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *OpaquePart) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *OpaquePart) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
 // Media bytes.
 type Blob struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. IANA media type, such as image/png.
+	// Limits: halves 1 to 127 characters.
 	MediaType string `protobuf:"bytes,1,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
 	// Required. The bytes, not base64.
+	// Limits: at least 1 byte.
 	Data          []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -380,7 +710,7 @@ type Blob struct {
 
 func (x *Blob) Reset() {
 	*x = Blob{}
-	mi := &file_majordomo_v1_content_proto_msgTypes[2]
+	mi := &file_majordomo_v1_content_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -392,7 +722,7 @@ func (x *Blob) String() string {
 func (*Blob) ProtoMessage() {}
 
 func (x *Blob) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_content_proto_msgTypes[2]
+	mi := &file_majordomo_v1_content_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -405,7 +735,7 @@ func (x *Blob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Blob.ProtoReflect.Descriptor instead.
 func (*Blob) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{2}
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Blob) GetMediaType() string {
@@ -426,6 +756,7 @@ func (x *Blob) GetData() []byte {
 type MediaReference struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. IANA media type, if known.
+	// Limits: halves 1 to 127 characters.
 	MediaType string `protobuf:"bytes,1,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
 	// Required. An https URL.
 	Uri           string `protobuf:"bytes,2,opt,name=uri,proto3" json:"uri,omitempty"`
@@ -435,7 +766,7 @@ type MediaReference struct {
 
 func (x *MediaReference) Reset() {
 	*x = MediaReference{}
-	mi := &file_majordomo_v1_content_proto_msgTypes[3]
+	mi := &file_majordomo_v1_content_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -447,7 +778,7 @@ func (x *MediaReference) String() string {
 func (*MediaReference) ProtoMessage() {}
 
 func (x *MediaReference) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_content_proto_msgTypes[3]
+	mi := &file_majordomo_v1_content_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -460,7 +791,7 @@ func (x *MediaReference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MediaReference.ProtoReflect.Descriptor instead.
 func (*MediaReference) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{3}
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *MediaReference) GetMediaType() string {
@@ -481,8 +812,10 @@ func (x *MediaReference) GetUri() string {
 type ToolCall struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Correlates the call with its ToolResult.
+	// Limits: at least 1 character.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Required. The tool's name, as declared in Prompt.tools.
+	// Required. The function's name, as declared in Prompt.tools.
+	// Limits: 1 to 64 characters.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// Required. The arguments, as the JSON object text that the model wrote.
 	ArgumentsJson string `protobuf:"bytes,3,opt,name=arguments_json,json=argumentsJson,proto3" json:"arguments_json,omitempty"`
@@ -492,7 +825,7 @@ type ToolCall struct {
 
 func (x *ToolCall) Reset() {
 	*x = ToolCall{}
-	mi := &file_majordomo_v1_content_proto_msgTypes[4]
+	mi := &file_majordomo_v1_content_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -504,7 +837,7 @@ func (x *ToolCall) String() string {
 func (*ToolCall) ProtoMessage() {}
 
 func (x *ToolCall) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_content_proto_msgTypes[4]
+	mi := &file_majordomo_v1_content_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -517,7 +850,7 @@ func (x *ToolCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolCall.ProtoReflect.Descriptor instead.
 func (*ToolCall) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{4}
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ToolCall) GetId() string {
@@ -556,7 +889,7 @@ type ToolResult struct {
 
 func (x *ToolResult) Reset() {
 	*x = ToolResult{}
-	mi := &file_majordomo_v1_content_proto_msgTypes[5]
+	mi := &file_majordomo_v1_content_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -568,7 +901,7 @@ func (x *ToolResult) String() string {
 func (*ToolResult) ProtoMessage() {}
 
 func (x *ToolResult) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_content_proto_msgTypes[5]
+	mi := &file_majordomo_v1_content_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -581,7 +914,7 @@ func (x *ToolResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolResult.ProtoReflect.Descriptor instead.
 func (*ToolResult) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{5}
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ToolResult) GetToolCallId() string {
@@ -616,7 +949,7 @@ type Reasoning struct {
 
 func (x *Reasoning) Reset() {
 	*x = Reasoning{}
-	mi := &file_majordomo_v1_content_proto_msgTypes[6]
+	mi := &file_majordomo_v1_content_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +961,7 @@ func (x *Reasoning) String() string {
 func (*Reasoning) ProtoMessage() {}
 
 func (x *Reasoning) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_content_proto_msgTypes[6]
+	mi := &file_majordomo_v1_content_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +974,7 @@ func (x *Reasoning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reasoning.ProtoReflect.Descriptor instead.
 func (*Reasoning) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{6}
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Reasoning) GetText() string {
@@ -651,23 +984,23 @@ func (x *Reasoning) GetText() string {
 	return ""
 }
 
-// A function that the model may call.
+// A tool that the model may use. More kinds may be added, such as tools that the
+// provider runs itself.
 type Tool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Letters, digits, underscores and dashes; at most 64.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Optional. What the tool does, for the model to read.
-	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	// Optional. JSON Schema text for the arguments; key order is kept. Empty: the
-	// tool takes none.
-	ParametersSchemaJson string `protobuf:"bytes,3,opt,name=parameters_schema_json,json=parametersSchemaJson,proto3" json:"parameters_schema_json,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// Required. Exactly one kind.
+	//
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*Tool_Function
+	Kind          isTool_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Tool) Reset() {
 	*x = Tool{}
-	mi := &file_majordomo_v1_content_proto_msgTypes[7]
+	mi := &file_majordomo_v1_content_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -679,7 +1012,7 @@ func (x *Tool) String() string {
 func (*Tool) ProtoMessage() {}
 
 func (x *Tool) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_content_proto_msgTypes[7]
+	mi := &file_majordomo_v1_content_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -692,24 +1025,96 @@ func (x *Tool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tool.ProtoReflect.Descriptor instead.
 func (*Tool) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{7}
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{11}
 }
 
-func (x *Tool) GetName() string {
+func (x *Tool) GetKind() isTool_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *Tool) GetFunction() *FunctionTool {
+	if x != nil {
+		if x, ok := x.Kind.(*Tool_Function); ok {
+			return x.Function
+		}
+	}
+	return nil
+}
+
+type isTool_Kind interface {
+	isTool_Kind()
+}
+
+type Tool_Function struct {
+	// A function that the caller runs.
+	Function *FunctionTool `protobuf:"bytes,1,opt,name=function,proto3,oneof"`
+}
+
+func (*Tool_Function) isTool_Kind() {}
+
+// A function that the model may call, and the caller runs.
+type FunctionTool struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Letters, digits, underscores and dashes.
+	// Limits: 1 to 64 characters.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Optional. What the tool does, for the model to read.
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// Optional. JSON Schema text for the arguments; key order is kept. Empty: the
+	// tool takes none.
+	ParametersSchemaJson string `protobuf:"bytes,3,opt,name=parameters_schema_json,json=parametersSchemaJson,proto3" json:"parameters_schema_json,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *FunctionTool) Reset() {
+	*x = FunctionTool{}
+	mi := &file_majordomo_v1_content_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FunctionTool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FunctionTool) ProtoMessage() {}
+
+func (x *FunctionTool) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_content_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FunctionTool.ProtoReflect.Descriptor instead.
+func (*FunctionTool) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *FunctionTool) GetName() string {
 	if x != nil {
 		return x.Name
 	}
 	return ""
 }
 
-func (x *Tool) GetDescription() string {
+func (x *FunctionTool) GetDescription() string {
 	if x != nil {
 		return x.Description
 	}
 	return ""
 }
 
-func (x *Tool) GetParametersSchemaJson() string {
+func (x *FunctionTool) GetParametersSchemaJson() string {
 	if x != nil {
 		return x.ParametersSchemaJson
 	}
@@ -721,7 +1126,8 @@ type ToolChoice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. The mode.
 	Mode ToolChoice_Mode `protobuf:"varint,1,opt,name=mode,proto3,enum=majordomo.v1.ToolChoice_Mode" json:"mode,omitempty"`
-	// Optional. With MODE_REQUIRED, the only tools allowed.
+	// Optional. With MODE_REQUIRED, the only functions allowed.
+	// Limits: at most 10000 entries.
 	AllowedNames []string `protobuf:"bytes,2,rep,name=allowed_names,json=allowedNames,proto3" json:"allowed_names,omitempty"`
 	// Optional. Whether several calls may come in one turn.
 	ParallelCalls *bool `protobuf:"varint,3,opt,name=parallel_calls,json=parallelCalls,proto3,oneof" json:"parallel_calls,omitempty"`
@@ -731,7 +1137,7 @@ type ToolChoice struct {
 
 func (x *ToolChoice) Reset() {
 	*x = ToolChoice{}
-	mi := &file_majordomo_v1_content_proto_msgTypes[8]
+	mi := &file_majordomo_v1_content_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -743,7 +1149,7 @@ func (x *ToolChoice) String() string {
 func (*ToolChoice) ProtoMessage() {}
 
 func (x *ToolChoice) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_content_proto_msgTypes[8]
+	mi := &file_majordomo_v1_content_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -756,7 +1162,7 @@ func (x *ToolChoice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolChoice.ProtoReflect.Descriptor instead.
 func (*ToolChoice) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{8}
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ToolChoice) GetMode() ToolChoice_Mode {
@@ -788,7 +1194,7 @@ const file_majordomo_v1_content_proto_rawDesc = "" +
 	"\aMessage\x12&\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x12.majordomo.v1.RoleR\x04role\x12(\n" +
 	"\x05parts\x18\x02 \x03(\v2\x12.majordomo.v1.PartR\x05parts\x12\x16\n" +
-	"\x06origin\x18\x03 \x01(\tR\x06origin\"\xeb\x02\n" +
+	"\x06origin\x18\x03 \x01(\tR\x06origin\"\xd5\x03\n" +
 	"\x04Part\x12\x14\n" +
 	"\x04text\x18\x01 \x01(\tH\x00R\x04text\x12(\n" +
 	"\x04blob\x18\x02 \x01(\v2\x12.majordomo.v1.BlobH\x00R\x04blob\x12G\n" +
@@ -796,9 +1202,33 @@ const file_majordomo_v1_content_proto_rawDesc = "" +
 	"\ttool_call\x18\x04 \x01(\v2\x16.majordomo.v1.ToolCallH\x00R\btoolCall\x12;\n" +
 	"\vtool_result\x18\x05 \x01(\v2\x18.majordomo.v1.ToolResultH\x00R\n" +
 	"toolResult\x127\n" +
-	"\treasoning\x18\x06 \x01(\v2\x17.majordomo.v1.ReasoningH\x00R\treasoning\x12%\n" +
-	"\x0eprovider_state\x18\a \x01(\fR\rproviderStateB\x06\n" +
-	"\x04kind\"9\n" +
+	"\treasoning\x18\x06 \x01(\v2\x17.majordomo.v1.ReasoningH\x00R\treasoning\x122\n" +
+	"\x06opaque\x18\b \x01(\v2\x18.majordomo.v1.OpaquePartH\x00R\x06opaque\x12%\n" +
+	"\x0eprovider_state\x18\a \x01(\fR\rproviderState\x124\n" +
+	"\tcitations\x18\t \x03(\v2\x16.majordomo.v1.CitationR\tcitationsB\x06\n" +
+	"\x04kind\"\xc7\x01\n" +
+	"\bCitation\x12\x12\n" +
+	"\x03uri\x18\x01 \x01(\tH\x00R\x03uri\x127\n" +
+	"\arequest\x18\x02 \x01(\v2\x1b.majordomo.v1.RequestSourceH\x00R\arequest\x12\x14\n" +
+	"\x05title\x18\x03 \x01(\tR\x05title\x12\x1f\n" +
+	"\vquoted_text\x18\x04 \x01(\tR\n" +
+	"quotedText\x12-\n" +
+	"\x05range\x18\x05 \x01(\v2\x17.majordomo.v1.TextRangeR\x05rangeB\b\n" +
+	"\x06source\"\x8f\x01\n" +
+	"\rRequestSource\x12#\n" +
+	"\rmessage_index\x18\x01 \x01(\x05R\fmessageIndex\x12\x1d\n" +
+	"\n" +
+	"part_index\x18\x02 \x01(\x05R\tpartIndex\x12\x1d\n" +
+	"\n" +
+	"first_page\x18\x03 \x01(\x05R\tfirstPage\x12\x1b\n" +
+	"\tlast_page\x18\x04 \x01(\x05R\blastPage\"3\n" +
+	"\tTextRange\x12\x14\n" +
+	"\x05start\x18\x01 \x01(\x05R\x05start\x12\x10\n" +
+	"\x03end\x18\x02 \x01(\x05R\x03end\"B\n" +
+	"\n" +
+	"OpaquePart\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\"9\n" +
 	"\x04Blob\x12\x1d\n" +
 	"\n" +
 	"media_type\x18\x01 \x01(\tR\tmediaType\x12\x12\n" +
@@ -818,8 +1248,11 @@ const file_majordomo_v1_content_proto_rawDesc = "" +
 	"\x05parts\x18\x02 \x03(\v2\x12.majordomo.v1.PartR\x05parts\x12\x19\n" +
 	"\bis_error\x18\x03 \x01(\bR\aisError\"\x1f\n" +
 	"\tReasoning\x12\x12\n" +
-	"\x04text\x18\x01 \x01(\tR\x04text\"r\n" +
-	"\x04Tool\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\"H\n" +
+	"\x04Tool\x128\n" +
+	"\bfunction\x18\x01 \x01(\v2\x1a.majordomo.v1.FunctionToolH\x00R\bfunctionB\x06\n" +
+	"\x04kind\"z\n" +
+	"\fFunctionTool\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x124\n" +
 	"\x16parameters_schema_json\x18\x03 \x01(\tR\x14parametersSchemaJson\"\xf2\x01\n" +
@@ -838,8 +1271,8 @@ const file_majordomo_v1_content_proto_rawDesc = "" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tROLE_USER\x10\x01\x12\x12\n" +
 	"\x0eROLE_ASSISTANT\x10\x02\x12\r\n" +
-	"\tROLE_TOOL\x10\x03B*\n" +
-	"\fmajordomo.v1P\x01Z\x18majordomo/v1;majordomov1b\x06proto3"
+	"\tROLE_TOOL\x10\x03B\xba\x01\n" +
+	"\x10com.majordomo.v1B\fContentProtoP\x01ZGgithub.com/majordomo-grpc/majordomo/clients/go/majordomo/v1;majordomov1\xa2\x02\x03MXX\xaa\x02\fMajordomo.V1\xca\x02\fMajordomo\\V1\xe2\x02\x18Majordomo\\V1\\GPBMetadata\xea\x02\rMajordomo::V1b\x06proto3"
 
 var (
 	file_majordomo_v1_content_proto_rawDescOnce sync.Once
@@ -854,35 +1287,45 @@ func file_majordomo_v1_content_proto_rawDescGZIP() []byte {
 }
 
 var file_majordomo_v1_content_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_majordomo_v1_content_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_majordomo_v1_content_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_majordomo_v1_content_proto_goTypes = []any{
 	(Role)(0),              // 0: majordomo.v1.Role
 	(ToolChoice_Mode)(0),   // 1: majordomo.v1.ToolChoice.Mode
 	(*Message)(nil),        // 2: majordomo.v1.Message
 	(*Part)(nil),           // 3: majordomo.v1.Part
-	(*Blob)(nil),           // 4: majordomo.v1.Blob
-	(*MediaReference)(nil), // 5: majordomo.v1.MediaReference
-	(*ToolCall)(nil),       // 6: majordomo.v1.ToolCall
-	(*ToolResult)(nil),     // 7: majordomo.v1.ToolResult
-	(*Reasoning)(nil),      // 8: majordomo.v1.Reasoning
-	(*Tool)(nil),           // 9: majordomo.v1.Tool
-	(*ToolChoice)(nil),     // 10: majordomo.v1.ToolChoice
+	(*Citation)(nil),       // 4: majordomo.v1.Citation
+	(*RequestSource)(nil),  // 5: majordomo.v1.RequestSource
+	(*TextRange)(nil),      // 6: majordomo.v1.TextRange
+	(*OpaquePart)(nil),     // 7: majordomo.v1.OpaquePart
+	(*Blob)(nil),           // 8: majordomo.v1.Blob
+	(*MediaReference)(nil), // 9: majordomo.v1.MediaReference
+	(*ToolCall)(nil),       // 10: majordomo.v1.ToolCall
+	(*ToolResult)(nil),     // 11: majordomo.v1.ToolResult
+	(*Reasoning)(nil),      // 12: majordomo.v1.Reasoning
+	(*Tool)(nil),           // 13: majordomo.v1.Tool
+	(*FunctionTool)(nil),   // 14: majordomo.v1.FunctionTool
+	(*ToolChoice)(nil),     // 15: majordomo.v1.ToolChoice
 }
 var file_majordomo_v1_content_proto_depIdxs = []int32{
-	0, // 0: majordomo.v1.Message.role:type_name -> majordomo.v1.Role
-	3, // 1: majordomo.v1.Message.parts:type_name -> majordomo.v1.Part
-	4, // 2: majordomo.v1.Part.blob:type_name -> majordomo.v1.Blob
-	5, // 3: majordomo.v1.Part.media_reference:type_name -> majordomo.v1.MediaReference
-	6, // 4: majordomo.v1.Part.tool_call:type_name -> majordomo.v1.ToolCall
-	7, // 5: majordomo.v1.Part.tool_result:type_name -> majordomo.v1.ToolResult
-	8, // 6: majordomo.v1.Part.reasoning:type_name -> majordomo.v1.Reasoning
-	3, // 7: majordomo.v1.ToolResult.parts:type_name -> majordomo.v1.Part
-	1, // 8: majordomo.v1.ToolChoice.mode:type_name -> majordomo.v1.ToolChoice.Mode
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	0,  // 0: majordomo.v1.Message.role:type_name -> majordomo.v1.Role
+	3,  // 1: majordomo.v1.Message.parts:type_name -> majordomo.v1.Part
+	8,  // 2: majordomo.v1.Part.blob:type_name -> majordomo.v1.Blob
+	9,  // 3: majordomo.v1.Part.media_reference:type_name -> majordomo.v1.MediaReference
+	10, // 4: majordomo.v1.Part.tool_call:type_name -> majordomo.v1.ToolCall
+	11, // 5: majordomo.v1.Part.tool_result:type_name -> majordomo.v1.ToolResult
+	12, // 6: majordomo.v1.Part.reasoning:type_name -> majordomo.v1.Reasoning
+	7,  // 7: majordomo.v1.Part.opaque:type_name -> majordomo.v1.OpaquePart
+	4,  // 8: majordomo.v1.Part.citations:type_name -> majordomo.v1.Citation
+	5,  // 9: majordomo.v1.Citation.request:type_name -> majordomo.v1.RequestSource
+	6,  // 10: majordomo.v1.Citation.range:type_name -> majordomo.v1.TextRange
+	3,  // 11: majordomo.v1.ToolResult.parts:type_name -> majordomo.v1.Part
+	14, // 12: majordomo.v1.Tool.function:type_name -> majordomo.v1.FunctionTool
+	1,  // 13: majordomo.v1.ToolChoice.mode:type_name -> majordomo.v1.ToolChoice.Mode
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_majordomo_v1_content_proto_init() }
@@ -897,15 +1340,23 @@ func file_majordomo_v1_content_proto_init() {
 		(*Part_ToolCall)(nil),
 		(*Part_ToolResult)(nil),
 		(*Part_Reasoning)(nil),
+		(*Part_Opaque)(nil),
 	}
-	file_majordomo_v1_content_proto_msgTypes[8].OneofWrappers = []any{}
+	file_majordomo_v1_content_proto_msgTypes[2].OneofWrappers = []any{
+		(*Citation_Uri)(nil),
+		(*Citation_Request)(nil),
+	}
+	file_majordomo_v1_content_proto_msgTypes[11].OneofWrappers = []any{
+		(*Tool_Function)(nil),
+	}
+	file_majordomo_v1_content_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_majordomo_v1_content_proto_rawDesc), len(file_majordomo_v1_content_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   9,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
