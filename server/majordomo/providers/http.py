@@ -199,8 +199,8 @@ class _HttpExchange(Exchange):
                         yield piece
             finally:
                 await response.aclose()
-        except Failure as refused:
-            refused.settle(datetime.now(UTC))
+        except Failure as failed:
+            failed.settle(datetime.now(UTC))
             raise
         except ERRORS as error:
             raise failure(error) from None
