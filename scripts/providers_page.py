@@ -10,10 +10,12 @@ from pathlib import Path
 from majordomo.chain.failure import Failure
 from majordomo.providers.anthropic import Anthropic
 from majordomo.providers.codec import Codec
+from majordomo.providers.families import FAMILIES
 from majordomo.providers.gemini import Gemini
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.openai_responses import OpenAIResponses
 from majordomo.providers.profiles import COMMON, PROFILES
+from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
@@ -194,7 +196,30 @@ def page() -> str:
         other = [f"{key}: {told[key]}" for key in told if told[key] != common[key]]
         hosts = ", ".join(f"`{host}`" for host in profile.hosts)
         lines.append(_row(f"`{name}`", hosts or "-", "; ".join(other) or "-"))
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *_refusals(), ""])
+
+
+REFUSALS = """\
+## What refusals mean
+
+The body decides first, its codes before its words, and the status second
+([rules 8.1 to 8.6](semantics.md#8-classification)). These kinds are known, whoever says
+so; the first that fits is taken. Their words are in
+[`families.py`](../server/majordomo/providers/families.py): kinds, not sentences.
+What fits none is UNSUPPORTED as a 400 or 422, CREDENTIALS as a 401, and goes by its
+status otherwise: it ends no call.
+"""
+
+
+def _refusals() -> list[str]:
+    lines = ["", REFUSALS, _row("what is said", "reason", "by its code alone")]
+    lines.append(_row(*["---"] * 3))
+    for family in FAMILIES:
+        reason = FailureReason.Name(family.reason).removeprefix("FAILURE_REASON_")
+        codes = f"{family.codes} {family.wide_codes}".split()
+        told = ", ".join(f"`{code}`" for code in codes)
+        lines.append(_row(family.what, reason, told or "-"))
+    return lines
 
 
 def _items() -> list[tuple[str, Callable[[Prompt], object]]]:

@@ -108,7 +108,7 @@ async def test_every_reason_arrives_as_its_exception(ask: Ask, method: str) -> N
         (DOWN, "CHAIN_EXHAUSTED"),
         ("acme/status:429+retry-after:9", "CHAIN_RATE_LIMITED"),
         ("acme/status:404", "MODEL_NOT_FOUND"),
-        ("acme/status:400", "REQUEST_REFUSED"),
+        ("acme/status:400+code:empty_image_file", "REQUEST_REFUSED"),
         ("acme/status:400+code:context_length_exceeded", "REQUEST_UNSUPPORTED"),
         ("acme/status:400+code:content_filter", "CONTENT_REFUSED"),
         ("acme/status:401", "PROVIDER_CREDENTIALS"),

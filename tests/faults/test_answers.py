@@ -261,8 +261,8 @@ async def test_no_such_model(rpc: str, alone: bool) -> None:
 @pytest.mark.parametrize("status", [400, 422])
 @BOTH
 async def test_a_request_that_is_refused(rpc: str, status: int) -> None:
-    """Nobody else is asked: failing over cannot mend it."""
-    body = error("'messages' is wrong", type="invalid_request_error")
+    """Nobody else is asked where it is known that failing over cannot mend it."""
+    body = error("The image is broken", code="invalid_base64_image")
     async with scene(serve(answer(status, body)), chain="") as it:
         got = await it.ask(rpc)
 
@@ -270,6 +270,53 @@ async def test_a_request_that_is_refused(rpc: str, status: int) -> None:
         assert ended("FAILED INVALID_REQUEST") == got.attempts
         assert (1, 0) == (len(it.bad.requests), len(it.good.requests))
         assert 0 == (await it.health()).consecutive_failures
+
+
+@fault(22)
+@pytest.mark.parametrize("status", [400, 422])
+@ALONE
+@BOTH
+async def test_a_refusal_that_nobody_knows(rpc: str, status: int, alone: bool) -> None:
+    """It is not tried twice and benches nobody; the next target may take it."""
+    body = error("'messages' is wrong", type="invalid_request_error")
+    async with scene(serve(answer(status, body)), chain="") as it:
+        got = await it.ask(rpc, chain="bad/m" if alone else "")
+
+        if alone:
+            assert (Code.INVALID_ARGUMENT, "REQUEST_UNSUPPORTED") == got.status
+        else:
+            assert rescued("UNSUPPORTED") == got.attempts
+        assert 1 == len(it.bad.requests)
+        assert 0 == (await it.health()).consecutive_failures
+
+
+@fault(18)
+@pytest.mark.rule("8.3", "8.5")
+@pytest.mark.parametrize("streamed", [False, True], ids=["429", "in the stream"])
+async def test_a_moment_in_the_words(streamed: bool) -> None:
+    """It is measured by our clock where the answer has no date of its own."""
+    at = datetime.now(UTC) + timedelta(hours=2)
+    refusal = error(f"Usage limit reached, resets at {at:%Y-%m-%dT%H:%M:%SZ}", code=429)
+    within = answer(
+        200, b"data: " + refusal + b"\n\n", content_type="text/event-stream"
+    )
+    play = serve(within if streamed else answer(429, refusal))
+    async with scene(play, chain="") as it:
+        got = await it.ask("Stream")
+
+        assert rescued("QUOTA_EXHAUSTED") == got.attempts
+        assert 1 == len(it.bad.requests)
+        assert 7000 <= seconds(got.records[0].retry_delay) <= 7200
+
+
+@fault(20)
+@BOTH
+async def test_a_403_that_says_nothing_of_the_key(rpc: str) -> None:
+    """Somebody forbids it: that is a failed attempt, and no fault of a key."""
+    async with scene(serve(answer(403, error("Request not allowed"))), chain="") as it:
+        got = await it.ask(rpc)
+
+        assert rescued("PROVIDER_ERROR") == got.attempts[-2:]
 
 
 @fault(23)

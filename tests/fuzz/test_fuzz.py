@@ -23,7 +23,7 @@ from majordomo.names import ChainError, expand
 from majordomo.providers.anthropic import Anthropic
 from majordomo.providers.classify import classify
 from majordomo.providers.codec import Codec
-from majordomo.providers.error_body import scrub
+from majordomo.providers.error_body import ErrorBody, scrub
 from majordomo.providers.gemini import Gemini
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.openai_responses import OpenAIResponses
@@ -177,8 +177,8 @@ def test_errors() -> None:
         failure = classify(dice.choice(statuses), headers, data)
         assert len(failure.message.encode()) <= 200
         assert failure.retry_delay is None or 0 <= failure.retry_delay < float("inf")
-        delay = retry_delay(429, headers, [])
-        assert delay is None or delay >= 0
+        delay = retry_delay(429, headers, ErrorBody())
+        assert not isinstance(delay, float) or delay >= 0
         assert scrub(scrub(failure.message)) == scrub(failure.message)
 
     assert hammer(_bodies("", ("error",)), attempt) > 10

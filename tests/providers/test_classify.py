@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -100,7 +101,7 @@ FILTERED = {
         (400, openai("No", "unsupported_value"), "UNSUPPORTED"),
         (400, openai("Error while downloading.", "invalid_image_url"), "UNSUPPORTED"),
         (400, openai("'top_k' is not supported with this model"), "UNSUPPORTED"),
-        (400, openai("Expected >= 0", "decimal_below_min_value"), "INVALID_REQUEST"),
+        (400, openai("Expected >= 0", "decimal_below_min_value"), "UNSUPPORTED"),
         (
             403,
             {
@@ -109,10 +110,10 @@ FILTERED = {
             },
             "QUOTA_EXHAUSTED",
         ),
-        (400, openai("Rate limit reached"), "INVALID_REQUEST"),
-        (422, openai("Overloaded", "overloaded_error"), "INVALID_REQUEST"),
+        (400, openai("Rate limit reached"), "UNSUPPORTED"),
+        (422, openai("Overloaded", "overloaded_error"), "UNSUPPORTED"),
         (403, openai("Your input was flagged for violence", 403), "CONTENT_REFUSED"),
-        (403, google(403, "No", "PERMISSION_DENIED"), "CREDENTIALS"),
+        (403, google(403, "No", "PERMISSION_DENIED"), "PROVIDER_ERROR"),
         (404, {"error": "model 'x' not found"}, "MODEL_NOT_FOUND"),
         (413, openai("Too large", "request_too_large"), "CONTEXT_TOO_LONG"),
         (500, openai("Context size has been exceeded."), "CONTEXT_TOO_LONG"),
@@ -123,6 +124,7 @@ FILTERED = {
             "PROVIDER_ERROR",
         ),
         (500, openai("The model x was not found in the cache"), "PROVIDER_ERROR"),
+        (500, openai("Authentication failed"), "PROVIDER_ERROR"),
         (503, openai("Loading model", 503, "unavailable_error"), "OVERLOADED"),
         (503, openai("The model x was not found in the cache"), "OVERLOADED"),
         # A gateway relays what stands behind it.
@@ -139,7 +141,7 @@ FILTERED = {
         ),
         # Other shapes.
         (401, {"detail": "Invalid API Key"}, "CREDENTIALS"),
-        (422, {"detail": [{"loc": ["body"], "msg": "required"}]}, "INVALID_REQUEST"),
+        (422, {"detail": [{"loc": ["body"], "msg": "required"}]}, "UNSUPPORTED"),
         (400, [google(400, "input is too long", "INVALID")], "CONTEXT_TOO_LONG"),
         (
             404,
@@ -153,13 +155,13 @@ FILTERED = {
         (401, b"\xef\xbb\xbf\r\n" + json.dumps(openai("No")).encode(), "CREDENTIALS"),
         (429, b'{"error":{"message":"\\ud83d rate limit \xff"}}', "RATE_LIMITED"),
         # A 200 may hold any error.
-        (200, openai("Rate limit exceeded: free-models-per-day", 429), "RATE_LIMITED"),
+        (200, openai("Rate limit exceeded", 429), "RATE_LIMITED"),
         (200, openai("Provider disconnected", 502), "PROVIDER_ERROR"),
-        (200, openai("Bad", None, "invalid_request_error"), "INVALID_REQUEST"),
-        (200, openai("Bad", "own_code", "invalid_request_error"), "INVALID_REQUEST"),
+        (200, openai("Bad", None, "invalid_request_error"), "UNSUPPORTED"),
+        (200, openai("Bad", "own_code", "invalid_request_error"), "UNSUPPORTED"),
         (200, {"type": "error", "error": {"type": "overloaded_error"}}, "OVERLOADED"),
-        (200, {"error": {"message": "No", "status": 400}}, "INVALID_REQUEST"),
-        (200, {"error": google(503, "?", "UNAVAILABLE")}, "PROVIDER_ERROR"),
+        (200, {"error": {"message": "No", "status": 400}}, "UNSUPPORTED"),
+        (200, {"error": google(503, "?", "UNAVAILABLE")}, "OVERLOADED"),
         (200, google(503, "?", "UNAVAILABLE"), "OVERLOADED"),
         (
             200,
@@ -181,8 +183,8 @@ def test_the_body_decides_first(status: int, body: object, expected: str) -> Non
     ("status", "expected"),
     [
         (301, "PROVIDER_ERROR"),
-        (400, "INVALID_REQUEST"),
-        (401, "PROVIDER_ERROR"),
+        (400, "UNSUPPORTED"),
+        (401, "CREDENTIALS"),
         (402, "QUOTA_EXHAUSTED"),
         (403, "PROVIDER_ERROR"),
         (404, "PROVIDER_ERROR"),
@@ -191,7 +193,7 @@ def test_the_body_decides_first(status: int, body: object, expected: str) -> Non
         (408, "TIMEOUT"),
         (409, "PROVIDER_ERROR"),
         (413, "CONTEXT_TOO_LONG"),
-        (422, "INVALID_REQUEST"),
+        (422, "UNSUPPORTED"),
         (429, "RATE_LIMITED"),
         (498, "OVERLOADED"),
         (499, "PROVIDER_ERROR"),
@@ -207,7 +209,7 @@ def test_the_body_decides_first(status: int, body: object, expected: str) -> Non
 def test_the_status_decides_where_the_body_says_nothing(
     status: int, expected: str, body: bytes
 ) -> None:
-    """Without a body that is an API's own, a 4xx of a proxy does not end the call."""
+    """Without words that are known only a 401 ends the call."""
     assert expected == reason(status, body)
 
 
@@ -328,7 +330,7 @@ def test_total(status: int, body: bytes) -> None:
 @pytest.mark.rule("8.2")
 @given(status=st.sampled_from([400, 422]), body=BODIES)
 def test_a_refused_request_is_not_sent_again(status: int, body: bytes) -> None:
-    """A 400 or 422 is permanent whatever its body, but for the want of money."""
+    """A 400 or 422 is permanent, but for want of money and for a bad sample."""
     assert classify(status, {}, body).reason in PERMANENT
 
 
@@ -343,7 +345,7 @@ def test_a_deep_body_is_no_trouble() -> None:
     """Nesting beyond any parser's depth reads as no API error."""
     deep = b'{"error":' * 50_000
 
-    assert reason(400, deep) == "INVALID_REQUEST"
+    assert reason(400, deep) == "UNSUPPORTED"
 
 
 @pytest.mark.parametrize(
@@ -380,3 +382,135 @@ PER_DAY = {"quotaId": "GenerateRequestsPerDayPerProject"}
 def test_quotas_of_a_day(details: list[object], expected: str) -> None:
     """Only a violation of a quota of a day is for long; nonsense is passed over."""
     assert expected == reason(429, google(429, "m", "RESOURCE_EXHAUSTED", *details))
+
+
+@pytest.mark.rule("8.4")
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        # What is quoted is the request's own, and so is what is at any other key.
+        (openai("Unknown tool 'insufficient balance'"), "UNSUPPORTED"),
+        (openai('No "invalid api key" in enum'), "UNSUPPORTED"),
+        (
+            {"error": {"message": "No."}, "input": "Incorrect API key provided"},
+            "UNSUPPORTED",
+        ),
+        (
+            {"detail": [{"loc": ["body"], "msg": "No.", "input": "content policy"}]},
+            "UNSUPPORTED",
+        ),
+        (openai("tools.0.api_key: the schema is invalid"), "UNSUPPORTED"),
+        (openai("Web search is disabled for your organization"), "UNSUPPORTED"),
+        # Words of its own.
+        (b"prompt is too long: 9000 tokens > 8000", "CONTEXT_TOO_LONG"),
+        (b'"Incorrect API key provided"', "CREDENTIALS"),
+        (b'event: error\ndata: {"error":"prompt too long"}\n\n', "CONTEXT_TOO_LONG"),
+        (b": hello\n\ndata: {}\n\n", "UNSUPPORTED"),
+        (
+            {"error": {"message": "No.", "param": "context of 9000 tokens, not 8000"}},
+            "CONTEXT_TOO_LONG",
+        ),
+        (
+            {"errors": [{"message": "prompt too long", "code": 5021}]},
+            "CONTEXT_TOO_LONG",
+        ),
+    ],
+)
+def test_what_is_read(body: object, expected: str) -> None:
+    """All that a server says, and nothing that a caller made it repeat."""
+    assert expected == reason(400, body)
+
+
+@pytest.mark.rule("8.1")
+@pytest.mark.parametrize("status", [200, 400, 413, 422, 500, 502])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "We take 200000 tokens, and these are 300001.",
+        "Sequence length 40000 is beyond 32768.",
+        "Too much text: 90,000 tokens, at most 8,192.",
+        "The prompt does not fit into the context.",
+        "Your history is longer than the window of this model.",
+    ],
+)
+def test_an_overlong_prompt_in_any_words(status: int, words: str) -> None:
+    """Nobody's sentence, under any status: two numbers, or words for too much."""
+    assert reason(status, {"error": {"message": words}}) == "CONTEXT_TOO_LONG"
+
+
+@pytest.mark.rule("8.1")
+@pytest.mark.parametrize(
+    ("status", "words", "expected"),
+    [
+        (429, "Too many tokens, please wait before trying again.", "RATE_LIMITED"),
+        (429, "Over 40000 input tokens per minute, of 50000.", "RATE_LIMITED"),
+        (400, "max_tokens: 100000 > 64000, the most for this model", "UNSUPPORTED"),
+        (500, "context deadline exceeded", "PROVIDER_ERROR"),
+        (400, "image exceeds 5 MB: 7018984 bytes > 5242880 bytes", "UNSUPPORTED"),
+    ],
+)
+def test_what_is_no_overlong_prompt(status: int, words: str, expected: str) -> None:
+    """A pace, the length of an answer, and sizes of other things."""
+    assert expected == reason(status, {"error": {"message": words}})
+
+
+@pytest.mark.rule("8.5")
+@pytest.mark.parametrize(
+    ("headers", "words", "expected"),
+    [
+        ({}, "You have used up your five-hour allowance.", "QUOTA_EXHAUSTED"),
+        ({}, "Requests per day: 50 of 50", "QUOTA_EXHAUSTED"),
+        ({}, "Too fast. Retry after 7200 seconds.", "QUOTA_EXHAUSTED"),
+        ({}, "Too fast. Retry after 3600 seconds.", "RATE_LIMITED"),
+        ({"retry-after": "86400"}, "Too fast.", "RATE_LIMITED"),
+        ({}, "The limit is 9 requests per minute.", "RATE_LIMITED"),
+    ],
+)
+def test_a_window_that_is_used_up(
+    headers: dict[str, str], words: str, expected: str
+) -> None:
+    """It is no rate: by its words, or by how long they say that it lasts."""
+    assert expected == reason(429, {"error": {"message": words}}, headers)
+
+
+@pytest.mark.rule("8.6")
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_a_sample_that_went_wrong(status: int) -> None:
+    """By the code of one vendor, and by the words of others."""
+    said: list[object] = [
+        openai("Failed to call a function.", "tool_use_failed"),
+        {"error": "error parsing tool call: invalid character"},
+        {"message": "The model produced an invalid tool call."},
+    ]
+
+    assert [reason(status, body) for body in said] == ["MALFORMED_RESPONSE"] * 3
+
+
+@pytest.mark.rule("8.2")
+def test_a_gateway_s_500_around_a_400_is_a_400() -> None:
+    """The gateway is not at fault; neither has it said what is."""
+    refused = {"error": {"message": "No.", "code": 400}}
+    body = {"error": {"message": json.dumps(refused), "code": 500}}
+
+    assert [reason(502, body), reason(502, openai("No."))] == [
+        "UNSUPPORTED",
+        "PROVIDER_ERROR",
+    ]
+
+
+@pytest.mark.rule("8.3")
+def test_a_moment_is_settled_by_a_clock() -> None:
+    """Where the response has no Date, whoever has a clock measures the wait."""
+    body = {"error": {"message": "Resets at 2026-11-23T10:01:00Z", "code": 429}}
+    data = json.dumps(body).encode()
+    waits = []
+    for now in (
+        datetime(2026, 11, 23, 10, tzinfo=UTC),
+        datetime(2027, 1, 1, tzinfo=UTC),
+    ):
+        failure = classify(200, {}, data)
+        waits.append(failure.retry_delay)
+        failure.settle(now)
+        waits.append(failure.retry_delay)
+
+    assert waits == [None, 60.0, None, None]

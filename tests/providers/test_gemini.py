@@ -484,7 +484,7 @@ PLAN = f"{PLAN} https://ai.google.dev/gemini-api/docs/rate-limits"
             "UNSUPPORTED",
             None,
         ),
-        (400, "INVALID_ARGUMENT", "Bad.", [], "INVALID_REQUEST", None),
+        (400, "INVALID_ARGUMENT", "Bad.", [], "UNSUPPORTED", None),
         (
             402,
             "RESOURCE_EXHAUSTED",
@@ -493,7 +493,7 @@ PLAN = f"{PLAN} https://ai.google.dev/gemini-api/docs/rate-limits"
             "QUOTA_EXHAUSTED",
             None,
         ),
-        (403, "PERMISSION_DENIED", "Denied.", [], "CREDENTIALS", None),
+        (403, "PERMISSION_DENIED", "Denied.", [], "PROVIDER_ERROR", None),
         (
             404,
             "NOT_FOUND",

@@ -13,11 +13,11 @@ from majordomo.providers.codec import StreamDecoder
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CREDENTIALS,
-    FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_MALFORMED_RESPONSE,
     FAILURE_REASON_OVERLOADED,
     FAILURE_REASON_PROVIDER_ERROR,
     FAILURE_REASON_RATE_LIMITED,
+    FAILURE_REASON_UNSUPPORTED,
     FailureReason,
 )
 from majordomo.v1.content_pb2 import Message
@@ -361,10 +361,14 @@ def test_errors_within_streams(chunks: tuple[object, ...]) -> None:
 
 @pytest.mark.rule("8.1")
 def test_an_error_event_without_json_is_an_error_too() -> None:
-    """The event's name says so; that is all that is known."""
-    failure = failure_of(b"event: error\ndata: too many requests\n\n")
+    """The event's name says so, and its words are read."""
+    said = [b"too many requests", b"it broke"]
+    failures = [failure_of(b"event: error\ndata: %b\n\n" % words) for words in said]
 
-    assert failure.reason == FAILURE_REASON_PROVIDER_ERROR
+    assert [failure.reason for failure in failures] == [
+        FAILURE_REASON_RATE_LIMITED,
+        FAILURE_REASON_PROVIDER_ERROR,
+    ]
 
 
 @pytest.mark.rule("8.1")
@@ -735,4 +739,4 @@ def test_failures_are_classified() -> None:
     """The codec's failure() is the one classification."""
     body = b'{"error":{"message":"no","code":"decimal_below_min_value"}}'
 
-    assert CODEC.failure(400, {}, body).reason == FAILURE_REASON_INVALID_REQUEST
+    assert CODEC.failure(400, {}, body).reason == FAILURE_REASON_UNSUPPORTED

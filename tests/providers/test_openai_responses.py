@@ -21,11 +21,11 @@ from majordomo.providers.transport import HttpxTransport
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONTENT_REFUSED,
     FAILURE_REASON_CONTEXT_TOO_LONG,
-    FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_MALFORMED_RESPONSE,
     FAILURE_REASON_PROVIDER_ERROR,
     FAILURE_REASON_QUOTA_EXHAUSTED,
     FAILURE_REASON_RATE_LIMITED,
+    FAILURE_REASON_UNSUPPORTED,
     FailureReason,
     Usage,
 )
@@ -345,7 +345,7 @@ ERROR = {"type": "server_error", "code": "rate_limit_exceeded", "message": "Slow
         ),
         (
             ended("failed", error={"code": "image_too_small", "message": "x"}),
-            FAILURE_REASON_INVALID_REQUEST,
+            FAILURE_REASON_UNSUPPORTED,
         ),
         ({"type": "response.failed"}, FAILURE_REASON_PROVIDER_ERROR),
         (

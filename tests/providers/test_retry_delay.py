@@ -1,14 +1,17 @@
 """How long providers ask callers to stay away, in every form that they use."""
 
 import math
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from majordomo.providers.error_body import ErrorBody
 from majordomo.providers.retry_delay import retry_delay
 
 DATE = "Mon, 23 Nov 2026 10:00:00 GMT"
+NOTHING = ErrorBody()
 RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "48s"}
 
 
@@ -53,7 +56,7 @@ RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay":
 )
 def test_every_form_is_read(headers: dict[str, str], delay: float) -> None:
     """Milliseconds, seconds, all three HTTP dates, RFC 3339 and Go durations."""
-    assert delay == pytest.approx(retry_delay(429, headers))
+    assert delay == pytest.approx(retry_delay(429, headers, NOTHING))
 
 
 @pytest.mark.rule("8.3")
@@ -67,9 +70,9 @@ def test_the_order_of_the_forms() -> None:
     }
     seen = []
     for name in ("retry-after-ms", "retry-after", "x-ratelimit-reset-tokens"):
-        seen.append(retry_delay(429, headers, [RETRY_INFO]))
+        seen.append(retry_delay(429, headers, ErrorBody(details=(RETRY_INFO,))))
         del headers[name]
-    seen.append(retry_delay(429, headers, [RETRY_INFO]))
+    seen.append(retry_delay(429, headers, ErrorBody(details=(RETRY_INFO,))))
 
     assert seen == [0.001, 2.0, 3.0, 48.0]
 
@@ -95,22 +98,28 @@ def test_what_is_no_delay_is_ignored(value: str) -> None:
         "anthropic-ratelimit-tokens-remaining": "0",
         "anthropic-ratelimit-tokens-reset": value,
     }
-    details: list[object] = [{**RETRY_INFO, "retryDelay": value}, None, "RetryInfo"]
+    details = ({**RETRY_INFO, "retryDelay": value}, None, "RetryInfo")
+    fields = {"retry_after": value, "resets_in_seconds": value, "resets_at": value}
+    error = ErrorBody(details=details, fields=dict(fields), headers=headers)
 
-    assert retry_delay(429, headers, details) is None
+    assert retry_delay(429, headers, error) is None
 
 
 @pytest.mark.rule("8.3")
-def test_a_date_needs_the_response_s_own() -> None:
-    """Our clock is not theirs, so without a Date a date says nothing."""
-    assert retry_delay(429, {"retry-after": DATE}) is None
+def test_a_date_without_the_response_s_own_stays_a_date() -> None:
+    """Who has a clock measures it."""
+    at = datetime(2026, 11, 23, 10, tzinfo=UTC)
+
+    assert at == retry_delay(429, {"retry-after": DATE}, NOTHING)
 
 
 @pytest.mark.rule("8.3")
 @pytest.mark.parametrize("status", [200, 400, 401, 402, 404, 422])
 def test_read_on_failures_that_may_pass_only(status: int) -> None:
     """Providers send Retry-After with other answers too; there it says nothing."""
-    assert retry_delay(status, {"retry-after": "61", "retry-after-ms": "5"}) is None
+    headers = {"retry-after": "61", "retry-after-ms": "5"}
+
+    assert retry_delay(status, headers, NOTHING) is None
 
 
 @pytest.mark.rule("8.3")
@@ -121,7 +130,8 @@ def test_a_limit_s_reset_speaks_only_of_rate_limits() -> None:
         "x-ratelimit-reset-tokens": "30s",
     }
 
-    assert [None, 30.0] == [retry_delay(500, headers), retry_delay(429, headers)]
+    delays = [retry_delay(status, headers, NOTHING) for status in (500, 429)]
+    assert delays == [None, 30.0]
 
 
 @pytest.mark.rule("8.3")
@@ -147,6 +157,50 @@ def test_a_limit_s_reset_speaks_only_of_rate_limits() -> None:
 )
 def test_total(headers: dict[str, str], status: int) -> None:
     """Whatever the headers say, the result is None or a number that can be slept."""
-    delay = retry_delay(status, headers)
+    delay = retry_delay(status, headers, NOTHING)
 
-    assert delay is None or (math.isfinite(delay) and delay >= 0)
+    assert (
+        delay is None
+        or isinstance(delay, datetime)
+        or (math.isfinite(delay) and delay >= 0)
+    )
+
+
+@pytest.mark.rule("8.3")
+@pytest.mark.parametrize(
+    ("error", "delay"),
+    [
+        (ErrorBody(fields={"resets_in_seconds": 13872}), 13872.0),
+        (ErrorBody(fields={"retry_after": "2.5"}), 2.5),
+        (ErrorBody(fields={"retryDelay": "48s"}), 48.0),
+        (ErrorBody(fields={"resets_at": 1795428060}), 60.0),
+        (ErrorBody(fields={"resets_at": "1795428060000"}), 60.0),
+        (ErrorBody(fields={"reset_time": "2026-11-23T10:01:00Z"}), 60.0),
+        (ErrorBody(headers={"retry-after": "7"}), 7.0),
+        (
+            ErrorBody(
+                headers={
+                    "x-ratelimit-remaining": "0",
+                    "x-ratelimit-reset": "1795428060000",
+                }
+            ),
+            60.0,
+        ),
+        (ErrorBody(texts=("Please try again in 26.604s. Visit us.",)), 26.604),
+        (ErrorBody(texts=("Please try again in 6m0s.",)), 360.0),
+        (ErrorBody(texts=("Try again in 4 days 20 hours 9 minutes.",)), 418_140.0),
+        (ErrorBody(texts=("Please retry after 8 seconds.",)), 8.0),
+        (ErrorBody(texts=("Limit reached (reset after 23s)",)), 23.0),
+        (ErrorBody(texts=("please wait 500 ms",)), 0.5),
+        (ErrorBody(texts=("It will reset at 2026-11-23 10:01:00",)), 60.0),
+        (ErrorBody(texts=("Access again on 2026-11-23 at 10:01 UTC.",)), 60.0),
+        (ErrorBody(texts=("resets at 2026-11-23T12:01:00+02:00 (2056)",)), 60.0),
+        (ErrorBody(texts=("Resets at 10:00.", "try again in 5s")), 5.0),
+        (ErrorBody(texts=("It took 5 s", "9 tokens in 3 seconds")), None),
+        (ErrorBody(texts=("'try again in 24h' is no tool",)), None),
+        (ErrorBody(texts=("It reset at 2020-01-01 00:00:00",)), None),
+    ],
+)
+def test_what_a_body_says_of_it(error: ErrorBody, delay: float | None) -> None:
+    """Fields, headers of the response behind, durations and dates in the words."""
+    assert delay == retry_delay(429, {"date": DATE}, error)

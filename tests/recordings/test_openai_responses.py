@@ -32,7 +32,7 @@ REASONS = {
     "openai-responses-error-7d159c6f7a": "MODEL_NOT_FOUND",
     "openai-responses-error-9c56d6ebe1": "PROVIDER_ERROR",
     "openai-responses-error-e4d57d5baf": "CREDENTIALS",
-    "openai-responses-error-f8e91ab5bb": "INVALID_REQUEST",
+    "openai-responses-error-f8e91ab5bb": "UNSUPPORTED",
     "openai-responses-stream-4ebdf31cae": "PROVIDER_ERROR",
 }
 """The reason of every recorded error, those within streams among them."""

@@ -106,7 +106,7 @@ async def test_nothing_is_tried_for_a_caller_that_left_in_a_backoff(
     full_backoff = partial(Engine, random=lambda: 1.0)
     monkeypatch.setattr(majordomo.rpc.server, "Engine", full_backoff)
     monkeypatch.setattr(majordomo.chain.budget, "_BACKOFF_BASE", 60.0)
-    monkeypatch.setattr(majordomo.chain.engine, "_BACKOFF_CAP", 60.0)
+    monkeypatch.setattr(majordomo.chain.budget, "_BACKOFF_CAP", 60.0)
     monkeypatch.setattr(Engine, "walk", watched)
     async with (
         Upstream(serve(answer(503, b"busy"))) as upstream,

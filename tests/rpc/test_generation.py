@@ -264,7 +264,9 @@ async def test_a_permanent_failure_ends_the_call() -> None:
             it.generation.Generate(generate("acme/status:401,acme/echo"))
         )
         refused = await failed(
-            it.generation.Generate(generate("acme/status:400,acme/x"))
+            it.generation.Generate(
+                generate("acme/status:400+code:invalid_base64_image,acme/x")
+            )
         )
         options = ChainOptions(advance_on=[FAILURE_REASON_CREDENTIALS])
         request = generate("acme/status:401,acme/echo")
@@ -282,6 +284,27 @@ async def test_a_permanent_failure_ends_the_call() -> None:
         refused.reason,
     )
     assert "acme/echo" == answered.completion.target
+
+
+@pytest.mark.rule("7", "2.5", "8.2")
+async def test_refusals_that_nobody_knows() -> None:
+    """The next target is asked; where none takes it, each one's words are told."""
+    async with running() as it:
+        answered = await it.generation.Generate(generate("acme/status:400,acme/echo"))
+        told = await failed(
+            it.generation.Generate(generate("acme/status:400,acme/status:422"))
+        )
+
+    assert "acme/echo" == answered.completion.target
+    assert (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_UNSUPPORTED") == (
+        told.code,
+        told.reason,
+    )
+    attempts = told.details[CallFailure].attempts
+    assert [
+        ("acme/status:400", "scripted failure"),
+        ("acme/status:422", "scripted failure"),
+    ] == [(attempt.target, attempt.message) for attempt in attempts]
 
 
 @pytest.mark.rule("7")

@@ -5,6 +5,8 @@ did not end in an answer. Its reason decides everything else: whether it may pas
 (`failure_class`), and what the walk does next.
 """
 
+from datetime import datetime
+
 from majordomo.v1.attempt_pb2 import (
     FAILURE_CLASS_PERMANENT,
     FAILURE_CLASS_TRANSIENT,
@@ -69,7 +71,9 @@ class Failure(Exception):
 
     `message` may quote the provider and goes to the caller only; `code` is the
     provider's own code and goes into spans and snapshots too. `retry_delay` is how
-    many seconds the provider asked callers to stay away, None if it did not say.
+    many seconds the provider asked callers to stay away, None if it did not say;
+    where it named the moment instead, and no time of its own, that is `reset_time`,
+    until settle() has measured it.
     """
 
     def __init__(
@@ -79,12 +83,20 @@ class Failure(Exception):
         *,
         code: str = "",
         retry_delay: float | None = None,
+        reset_time: datetime | None = None,
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.code = code
         self.retry_delay = retry_delay
+        self.reset_time = reset_time
+
+    def settle(self, now: datetime) -> None:
+        """Make a `reset_time` that is still to come the delay from `now`."""
+        if self.reset_time is not None and self.reset_time > now:
+            self.retry_delay = (self.reset_time - now).total_seconds()
+        self.reset_time = None
 
     @property
     def transient(self) -> bool:

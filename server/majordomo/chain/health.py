@@ -37,6 +37,7 @@ _SHORTEST_RATE_BENCH = 0.1
 _JITTERED_RATE_BENCH = 1.0
 _FIRST_QUOTA_BENCH = 15 * 60.0
 _LONGEST_QUOTA_BENCH = 60 * 60.0
+_LONGEST_QUOTA_RESET = 24 * 60 * 60.0
 _RUNNING_SHARE = 0.2
 _EARLY_PACE = 1.0
 
@@ -245,7 +246,7 @@ class Health:
             return False
         self.evidence.fail(lease, now)
         if reason == FAILURE_REASON_QUOTA_EXHAUSTED:
-            return self._out_of_quota(lease, now)
+            return self._out_of_quota(lease, retry_delay, now)
         if lease.epoch != self.epoch or lease.last_resort:
             return False
         self.consecutive_failures += 1
@@ -349,14 +350,18 @@ class Health:
         self.rate_bench = length
         return True
 
-    def _out_of_quota(self, lease: Lease, now: float) -> bool:
+    def _out_of_quota(
+        self, lease: Lease, retry_delay: float | None, now: float
+    ) -> bool:
         """There is no sense in any attempt for a long time."""
         out = self.state != ACTIVE and lease.last_resort
         if lease.epoch != self.epoch and not out:
             return False
         doubled = _FIRST_QUOTA_BENCH * 2 ** min(self.quota_benches, 8)
-        until = now + min(doubled, _LONGEST_QUOTA_BENCH)
-        self._bench(FAILURE_REASON_QUOTA_EXHAUSTED, now, until)
+        length = min(doubled, _LONGEST_QUOTA_BENCH)
+        if retry_delay is not None:
+            length = min(retry_delay, _LONGEST_QUOTA_RESET)
+        self._bench(FAILURE_REASON_QUOTA_EXHAUSTED, now, now + length)
         self.quota_benches += 1
         return True
 

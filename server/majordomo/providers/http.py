@@ -15,6 +15,7 @@ from collections.abc import (
     Mapping,
 )
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -239,6 +240,9 @@ class _HttpExchange(Exchange):
                 raise _malformed("none that this server can read") from None
             finally:
                 await response.aclose()
+        except Failure as failed:
+            failed.settle(datetime.now(UTC))
+            raise
         except ERRORS as error:
             raise failure(error) from None
 
