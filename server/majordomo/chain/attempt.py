@@ -7,7 +7,7 @@ from majordomo.chain.clock import Clock, set_duration
 from majordomo.chain.failure import Failure, failure_class
 from majordomo.chain.health import Lease, silence_counts
 from majordomo.chain.plan import Plan
-from majordomo.chain.target import Answer, Piece, Target
+from majordomo.chain.target import Answer, Life, Piece, Target
 from majordomo.chain.timing import Patience
 from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import (
@@ -22,7 +22,7 @@ from majordomo.v1.attempt_pb2 import (
     Attempt,
     AttemptOutcome,
 )
-from majordomo.v1.generation_service_pb2 import Adaptation
+from majordomo.v1.generation_service_pb2 import Adaptation, PartDelta
 
 _LONGEST_MESSAGE = 200
 
@@ -65,6 +65,8 @@ class RunningAttempt:
             self._start + self._limits.first_content, call_end - plan.reserve
         )
         self._end = self._start + self._limits.attempt
+        self._stall = self._limits.stall
+        self._alive = False
         self._content = False
         self._answered = False
         self._ran_out = False
@@ -95,18 +97,34 @@ class RunningAttempt:
         """What was changed or left out of the request to fit the target."""
         return self._exchange.adaptations
 
-    async def next_piece(self) -> Piece:
+    async def next_piece(self) -> list[PartDelta] | Answer:
         """The next content, or the Answer.
 
         Raises Failure: the provider's, TIMEOUT for a limit of the attempt,
         DEADLINE when the call's own time is over, MALFORMED_RESPONSE for an
         exchange that just stopped.
         """
+        while isinstance(piece := await self._next(), Life):
+            thinking = piece is Life.THINKING
+            self._stall = self._limits.silence if thinking else self._limits.stall
+        if isinstance(piece, Answer):
+            self._answered = True
+            if piece.completion.HasField("usage"):
+                self.record.usage.CopyFrom(piece.completion.usage)
+        elif not self._content:
+            self._content = True
+            self._tracker.first_content(self._lease)
+            latency = self._clock.monotonic() - self._start
+            set_duration(self.record.first_content_latency, latency)
+        return piece
+
+    async def _next(self) -> Piece:
+        """The next sign of life, which ends the wait for the first and is timed."""
         now = self._clock.monotonic()
-        if self._content:
+        if self._alive:
             # The limits run while we wait for the provider, not for the reader.
             self._end += now - self._handed_on
-            limit = min(now + self._limits.stall, self._end, self._call_end)
+            limit = min(now + self._stall, self._end, self._call_end)
         else:
             limit = min(self._content_end, self._end)
         try:
@@ -118,15 +136,7 @@ class RunningAttempt:
             raise Failure(
                 FAILURE_REASON_MALFORMED_RESPONSE, "the answer had no end"
             ) from None
-        if isinstance(piece, Answer):
-            self._answered = True
-            if piece.completion.HasField("usage"):
-                self.record.usage.CopyFrom(piece.completion.usage)
-        elif not self._content:
-            self._content = True
-            self._tracker.first_content(self._lease)
-            latency = self._clock.monotonic() - self._start
-            set_duration(self.record.first_content_latency, latency)
+        self._alive = True
         self._handed_on = self._clock.monotonic()
         return piece
 
@@ -135,7 +145,7 @@ class RunningAttempt:
         if limit >= self._call_end:
             return Failure(FAILURE_REASON_DEADLINE, "the call's time was over")
         ran = self._clock.monotonic() - self._start
-        if self._content:
+        if self._alive:
             what = "the answer stopped" if limit < self._end else "the answer was long"
         else:
             what = "no content"

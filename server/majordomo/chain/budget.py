@@ -28,6 +28,9 @@ class Limits(NamedTuple):
 
     first_content: float
     stall: float
+    silence: float
+    """Of a model that has begun to reason, instead of `stall`."""
+
     attempt: float
 
 
@@ -52,11 +55,9 @@ def limits(
     policy: Policy, timeouts: Timeouts, *, reasons: bool, stream: bool
 ) -> Limits:
     """The call's wish, else the target's configuration, else the defaults."""
-    first_content = _first(
-        policy.first_content_timeout,
-        timeouts.first_content,
-        FIRST_CONTENT_REASONING if reasons else FIRST_CONTENT,
-    )
+    told = (policy.first_content_timeout, timeouts.first_content)
+    reasoning = _first(*told, FIRST_CONTENT_REASONING)
+    first_content = reasoning if reasons else _first(*told, FIRST_CONTENT)
     unary = ATTEMPT_REASONING if reasons else ATTEMPT_UNARY
     attempt = _first(
         policy.attempt_timeout,
@@ -64,7 +65,9 @@ def limits(
         ATTEMPT_STREAM if stream else unary,
     )
     stall = _first(policy.stall_timeout, timeouts.stall)
-    return Limits(first_content if stream else attempt, stall, attempt)
+    return Limits(
+        first_content if stream else attempt, stall, max(stall, reasoning), attempt
+    )
 
 
 def _first(*values: float | None) -> float:

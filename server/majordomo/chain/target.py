@@ -7,8 +7,9 @@ yields its Answer and nothing before it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
 from majordomo.v1.attempt_pb2 import Usage
@@ -27,15 +28,25 @@ class Answer:
 
     `completion` holds what the provider said: provider_model, finish_reason,
     provider_finish_reason, usage, provider_response_id. The walk adds the rest.
-    `message` is the whole turn for a unary exchange, None for a streamed one.
+    `message` is the whole turn for a unary exchange, None for a streamed one; of
+    that, `rest` is what came and is no content, such as white space alone.
     """
 
     completion: Completion
     message: Message | None = None
+    rest: Sequence[PartDelta] = ()
 
 
-Piece = list[PartDelta] | Answer
-"""Content that arrived together, never empty; or the end."""
+class Life(Enum):
+    """The model is at work, at what the caller does not see (rule 3.1)."""
+
+    ALIVE = auto()
+    THINKING = auto()
+    """It has begun to reason, perhaps in silence, until ALIVE follows."""
+
+
+Piece = list[PartDelta] | Answer | Life
+"""Content that arrived together, never empty; the end; or a sign of life."""
 
 
 class Exchange(ABC):
@@ -60,9 +71,10 @@ class Exchange(ABC):
     def run(self) -> AsyncGenerator[Piece]:
         """Send it: yield content as it arrives, then one Answer.
 
-        Only content is yielded (rule 3.1): text, reasoning that the caller asked
-        to see, tool calls. Raises Failure. Closing the generator, or cancelling
-        what awaits it, closes the provider's connection at once.
+        Content is text, reasoning that the caller asked to see, and tool calls; of
+        what else comes only that it came is told, as Life (rule 3.1). Raises Failure.
+        Closing the generator, or cancelling what awaits it, closes the provider's
+        connection at once.
         """
 
 
