@@ -104,8 +104,10 @@ class Engine:
                     finally:
                         call.attempts.append(running.record)
                     if answer is not None:
-                        if answer.message is None and not call.stream:
-                            answer.message = message(unseen)
+                        if call.stream and answer.rest:
+                            yield list(answer.rest)
+                        elif answer.message is None and not call.stream:
+                            answer.message = message([*unseen, *answer.rest])
                         yield self._complete(call, turn.target, running, answer)
                         return
                     yield running.record

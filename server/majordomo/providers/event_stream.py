@@ -10,10 +10,12 @@ from typing import Protocol
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer, Life
+from majordomo.deltas import message
+from majordomo.providers.codec import Codec
 from majordomo.providers.pieces import Pieces
 from majordomo.providers.sse import Event, EventParser
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE, Usage
-from majordomo.v1.generation_service_pb2 import Completion, PartDelta
+from majordomo.v1.generation_service_pb2 import Completion, PartDelta, Prompt
 
 
 class EventReader(Protocol):
@@ -154,6 +156,22 @@ _LONGEST_BEAT = 256
 
 def _is_beat(data: bytes) -> bool:
     return len(data) < _LONGEST_BEAT and _BEAT.fullmatch(data) is not None
+
+
+EVENT_STREAM = b"text/event-stream"
+_FIELD = re.compile(rb"[\xef\xbb\xbf\s]*(?:data|event|id|retry)?:")
+
+
+def decode_whole(codec: Codec, prompt: Prompt, body: bytes) -> Answer:
+    """The answer in a whole body; also where the body is an event stream."""
+    if not _FIELD.match(body):
+        return codec.decode(prompt, body)
+    decoder = codec.decoder(prompt)
+    deltas = decoder.feed(body)
+    if not decoder.complete:
+        deltas += decoder.close()
+    answer = decoder.finish()
+    return Answer(answer.completion, message([*deltas, *answer.rest]))
 
 
 def malformed(problem: str) -> Failure:

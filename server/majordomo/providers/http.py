@@ -19,6 +19,8 @@ from majordomo.chain.failure import Failure
 from majordomo.chain.target import Exchange, Piece
 from majordomo.media.images import fit_images
 from majordomo.providers.codec import Codec, Encoded, StreamDecoder
+from majordomo.providers.event_stream import EVENT_STREAM, decode_whole
+from majordomo.providers.parked import UntilParked
 from majordomo.providers.pool import PooledTransport
 from majordomo.providers.transport import ERRORS, Head, Response, Transport, failure
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE, Usage
@@ -141,9 +143,10 @@ class _HttpExchange(Exchange):
                     raise await self._refused(response)
                 if headers.get(b"content-encoding", b"identity") != b"identity":
                     raise _malformed("packed, though that was not asked for")
-                if not self._stream:
+                media_type = headers.get(b"content-type", b"")
+                if not self._stream and not media_type.startswith(EVENT_STREAM):
                     whole = await _read(response, LONGEST_BODY)
-                    yield self._provider.codec.decode(self._prompt, whole)
+                    yield decode_whole(self._provider.codec, self._prompt, whole)
                     return
                 async with aclosing(self._streamed(response)) as pieces:
                     async for piece in pieces:
@@ -156,19 +159,22 @@ class _HttpExchange(Exchange):
     async def _streamed(self, response: Response) -> AsyncGenerator[Piece]:
         decoder = self._decoder = self._provider.codec.decoder(self._prompt)
         received = 0
-        async for data in response:
+        chunks = UntilParked(response, decoder)
+        async for data in chunks:
             received += len(data)
             if received > LONGEST_BODY:
                 raise _malformed(f"longer than {LONGEST_BODY} bytes")
             deltas = decoder.feed(data)
             if deltas:
                 yield deltas
+            if decoder.life is not None:
+                yield decoder.life
             if decoder.complete:
                 answer = decoder.finish()
                 await _to_the_end(response)
                 break
         else:
-            deltas = decoder.close()
+            deltas = decoder.settle() if chunks.parked else decoder.close()
             if deltas:
                 yield deltas
             answer = decoder.finish()
