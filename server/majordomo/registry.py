@@ -168,7 +168,7 @@ class Catalog:
             self.providers[provider].provider,
             peer(provider, settings),
             _timeouts(*narrowest_first),
-            settings.known(model).reasons is True,
+            settings.known(model).reasons is not False,
             tuple(rooms),
             _first("generate_via", *narrowest_first) == "stream",
         )

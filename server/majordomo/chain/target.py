@@ -93,7 +93,7 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Limits of one attempt, in seconds. None: by whether the model reasons."""
+    """Limits of one attempt, in seconds. None: by whether the model may reason."""
 
     first_content: float | None = None
     stall: float = 30.0
@@ -134,7 +134,7 @@ class Target:
     peer: Peer
     timeouts: Timeouts = Timeouts()
     reasons: bool = False
-    """The model is known to reason before it answers."""
+    """The model may reason before it answers: it is not known not to."""
 
     rooms: tuple[Room, ...] = ()
 

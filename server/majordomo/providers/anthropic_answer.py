@@ -21,7 +21,7 @@ from majordomo.providers.error_body import parse
 from majordomo.providers.event_stream import malformed
 from majordomo.providers.finish import cut, failed, finish_reason
 from majordomo.providers.json_text import WHITESPACE, mend, read_broken
-from majordomo.providers.pieces import REASONING, TEXT, Block, Pieces
+from majordomo.providers.pieces import REASONING, TEXT, TOOL_CALL, Block, Pieces
 from majordomo.providers.state import pack
 from majordomo.providers.usage import anthropic_usage
 from majordomo.v1.attempt_pb2 import Usage
@@ -263,14 +263,13 @@ class MessagesReader:
         self.pieces.alive = True
         match said.type:
             case "text":
-                writing.block = Block(TEXT)
+                writing.block = self._place_of(TEXT)
                 if said.text:
                     self.pieces.add(writing.block, _text(said.text))
             case "tool_use":
                 self._start_call(writing, said)
             case "thinking" | "redacted_thinking":
-                writing.block = Block(REASONING)
-                self.pieces.keep_place(writing.block)
+                writing.block = self._place_of(REASONING)
                 self.thinking = True
                 self._think(writing, said.thinking, said.signature)
             case "fallback":
@@ -280,9 +279,14 @@ class MessagesReader:
                 pass
         return writing
 
+    def _place_of(self, kind: int) -> Block:
+        block = Block(kind)
+        self.pieces.keep_place(block)
+        return block
+
     def _start_call(self, writing: _Writing, said: Written) -> None:
         if self._by_tool and said.name == ANSWER_TOOL:
-            writing.block = Block(TEXT)
+            writing.block = self._place_of(TEXT)
             return
         if not said.name:
             raise malformed("a tool call has no name")
@@ -346,8 +350,11 @@ class MessagesReader:
         whole = bytes(writing.whole_input)
         if writing.type == "tool_use" and whole not in (b"", b"{}", b"null"):
             self._input(writing, whole.decode(errors="replace"))
-        if writing.block and writing.block.kind == REASONING:
-            self._stop_thinking(writing, writing.block)
+        block = writing.block
+        if block and block.kind == REASONING:
+            self._stop_thinking(writing, block)
+        if block and block.kind != TOOL_CALL:
+            self.pieces.leave_place(block)
 
     def _stop_thinking(self, writing: _Writing, block: Block) -> None:
         self.thinking = any(
@@ -364,8 +371,6 @@ class MessagesReader:
         if state:
             mended = {key: mend(value) for key, value in state.items()}
             self.pieces.state(block, pack(WIRE, **mended))
-        else:
-            self.pieces.leave_place(block)
 
 
 _NOWHERE = -1

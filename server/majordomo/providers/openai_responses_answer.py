@@ -116,7 +116,7 @@ class _Writing:
 
         self.done = False
         self.block: Block | None = None
-        """Of a call, once its name is known, and of reasoning."""
+        """Of a call, once its name is known; of a message the first."""
 
         self.texts: dict[object, Block] = {}
         """Of a message, by the index of the content."""
@@ -331,10 +331,10 @@ class ResponsesReader:
             self._placed[index] = item
         if isinstance(item_id, str):
             self._named[item_id] = item
-        if kind == "reasoning":
-            item.block = Block(REASONING)
+        if kind != "function_call":
+            item.block = Block(TEXT if kind == "message" else REASONING)
             self.pieces.keep_place(item.block)
-            self.thinking = True
+        self.thinking = self.thinking or kind == "reasoning"
         return item
 
     def _done(self, writing: _Writing, item: Item) -> None:
@@ -360,6 +360,8 @@ class ResponsesReader:
         known = {key: value for key, value in state.items() if value}
         for block in writing.texts.values():
             self._state(block, known)
+        if writing.block:
+            self.pieces.leave_place(writing.block)
 
     def _call_done(self, writing: _Writing, item: Item) -> None:
         block = writing.block or self._call(writing, item)
@@ -381,8 +383,7 @@ class ResponsesReader:
             # Without either an id alone would be looked for in vain: nothing is
             # stored at the provider.
             self._state(writing.block, {"item": _kept(item)})
-        else:
-            self.pieces.leave_place(writing.block)
+        self.pieces.leave_place(writing.block)
 
     def _call(self, writing: _Writing, item: Item) -> Block:
         if not item.name:
@@ -394,7 +395,8 @@ class ResponsesReader:
     def _text(self, writing: _Writing, index: int, text: str) -> None:
         block = writing.texts.get(index)
         if block is None:
-            block = writing.texts[index] = Block(TEXT)
+            block = Block(TEXT) if writing.texts else writing.block or Block(TEXT)
+            writing.texts[index] = block
         self.pieces.add(block, text)
 
     def _reasoning(self, writing: _Writing, text: str) -> None:

@@ -65,6 +65,9 @@ class Pieces:
         self._deltas: list[PartDelta] = []
         self._run: list[str] = []
         self._current: Block | None = None
+        self._last: Block | None = None
+        """That began last, unless its state has ended it."""
+
         self._next = 0
         self._halves: list[Block] = []
         self._calls: list[Block] = []
@@ -89,11 +92,11 @@ class Pieces:
         self._run.append(text)
 
     def text(self, text: str) -> None:
-        """Go on with the text, or begin a new block. `text` is not empty."""
+        """Go on with the text that began last, or begin one. `text` is not empty."""
         self._go_on(TEXT, text)
 
     def reasoning(self, text: str) -> None:
-        """Go on with the reasoning, or begin a new block. `text` is not empty."""
+        """Go on with the reasoning that began last, or begin one. Not empty."""
         self._go_on(REASONING, text)
 
     def tool_call(self, id: str, name: str) -> Block:  # noqa: A002
@@ -121,8 +124,8 @@ class Pieces:
         self._places.append(block)
 
     def leave_place(self, block: Block) -> None:
-        """It shows nothing."""
-        if block in self._places:
+        """Nothing more comes of it."""
+        if block.index < 0:
             self._places.remove(block)
 
     def begin(self, block: Block) -> None:
@@ -143,7 +146,8 @@ class Pieces:
             delta.text = ""
         block.shown = True
         self._deltas.append(delta)
-        self._current = None
+        if block is self._last:
+            self._last = None
 
     def take(self) -> list[PartDelta]:
         """What has come since the last take(), each part's adjacent pieces joined.
@@ -182,7 +186,7 @@ class Pieces:
         return deltas
 
     def _go_on(self, kind: int, text: str) -> None:
-        block = self._current
+        block = self._last
         if block is None or block.kind != kind:
             block = Block(kind)
         self.add(block, text)
@@ -206,6 +210,7 @@ class Pieces:
     def _number(self, block: Block) -> None:
         block.index = self._next
         self._next += 1
+        self._last = block
 
     def _flush(self) -> None:
         block = self._current
@@ -249,7 +254,7 @@ class Pieces:
             else:
                 delta = PartDelta(part_index=block.index, reasoning=text)
             if not self._content:
-                self._content = not text.isspace()
+                self._content = text != "" and not text.isspace()
                 self.alive = True
         block.shown = True
         self._deltas.append(delta)
