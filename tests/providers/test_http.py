@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from majordomo.chain.failure import Failure
-from majordomo.chain.target import Answer, Exchange, Piece
+from majordomo.chain.target import Answer, Exchange, Life, Piece
 from majordomo.providers import http
 from majordomo.providers.http import HttpProvider
 from majordomo.providers.openai_compatible import OpenAICompatible
@@ -58,6 +58,7 @@ class Outcome:
 
     exchange: Exchange
     texts: list[str] = field(default_factory=list)
+    lives: list[Life] = field(default_factory=list)
     answer: Answer | None = None
     failure: Failure | None = None
 
@@ -88,10 +89,13 @@ async def ask(
     outcome = Outcome(exchange)
     try:
         async for piece in exchange.run():
-            if isinstance(piece, Answer):
-                outcome.answer = piece
-            else:
-                outcome.texts += [delta.text for delta in piece]
+            match piece:
+                case Answer():
+                    outcome.answer = piece
+                case Life():
+                    outcome.lives.append(piece)
+                case _:
+                    outcome.texts += [delta.text for delta in piece]
     except Failure as failure:
         outcome.failure = failure
     return outcome
@@ -470,7 +474,7 @@ async def test_a_stream_that_breaks_after_content(how: str) -> None:
         text = ""
         while text != "0 1 2 3 4 ":
             piece = await anext(pieces)
-            assert not isinstance(piece, Answer)
+            assert isinstance(piece, list)
             text += "".join(delta.text for delta in piece)
         received.set()
         with pytest.raises(Failure) as raised:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from majordomo.chain.call import Call
+from majordomo.chain.engine import Engine, Event
 from majordomo.config import parse
 from majordomo.v1 import generation_service_pb2, operator_service_pb2
 from tests.servers import SCRIPTED, Running, failed, generate, running
@@ -123,6 +126,36 @@ async def test_what_the_caller_is_told(caplog: pytest.LogCaptureFixture) -> None
     everything = f"{unknown} {beyond} {caplog.text}"
     assert "s3cr3t" not in everything
     assert OPERATE not in everything
+
+
+@pytest.mark.parametrize(
+    ("config", "metadata", "expected"),
+    [
+        (tokens(), bearer(GENERATE), "checkout"),
+        (tokens(), bearer(BOTH), "both"),
+        (SCRIPTED, bearer(GENERATE), "ipv4:127.0.0.1:"),
+    ],
+)
+async def test_a_call_knows_its_caller(
+    config: str,
+    metadata: list[tuple[str, str]],
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the name of its token, or without tokens by its connection."""
+    callers = []
+    walk = Engine.walk
+
+    def watched(self: Engine, call: Call) -> AsyncGenerator[Event]:
+        callers.append(call.caller)
+        return walk(self, call)
+
+    monkeypatch.setattr(Engine, "walk", watched)
+    async with running(config) as it:
+        await it.generation.Generate(generate("acme/echo"), metadata=metadata)
+
+    assert [expected] == [caller[: len(expected)] for caller in callers]
+    assert (":" in expected) == (callers != [expected])
 
 
 async def test_health_and_reflection_need_none() -> None:

@@ -1,11 +1,13 @@
 """One attempt at one target: run against its limits, judged, and written down."""
 
+from http import HTTPStatus
 from types import TracebackType
 
+from majordomo.chain.answers import WORDS, AnswerFault
 from majordomo.chain.call import Call
 from majordomo.chain.clock import Clock, set_duration
+from majordomo.chain.evidence import Lease
 from majordomo.chain.failure import Failure, failure_class
-from majordomo.chain.health import Lease, silence_counts
 from majordomo.chain.plan import Plan
 from majordomo.chain.target import Answer, Life, Piece, Target
 from majordomo.chain.timing import Patience
@@ -15,9 +17,12 @@ from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_FAILED,
     ATTEMPT_OUTCOME_INTERRUPTED,
     ATTEMPT_OUTCOME_SUCCEEDED,
+    FAILURE_CLASS_TRANSIENT,
     FAILURE_REASON_CANCELLED,
     FAILURE_REASON_DEADLINE,
     FAILURE_REASON_MALFORMED_RESPONSE,
+    FAILURE_REASON_QUOTA_EXHAUSTED,
+    FAILURE_REASON_RATE_LIMITED,
     FAILURE_REASON_TIMEOUT,
     Attempt,
     AttemptOutcome,
@@ -25,6 +30,13 @@ from majordomo.v1.attempt_pb2 import (
 from majordomo.v1.generation_service_pb2 import Adaptation, PartDelta
 
 _LONGEST_MESSAGE = 200
+
+_LIMITS = {
+    FAILURE_REASON_RATE_LIMITED,
+    FAILURE_REASON_QUOTA_EXHAUSTED,
+    FAILURE_REASON_TIMEOUT,
+}
+"""Reasons that are the provider's whatever its status is."""
 
 
 class RunningAttempt:
@@ -49,6 +61,7 @@ class RunningAttempt:
             number=len(call.attempts) + 1,
             target=target.name,
             probe=lease.probe,
+            last_resort=lease.last_resort,
         )
         clock.stamp(self.record.start_time)
         self._target = target
@@ -59,6 +72,8 @@ class RunningAttempt:
         self._tracker = tracker
         self._clock = clock
         self._limits = plan.limits
+        self._own = plan.own
+        self._earlier = call.attempts
         self._start = self._handed_on = clock.monotonic()
         self._call_end = call_end
         self._content_end = min(
@@ -69,7 +84,11 @@ class RunningAttempt:
         self._alive = False
         self._content = False
         self._answered = False
+        self.kept: AnswerFault | None = None
+        """What is wrong with the answer, if the walk goes on after it."""
+
         self._ran_out = False
+        self._stalled = False
         self._patience = Patience()
 
     async def __aenter__(self) -> "RunningAttempt":
@@ -146,7 +165,8 @@ class RunningAttempt:
             return Failure(FAILURE_REASON_DEADLINE, "the call's time was over")
         ran = self._clock.monotonic() - self._start
         if self._alive:
-            what = "the answer stopped" if limit < self._end else "the answer was long"
+            self._stalled = limit < self._end
+            what = "the answer stopped" if self._stalled else "the answer was long"
         else:
             what = "no content"
         return Failure(FAILURE_REASON_TIMEOUT, f"{what} after {ran:.1f} s")
@@ -163,7 +183,10 @@ class RunningAttempt:
             record.usage.CopyFrom(exchange.usage)
         if self._answered:
             record.outcome = ATTEMPT_OUTCOME_SUCCEEDED
-            self._tracker.succeed(self._lease)
+            if self.kept is None:
+                self._tracker.succeed(self._lease)
+            else:
+                record.message = WORDS[self.kept]
         elif isinstance(error, Failure):
             record.outcome = self._failed_outcome(error)
             record.failure_reason = error.reason
@@ -192,13 +215,47 @@ class RunningAttempt:
         return ATTEMPT_OUTCOME_FAILED
 
     def _counts(self, failure: Failure, ran: float) -> bool:
-        """Rules 4.2 and 4.3."""
-        if self._content:
-            return failure.reason != FAILURE_REASON_DEADLINE
+        """Rules 4.2, 4.3 and 4.15."""
         if self._ran_out:
-            own = min(self._limits.first_content, self._limits.attempt)
-            return silence_counts(own, ran)
-        return failure.transient
+            return self._silence_counts(failure, ran)
+        if not (self._content or failure.transient):
+            return False
+        return not (
+            may_be_the_requests(self.record)
+            and any(map(self._same_again, self._earlier))
+        )
+
+    def _silence_counts(self, failure: Failure, ran: float) -> bool:
+        """Whether a limit that has run out says something of the target."""
+        if not self._alive:
+            own = min(self._own.first_content, self._own.attempt)
+            return ran >= self._tracker.patience(self._lease, own)
+        if failure.reason == FAILURE_REASON_DEADLINE:
+            return False
+        if self._stalled:
+            own = self._own.stall
+            return self._limits.stall >= self._tracker.patience(self._lease, own)
+        return self._limits.attempt >= self._own.attempt
+
+    def _same_again(self, attempt: Attempt) -> bool:
+        """Whether an attempt of this call failed at the target in such a way."""
+        return attempt.target == self.record.target and may_be_the_requests(attempt)
+
+
+def may_be_the_requests(attempt: Attempt) -> bool:
+    """Whether what was asked, and not who was asked, may have made it fail.
+
+    An answer that cannot be read, an error in a good answer, a refusal that nobody
+    knows: one prompt may bring them about again and again.
+    """
+    return (
+        attempt.failure_class == FAILURE_CLASS_TRANSIENT
+        and attempt.failure_reason not in _LIMITS
+        and (
+            attempt.failure_reason == FAILURE_REASON_MALFORMED_RESPONSE
+            or 0 < attempt.http_status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+        )
+    )
 
 
 def bounded(message: str) -> str:

@@ -11,6 +11,9 @@ from majordomo.chain.target import Timeouts
 LONGEST_CALL = 600.0
 """For callers that set no deadline."""
 
+NEVER = float("inf")
+"""A moment that does not come."""
+
 LEAST_ATTEMPT = 1.0
 """With less left, no attempt but the first of a call is begun."""
 
@@ -21,6 +24,9 @@ ATTEMPT_REASONING = 600.0
 ATTEMPT_STREAM = 600.0
 
 _RESERVE_A_TARGET = 10.0
+
+_BACKOFF_BASE = 0.1
+_BACKOFF_CAP = 1.0
 
 
 class Limits(NamedTuple):
@@ -51,27 +57,36 @@ def reserve(left: float, targets_to_come: int) -> float:
     return min(left / 2, _RESERVE_A_TARGET * targets_to_come)
 
 
-def limits(
-    policy: Policy, timeouts: Timeouts, *, reasons: bool, stream: bool
-) -> Limits:
-    """The call's wish, else the target's configuration, else the defaults."""
-    told = (policy.first_content_timeout, timeouts.first_content)
-    reasoning = _first(*told, FIRST_CONTENT_REASONING)
-    first_content = reasoning if reasons else _first(*told, FIRST_CONTENT)
-    unary = ATTEMPT_REASONING if reasons else ATTEMPT_UNARY
-    attempt = _first(
-        policy.attempt_timeout,
-        timeouts.attempt,
-        ATTEMPT_STREAM if stream else unary,
-    )
-    stall = _first(policy.stall_timeout, timeouts.stall)
-    return Limits(
-        first_content if stream else attempt, stall, max(stall, reasoning), attempt
-    )
+def backoff(retries: int, random: float) -> float:
+    """How long to wait before another attempt, after `retries` of them.
+
+    `random` is from 0 to 1: full jitter.
+    """
+    return random * min(_BACKOFF_CAP, _BACKOFF_BASE * float(1 << retries))
 
 
-def _first(*values: float | None) -> float:
-    for value in values:
-        if value is not None:
-            return value
-    raise ValueError("one of them must be set")
+def limits(timeouts: Timeouts, *, reasons: bool, stream: bool) -> Limits:
+    """What a target's configuration says, else the defaults."""
+    if stream:
+        known = FIRST_CONTENT_REASONING if reasons else FIRST_CONTENT
+        first_content = _first(timeouts.first_content, known)
+        attempt = _first(timeouts.attempt, ATTEMPT_STREAM)
+    else:
+        known = ATTEMPT_REASONING if reasons else ATTEMPT_UNARY
+        first_content = attempt = _first(timeouts.attempt, known)
+    silence = _first(timeouts.first_content, FIRST_CONTENT_REASONING)
+    stall = timeouts.stall
+    return Limits(first_content, stall, max(stall, silence), attempt)
+
+
+def wished(own: Limits, policy: Policy, *, stream: bool) -> Limits:
+    """The limits of an attempt: the call's wish, else the target's `own`."""
+    attempt = _first(policy.attempt_timeout, own.attempt)
+    first_content = _first(policy.first_content_timeout, own.first_content)
+    stall = _first(policy.stall_timeout, own.stall)
+    silence = max(stall, _first(policy.first_content_timeout, own.silence))
+    return Limits(first_content if stream else attempt, stall, silence, attempt)
+
+
+def _first(wish: float | None, otherwise: float) -> float:
+    return otherwise if wish is None else wish

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from majordomo.chain.answers import AnswerFault
 from majordomo.chain.target import Target
 from majordomo.v1.attempt_pb2 import Attempt, FailureReason
 from majordomo.v1.errors_pb2 import ErrorReason
 from majordomo.v1.generation_service_pb2 import (
-    ALL_BENCHED_POLICY_FAIL,
+    ALL_BENCHED_POLICY_LAST_RESORT,
     INTERRUPTION_POLICY_FAIL,
     AllBenchedPolicy,
     Completion,
@@ -22,8 +23,10 @@ class Policy:
     transient_retries: int = 1
     advance_on_permanent: bool = False
     advance_on: frozenset[FailureReason] = frozenset()
-    all_benched: AllBenchedPolicy = ALL_BENCHED_POLICY_FAIL
+    all_benched: AllBenchedPolicy = ALL_BENCHED_POLICY_LAST_RESORT
     interruption: InterruptionPolicy = INTERRUPTION_POLICY_FAIL
+    advance_on_answer: frozenset[AnswerFault] = frozenset({AnswerFault.EMPTY})
+    """Faults of answers after which the walk goes on; the answers are kept."""
 
     # Seconds. None: what the target's configuration says.
     attempt_timeout: float | None = None
@@ -52,6 +55,9 @@ class Call:
 
     labels: dict[str, str] = field(default_factory=dict)
     trace_id: str = ""
+    caller: str = ""
+    """Among whom what all share is shared: the name of the token that was shown,
+    or where none are configured the peer's address. Empty where nobody called."""
 
     attempts: list[Attempt] = field(default_factory=list)
     started_nanoseconds: int = 0

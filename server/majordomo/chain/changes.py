@@ -100,14 +100,14 @@ class Changes:
             self._horizon = oldest.version
         for observer in self.observers:
             observer(change)
-        self._tell()
+        self.tell()
 
     def forget(self) -> None:
         """Let every onlooker begin anew with a snapshot."""
         self.version += 1
         self._horizon = self.version
         self._latest.clear()
-        self._tell()
+        self.tell()
 
     def knows(self, version: int) -> bool:
         """Whether no change after `version` is forgotten."""
@@ -139,6 +139,7 @@ class Changes:
                 self.next_expiry = min(self.next_expiry, view.expiry)
         return over
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Have the listeners look again."""
         for listener in tuple(self.listeners):
             listener()

@@ -7,15 +7,17 @@ import asyncio
 import random as _random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from itertools import count
+from typing import NamedTuple
 
 from majordomo.chain import budget
+from majordomo.chain.answers import fault
 from majordomo.chain.attempt import RunningAttempt, bounded
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import Clock
-from majordomo.chain.course import Course, Turn
-from majordomo.chain.failure import PERMANENT, TRANSIENT, Failure
+from majordomo.chain.course import Course, Turn, retriable
+from majordomo.chain.failure import PERMANENT, Failure
 from majordomo.chain.health import Bench
-from majordomo.chain.plan import Skip, benched, explain, plan
+from majordomo.chain.plan import Skip, explain, plan, skip_benched
 from majordomo.chain.target import Answer, Target
 from majordomo.chain.tracker import Tracker
 from majordomo.chain.verdict import ALWAYS_ADVANCE, may_come_back, verdict
@@ -24,8 +26,6 @@ from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_INTERRUPTED,
     ATTEMPT_OUTCOME_SKIPPED,
     FAILURE_REASON_NOT_REACHED,
-    FAILURE_REASON_QUOTA_EXHAUSTED,
-    FAILURE_REASON_TIMEOUT,
     Attempt,
     FailureReason,
 )
@@ -40,14 +40,17 @@ Event = list[PartDelta] | Restart | Attempt | Answer
 """Content; that all content so far is void; an attempt or skip that did not answer;
 and, last, the answer."""
 
-_RETRIED = TRANSIENT - {
-    # A second wait would only be as long as the first, and a target that asked for
-    # quiet is benched by then.
-    FAILURE_REASON_TIMEOUT,
-    FAILURE_REASON_QUOTA_EXHAUSTED,
-}
-_BACKOFF_BASE = 0.1
-_BACKOFF_CAP = 1.0
+
+class _Kept(NamedTuple):
+    """An answer that the walk went on after."""
+
+    target: Target
+    running: RunningAttempt
+    answer: Answer
+
+
+_LEAST_RETRY_DELAY = 1.0
+"""Seconds that a caller is told to wait at least."""
 
 
 class Engine:
@@ -72,8 +75,9 @@ class Engine:
         """
         call.started_nanoseconds = self._clock.wall_nanoseconds()
         end = self._clock.monotonic() + budget.usable(call.time_remaining)
-        course = Course(call, self._tracker, self._clock, end)
+        course = Course(call, self._tracker, self._clock, self._random, end)
         void: Attempt | None = None
+        kept: _Kept | None = None
         try:
             while (turn := await course.next()) is not None:
                 for retries in count():
@@ -83,19 +87,27 @@ class Engine:
                         yield running
                         break
                     answer: Answer | None = None
+                    shown = False
                     unseen: list[PartDelta] = []
                     try:
                         async with running:
                             while answer is None:
                                 piece = await running.next_piece()
+                                if isinstance(piece, Answer):
+                                    answer = _whole(piece, call, unseen)
+                                    if not shown and _advances_on(
+                                        answer, call, running
+                                    ):
+                                        break
                                 if void is not None and call.stream:
                                     yield Restart(
                                         interrupted=void, target=turn.target.name
                                     )
                                     void = None
                                 if isinstance(piece, Answer):
-                                    answer = piece
-                                elif call.stream:
+                                    break
+                                if call.stream:
+                                    shown = True
                                     yield piece
                                 else:
                                     unseen += piece
@@ -103,19 +115,27 @@ class Engine:
                         pass  # the record says it all
                     finally:
                         call.attempts.append(running.record)
-                    if answer is not None:
+                    if answer is not None and not running.kept:
                         if call.stream and answer.rest:
                             yield list(answer.rest)
-                        elif answer.message is None and not call.stream:
-                            answer.message = message([*unseen, *answer.rest])
                         yield self._complete(call, turn.target, running, answer)
                         return
                     yield running.record
+                    if answer is not None:
+                        kept = kept or _Kept(turn.target, running, answer)
+                        break
                     if running.record.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
                         void = running.record
                     if not await self._again(call, running.record, turn, retries, end):
                         break
             raise self._failed(call, ())
+        except CallFailed:
+            if kept is None or void is not None:
+                raise
+            call.error = None  # nobody has said more
+            if call.stream and kept.answer.rest:
+                yield list(kept.answer.rest)
+            yield self._complete(call, *kept)
         except (asyncio.CancelledError, GeneratorExit):
             call.cancelled = call.completion is None
             raise
@@ -138,13 +158,19 @@ class Engine:
             self._tracker,
             end - self._clock.monotonic(),
             tried=any(a.outcome != ATTEMPT_OUTCOME_SKIPPED for a in call.attempts),
-            early=turn.early,
+            benched=turn.early or turn.last_resort,
         )
         if isinstance(decision, Skip):
             return self._skipped(call, target, decision)
-        lease = self._tracker.begin(target.name, early=turn.early)
+        lease = self._tracker.begin(
+            target.name,
+            early=turn.early,
+            last_resort=turn.last_resort,
+            limit=decision.own.first_content,
+            streamed=decision.stream,
+        )
         if isinstance(lease, Bench):  # while the request was made to fit
-            return self._skipped(call, target, benched(lease, self._tracker))
+            return self._skipped(call, target, skip_benched(lease, self._tracker))
         return RunningAttempt(
             call, target, decision, lease, self._tracker, self._clock, call_end=end
         )
@@ -170,14 +196,15 @@ class Engine:
         if reason in PERMANENT and not _advances(reason, call.policy):
             raise self._failed(call, turn.to_come, ended=True)
         if (
-            reason not in _RETRIED
+            turn.last_resort
+            or not retriable(attempt)
             or retries == call.policy.transient_retries
             or self._tracker.out_of_rotation(attempt.target) is not None
         ):
             return False
-        longest = min(_BACKOFF_BASE * 2**retries, _BACKOFF_CAP)
         left = end - self._clock.monotonic()
-        await asyncio.sleep(max(0.0, min(longest * self._random(), left)))
+        wait = budget.backoff(retries, self._random())
+        await asyncio.sleep(max(0.0, min(wait, left)))
         return True
 
     def _complete(
@@ -204,7 +231,7 @@ class Engine:
             self._tracker.returns_in(attempt.target)
             for attempt in may_come_back(call.attempts)
         ]
-        known = [max(wait, _BACKOFF_CAP) for wait in returns if wait is not None]
+        known = [max(wait, _LEAST_RETRY_DELAY) for wait in returns if wait is not None]
         return CallFailed(call, call.error, min(known, default=None))
 
     def _skipped(self, call: Call, target: Target, skip: Skip) -> Attempt:
@@ -220,6 +247,21 @@ class Engine:
         if skip.bench is not None:
             skip.bench.write(attempt.bench, self._clock)
         return attempt
+
+
+def _whole(answer: Answer, call: Call, unseen: Sequence[PartDelta]) -> Answer:
+    """`answer`, for a whole one with its message, perhaps put together."""
+    if answer.message is None and not call.stream:
+        answer.message = message([*unseen, *answer.rest])
+    return answer
+
+
+def _advances_on(answer: Answer, call: Call, running: RunningAttempt) -> bool:
+    """Whether `answer`, of which nothing was shown, is kept and the walk goes on."""
+    found = fault(answer)
+    if found in call.policy.advance_on_answer:
+        running.kept = found
+    return running.kept is not None
 
 
 def _advances(reason: FailureReason, policy: Policy) -> bool:

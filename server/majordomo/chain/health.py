@@ -8,13 +8,17 @@ An attempt holds a `Lease` from its start to its end. A lease remembers the stat
 that it was begun in, so that results from before a change of state are inert.
 """
 
+from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from majordomo.chain.clock import NANOSECONDS, Clock
+from majordomo.chain.evidence import Evidence, Lease
+from majordomo.chain.last_resort import Bucket
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_QUOTA_EXHAUSTED,
     FAILURE_REASON_RATE_LIMITED,
+    FAILURE_REASON_TIMEOUT,
     FAILURE_REASON_UNSPECIFIED,
     Attempt,
     BenchRecord,
@@ -29,12 +33,11 @@ PROBING = TargetHealth.STATE_PROBING
 LONGEST_RETRY_DELAY = 3600.0
 """Seconds; what a provider asks beyond it is not waited for (rule 4.5)."""
 
-_SHORTEST_RATE_BENCH = 1.0
+_SHORTEST_RATE_BENCH = 0.1
 _FIRST_QUOTA_BENCH = 15 * 60.0
 _LONGEST_QUOTA_BENCH = 60 * 60.0
 _RUNNING_SHARE = 0.2
 _EARLY_PACE = 1.0
-_MEMORY = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,11 @@ class HealthSettings:
     """When a target is benched, and for how many seconds."""
 
     failure_threshold: int = 2
+    bench_failure_share: float = 0.9
+    """Of the newest outcomes how many have to be failures, from 0 to 1."""
+
     cooldown_base: float = 5.0
-    cooldown_cap: float = 60.0
+    cooldown_cap: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,39 +81,27 @@ class Bench:
             record.expire_time.FromNanoseconds(start + lasts)
 
 
-@dataclass(slots=True, eq=False)
-class Lease:
-    """One running attempt at a target."""
-
-    target: str
-    order: int
-    """Attempts are numbered as they begin."""
-
-    epoch: int
-    """The target's state that the attempt was begun in."""
-
-    probe: bool
-    ended: bool = False
-
-
 class Health:
     """The automatic state of one target; every method is one transition."""
 
     __slots__ = (
-        "active_since",
         "asked_until",
         "benches",
+        "bucket",
         "cause",
         "consecutive_failures",
         "early",
         "epoch",
-        "failures",
+        "evidence",
         "last_failure",
         "last_success",
+        "left",
         "met",
+        "newest",
         "probed",
         "quota_benches",
         "rate_bench",
+        "renewed",
         "running",
         "start",
         "state",
@@ -120,17 +114,20 @@ class Health:
         self.met = met  # the version of the changes when the target was met
         self.state: TargetHealth.State = ACTIVE
         self.epoch = 0
-        self.active_since = now
-        self.failures: list[int] = []  # the orders of failed attempts, while active
+        self.newest = 0  # the order of the last attempt that has begun
+        self.left = 0  # that of the last one before the target left rotation
+        self.renewed = 0  # results of attempts up to this one are inert
+        self.evidence = Evidence()
+        self.bucket = Bucket(now)
         self.consecutive_failures = 0
         self.benches = 0
         self.quota_benches = 0
         self.rate_bench = 0.0  # seconds of the last one for a rate limit
         self.start = now
-        self.until = now
+        self.until = now  # our own cooldown
+        self.asked_until = now  # the provider wants quiet until then
         self.cause: FailureReason = FAILURE_REASON_UNSPECIFIED
         self.probed = True
-        self.asked_until = now  # the provider wants quiet until then
         self.early = now - _EARLY_PACE  # when it was last tried before its time
         self.running = 0
         self.total_attempts = 0
@@ -150,50 +147,76 @@ class Health:
             and self.last_success is None
         )
 
+    @property
+    def returns(self) -> float:
+        """The moment at which the bench is over."""
+        return max(self.until, self.asked_until)
+
     def pass_time(self, now: float) -> None:
         """A bench for a rate limit ends by itself, without a probe."""
-        if self.state == BENCHED and not self.probed and now >= self.until:
-            self.activate(self.until)
+        if self.state == BENCHED and not self.probed and now >= self.returns:
+            self.activate(now)
 
     def out_of_rotation(self, now: float) -> bool:
         self.pass_time(now)
-        return self.state == PROBING or (self.state == BENCHED and now < self.until)
+        return self.state == PROBING or (self.state == BENCHED and now < self.returns)
+
+    def only_failures_keep_it_out(self, now: float) -> bool:
+        """Whether nothing but our own judgement says to wait (rules 4.12 and 4.15)."""
+        return (
+            self.state != ACTIVE and not self.out_of_quota and now >= self.asked_until
+        )
+
+    @property
+    def out_of_quota(self) -> bool:
+        """It is benched since the account is used up."""
+        return self.state != ACTIVE and self.cause == FAILURE_REASON_QUOTA_EXHAUSTED
+
+    @property
+    def hopes(self) -> bool:
+        """An attempt is under way whose answer would bring it back."""
+        return self.state != ACTIVE and self.evidence.newest_running > self.left
 
     def may_be_tried_early(self, now: float) -> bool:
-        """Whether nothing but our own cooldown says to wait (rule 4.12)."""
+        """Whether it may be, as the probe, before its time (rule 4.12)."""
         return (
             self.state == BENCHED
-            and self.cause != FAILURE_REASON_QUOTA_EXHAUSTED
-            and now >= self.asked_until
+            and self.only_failures_keep_it_out(now)
             and now >= self.early + _EARLY_PACE
         )
 
-    def begin(self, target: str, order: int, now: float) -> Lease:
-        if self.state == BENCHED and now < self.until:
-            self.early = now
-        probe = self.state == BENCHED
-        if probe:
+    def begin(self, lease: Lease) -> None:
+        """An attempt begins; at a target that is benched it is the probe."""
+        now = lease.start
+        if not lease.last_resort and self.state == BENCHED:
+            if now < self.until:
+                self.early = now
             self.state = PROBING
             self.epoch += 1
+            lease.probe = True
+        lease.epoch = self.epoch
+        self.newest = lease.order
         self.running += 1
         self.total_attempts += 1
-        return Lease(target, order, self.epoch, probe)
+        self.evidence.begin(lease)
 
     def first_content(self, lease: Lease, now: float) -> bool:
-        """True if it was the probe's, and the target is back."""
-        if not lease.probe or lease.epoch != self.epoch or self.state != PROBING:
-            return False
-        self.activate(now)
-        lease.epoch = self.epoch
-        return True
+        """True if the target is back by it."""
+        lease.content = True
+        self.evidence.first_content(lease, now)
+        return self._return(lease, now)
 
     def succeed(self, lease: Lease, now: float) -> bool:
-        """True if it was the probe that did, and the target is back."""
+        """A complete answer. True if the target is back by it."""
         self.last_success = now
-        back = self.first_content(lease, now)
-        if lease.epoch == self.epoch and self.failures:
-            self.failures = [order for order in self.failures if order > lease.order]
-            self.consecutive_failures = len(self.failures)
+        if lease.order <= self.renewed:
+            return False
+        back = not lease.content and self.first_content(lease, now)
+        self.evidence.succeed(lease, now)
+        if self.state == ACTIVE and lease.epoch == self.epoch:
+            self.consecutive_failures = len(self.evidence.failures)
+            self.benches = 0
+            self.rate_bench = 0.0
         return back
 
     def fail(
@@ -206,38 +229,45 @@ class Health:
         random: Callable[[], float],
     ) -> bool:
         """Count a transient failure; True if it benched the target."""
-        if lease.epoch != self.epoch:
+        if lease.order <= self.renewed:
             return False
         delay = min(retry_delay or 0.0, LONGEST_RETRY_DELAY)
-        self.asked_until = max(self.asked_until, now + delay)
-        self.consecutive_failures += 1
         if reason == FAILURE_REASON_RATE_LIMITED and retry_delay is not None:
-            length = max(delay, _SHORTEST_RATE_BENCH)
-            if self.rate_bench and now <= self.until + self.rate_bench:
-                again = min(2 * self.rate_bench, settings.cooldown_cap)
-                length = max(length, again)
-            length = min(length * (1 + random() / 10), LONGEST_RETRY_DELAY)
-            self._bench(reason, length, now, probed=False)
-            self.rate_bench = length
-            return True
-        if reason == FAILURE_REASON_QUOTA_EXHAUSTED:
-            doubled = _FIRST_QUOTA_BENCH * 2 ** min(self.quota_benches, 8)
-            length = max(min(doubled, _LONGEST_QUOTA_BENCH), delay)
-            self._bench(reason, length, now)
-            self.quota_benches += 1
-            return True
-        self.failures.append(lease.order)
-        threshold = max(settings.failure_threshold, _RUNNING_SHARE * self.running)
-        if self.state == ACTIVE and len(self.failures) < threshold:
+            return self._limited(lease, delay, settings, now, random)
+        self.asked_until = max(self.asked_until, now + delay)
+        if lease.judged:
             return False
-        benches = self.remembered_benches(now) + 1
-        cooldown = min(
-            settings.cooldown_cap, settings.cooldown_base * 2 ** min(benches - 1, 30)
-        )
-        cooldown *= 0.5 + random() / 2
-        self._bench(reason, max(cooldown, delay), now)
-        self.benches = benches
+        self.evidence.fail(lease, now)
+        if reason == FAILURE_REASON_QUOTA_EXHAUSTED:
+            return self._out_of_quota(lease, now)
+        if lease.epoch != self.epoch or lease.last_resort:
+            return False
+        self.consecutive_failures += 1
+        insort(self.evidence.failures, lease.order)
+        if self.state == ACTIVE and not self.evidence.convicts(
+            max(settings.failure_threshold, _RUNNING_SHARE * self.running),
+            settings.bench_failure_share,
+            now,
+        ):
+            return False
+        cooldown = settings.cooldown_base * 2 ** min(self.benches, 30)
+        cooldown = min(settings.cooldown_cap, cooldown) * (0.5 + random() / 2)
+        # The time that a probe took is a part of the cooldown after it.
+        start = lease.start if self.state == PROBING else now
+        self._bench(reason, now, start + cooldown)
+        self.benches += 1
         return True
+
+    def judge_silence(
+        self, settings: HealthSettings, now: float, random: Callable[[], float]
+    ) -> bool:
+        """Count silences that have not ended yet; True if that benched the target."""
+        benched = False
+        for lease in self.evidence.overdue(now):
+            reason = FAILURE_REASON_TIMEOUT
+            benched |= self.fail(lease, reason, None, settings, now, random)
+            lease.judged = True
+        return benched
 
     def release(self, lease: Lease) -> bool:
         """The attempt is over; True if it was a probe that told nothing.
@@ -245,6 +275,7 @@ class Health:
         Then the next attempt is the probe.
         """
         self.running -= 1
+        self.evidence.end(lease)
         if not lease.probe or lease.epoch != self.epoch or self.state != PROBING:
             return False
         self.state = BENCHED
@@ -256,39 +287,69 @@ class Health:
             self.quota_benches = 0
         self.state = ACTIVE
         self.epoch += 1
-        self.active_since = self.asked_until = now
-        self.failures.clear()
+        self.until = min(self.until, now)
+        self.asked_until = min(self.asked_until, now)
+        self.bucket = Bucket(now)
+        self.evidence.failures.clear()
         self.consecutive_failures = 0
 
     def forgive(self, now: float) -> None:
         """As if it had never failed; results of attempts now running are inert."""
         self.activate(now)
+        self.renewed = self.newest
+        self.evidence.forget()
         self.benches = self.quota_benches = 0
         self.rate_bench = 0.0
 
-    def remembered_benches(self, now: float) -> int:
-        """Benches in a row, one forgotten for each whole minute active."""
-        if self.state != ACTIVE:
-            return self.benches
-        return max(0, self.benches - int((now - self.active_since) // _MEMORY))
+    def _return(self, lease: Lease, now: float) -> bool:
+        """Back into rotation by an answer to an attempt begun since it left."""
+        if self.state == ACTIVE or lease.order <= max(self.left, self.renewed):
+            return False
+        self.activate(now)
+        lease.epoch = self.epoch
+        return True
+
+    def _limited(
+        self,
+        lease: Lease,
+        delay: float,
+        settings: HealthSettings,
+        now: float,
+        random: Callable[[], float],
+    ) -> bool:
+        """A rate limit with a delay is a bench at once, and says nothing of health."""
+        delay = max(delay, _SHORTEST_RATE_BENCH) * (1 + random() / 10)
+        length = min(delay, LONGEST_RETRY_DELAY)
+        self.asked_until = max(self.asked_until, now + length)
+        current = lease.epoch == self.epoch and not lease.last_resort
+        if self.state != ACTIVE and not current and (self.probed or lease.last_resort):
+            return False  # our own cooldown goes on, or its probe
+        if current and self.rate_bench and now <= self.until + self.rate_bench:
+            length = max(length, min(2 * self.rate_bench, settings.cooldown_cap))
+        self._bench(FAILURE_REASON_RATE_LIMITED, now, now + length, probed=False)
+        self.rate_bench = length
+        return True
+
+    def _out_of_quota(self, lease: Lease, now: float) -> bool:
+        """There is no sense in any attempt for a long time."""
+        out = self.state != ACTIVE and lease.last_resort
+        if lease.epoch != self.epoch and not out:
+            return False
+        doubled = _FIRST_QUOTA_BENCH * 2 ** min(self.quota_benches, 8)
+        until = now + min(doubled, _LONGEST_QUOTA_BENCH)
+        self._bench(FAILURE_REASON_QUOTA_EXHAUSTED, now, until)
+        self.quota_benches += 1
+        return True
 
     def _bench(
-        self, cause: FailureReason, length: float, now: float, *, probed: bool = True
+        self, cause: FailureReason, now: float, until: float, *, probed: bool = True
     ) -> None:
-        self.benches = self.remembered_benches(now)
+        if self.state == ACTIVE:
+            self.left = self.newest
         self.state = BENCHED
         self.epoch += 1
         self.start = now
-        self.until = max(self.until, now + length)
+        self.until = max(self.until, until, now)
         self.cause = cause
         self.probed = probed
-        self.failures.clear()
-
-
-def silence_counts(own_timeout: float, ran: float) -> bool:
-    """Whether an attempt that brought nothing counts when its time was cut short.
-
-    Short deadlines must neither bench a healthy target nor spare a silent one: it
-    counts if it was silent for its own limit, or for 5 s (rule 4.3). In seconds.
-    """
-    return ran >= min(own_timeout, 5.0)
+        self.evidence.failures.clear()

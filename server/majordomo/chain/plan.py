@@ -4,7 +4,7 @@ The walk acts on a plan at once; `Explain` only tells it. Both ask here, so that
 cannot come to different ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from majordomo.chain import budget
@@ -14,16 +14,14 @@ from majordomo.chain.failure import Failure
 from majordomo.chain.health import Bench
 from majordomo.chain.target import Exchange, Target
 from majordomo.chain.tracker import Tracker
+from majordomo.v1 import generation_service_pb2
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_BENCHED,
     FAILURE_REASON_CONCURRENCY_LIMIT,
     FAILURE_REASON_DEADLINE,
     FailureReason,
 )
-from majordomo.v1.generation_service_pb2 import (
-    ALL_BENCHED_POLICY_TRY_SOONEST,
-    TargetPlan,
-)
+from majordomo.v1.generation_service_pb2 import TargetPlan
 
 
 class Skip(NamedTuple):
@@ -44,11 +42,20 @@ class Plan(NamedTuple):
 
     exchange: Exchange
     limits: budget.Limits
+    own: budget.Limits
+    """What the target's settings allow, whatever the caller asks for."""
+
+    stream: bool
+    """It is asked for a stream."""
+
     left: float
     """Seconds that the call may still take."""
 
     reserve: float
     """Seconds of them that are kept for the targets still to come."""
+
+    bench: Bench | None = None
+    """It is out of rotation, and is tried all the same."""
 
 
 async def plan(
@@ -59,16 +66,16 @@ async def plan(
     left: float,
     *,
     tried: bool,
-    early: bool = False,
+    benched: bool = False,
 ) -> Plan | Skip:
     """Decide by health, time, fit and room (rules 2.1 to 2.3).
 
-    `left` is in seconds; `tried` tells whether the call has made an attempt, `early`
-    that the target may be tried before its bench is over.
+    `left` is in seconds; `tried` tells whether the call has made an attempt, `benched`
+    that the target may be tried though it is out of rotation.
     """
     bench = tracker.out_of_rotation(target.name)
-    if bench is not None and not early:
-        return benched(bench, tracker)
+    if bench is not None and not benched:
+        return skip_benched(bench, tracker)
     if tried and left < budget.LEAST_ATTEMPT:
         message = f"too little time: {max(left, 0):.1f} s"
         return Skip(FAILURE_REASON_DEADLINE, message)
@@ -81,20 +88,20 @@ async def plan(
         message = "this server's limit of attempts there is reached"
         return Skip(FAILURE_REASON_CONCURRENCY_LIMIT, message)
     in_rotation = sum(tracker.out_of_rotation(other.name) is None for other in to_come)
+    reasons = target.reasons or _asked_to_reason(call)
+    own = budget.limits(target.timeouts, reasons=reasons, stream=stream)
     return Plan(
         exchange,
-        budget.limits(
-            call.policy,
-            target.timeouts,
-            reasons=target.reasons or _asked_to_reason(call),
-            stream=stream,
-        ),
+        budget.wished(own, call.policy, stream=stream),
+        own,
+        stream,
         left,
         budget.reserve(left, in_rotation),
+        bench,
     )
 
 
-def benched(bench: Bench, tracker: Tracker) -> Skip:
+def skip_benched(bench: Bench, tracker: Tracker) -> Skip:
     """The skip of a target that `bench` keeps out of rotation."""
     if bench.probing:
         message = "benched; another call is the probe"
@@ -118,25 +125,39 @@ async def explain(call: Call, tracker: Tracker, clock: Clock) -> list[TargetPlan
         decision = await plan(call, target, to_come, tracker, left, tried=tried)
         decisions[target.name] = decision
         tried = tried or isinstance(decision, Plan)
-    if call.policy.all_benched == ALL_BENCHED_POLICY_TRY_SOONEST and not tried:
-        skipped = [
-            name
-            for name, decision in decisions.items()
-            if isinstance(decision, Skip) and decision.bench is not None
-        ]
-        soonest = tracker.soonest(skipped)
-        for target in call.targets:
-            if target.name == soonest:
-                decisions[soonest] = await plan(
-                    call, target, (), tracker, left, tried=False, early=True
-                )
+    all_the_same = _tried_all_the_same(call, decisions, tracker, tried=tried)
+    for target in call.targets:
+        if target.name in all_the_same:
+            decisions[target.name] = await plan(
+                call, target, (), tracker, left, tried=tried, benched=True
+            )
     return [
-        _tell(target, decisions[target.name], tracker, clock) for target in call.targets
+        _tell(call, target, decisions[target.name], tracker, clock)
+        for target in call.targets
     ]
 
 
+def _tried_all_the_same(
+    call: Call, decisions: Mapping[str, Plan | Skip], tracker: Tracker, *, tried: bool
+) -> Collection[str]:
+    """Of the targets that are benched those that the call's policy lets it try."""
+    skipped = [
+        name
+        for name, decision in decisions.items()
+        if isinstance(decision, Skip) and decision.bench is not None
+    ]
+    match call.policy.all_benched:
+        case generation_service_pb2.ALL_BENCHED_POLICY_LAST_RESORT:
+            return tracker.last_resorts(skipped)
+        case generation_service_pb2.ALL_BENCHED_POLICY_TRY_SOONEST if not tried:
+            soonest = tracker.soonest(skipped)
+            return () if soonest is None else (soonest,)
+        case _:
+            return ()
+
+
 def _tell(
-    target: Target, decision: Plan | Skip, tracker: Tracker, clock: Clock
+    call: Call, target: Target, decision: Plan | Skip, tracker: Tracker, clock: Clock
 ) -> TargetPlan:
     if isinstance(decision, Skip):
         told = TargetPlan(
@@ -153,15 +174,22 @@ def _tell(
     limits = decision.limits
     left = decision.left
     first_content = min(limits.first_content, left - decision.reserve)
-    return TargetPlan(
+    resort = decision.bench is not None and (
+        call.policy.all_benched == generation_service_pb2.ALL_BENCHED_POLICY_LAST_RESORT
+    )
+    told = TargetPlan(
         target=target.name,
         action=TargetPlan.ACTION_TRY,
-        probe=tracker.next_is_probe(target.name),
+        probe=not resort and tracker.next_is_probe(target.name),
+        last_resort=resort,
         first_content_timeout=duration(first_content),
         stall_timeout=duration(min(limits.stall, left)),
         attempt_timeout=duration(min(limits.attempt, left)),
         adaptations=decision.exchange.adaptations,
     )
+    if decision.bench is not None:
+        decision.bench.write(told.bench, clock)
+    return told
 
 
 def _asked_to_reason(call: Call) -> bool:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from majordomo.chain.changes import WELL, Change, Changes, View
 from majordomo.chain.clock import Clock, seconds
+from majordomo.chain.evidence import Lease
 from majordomo.chain.health import (
+    ACTIVE,
     BENCHED,
     PROBING,
     Bench,
     Health,
     HealthSettings,
-    Lease,
 )
 from majordomo.v1.attempt_pb2 import Attempt, BenchRecord
 from majordomo.v1.operator_service_pb2 import HealthChange, TargetHealth
@@ -86,25 +87,50 @@ class Tracker:
             whole = wildcard(target)
             out = _longest(self._record(target, now), self._record(whole, now))
         health = self._targets.get(target)
-        if health is not None and health.out_of_rotation(now):
-            out = _longest(out, self._automatic_bench(health, now))
+        if health is not None:
+            if health.judge_silence(self._settings, now, self._random):
+                self._note(target, HealthChange.CAUSE_FAILURES, now)
+            if health.out_of_rotation(now):
+                out = _longest(out, self._automatic_bench(health))
         return out
 
-    def begin(self, target: str, *, early: bool = False) -> Lease | Bench:
+    def begin(
+        self,
+        target: str,
+        *,
+        early: bool = False,
+        last_resort: bool = False,
+        limit: float = float("inf"),
+        streamed: bool = False,
+    ) -> Lease | Bench:
         """Take a lease for an attempt, or learn what forbids it.
 
-        `early`: a cooldown does not forbid it, as `soonest` tells. The lease must be
-        given back by exactly one of `succeed`, `fail` and `release`.
+        `early`: a cooldown does not forbid it, as `soonest` tells; `last_resort`: our
+        own judgement does not, as `last_resorts` tells. `limit` is how many seconds the
+        target's settings let the attempt be silent, `streamed` whether its content
+        comes as it is written. The lease must be given back by exactly one of
+        `succeed`, `fail` and `release`.
         """
         now = self._clock.monotonic()
         bench = self._keeps_out(target, now)
-        if bench is not None and not (early and self._early(target, now)):
+        if bench is not None and not (
+            (early and self._early(target, now))
+            or (last_resort and self._only_failures(target, now))
+        ):
             return bench
         health = self._targets.get(target)
         if health is None:
             health = self._add(target, now)
         self._order += 1
-        lease = health.begin(target, self._order, now)
+        lease = Lease(
+            target,
+            self._order,
+            now,
+            last_resort=bench is not None and last_resort,
+            limit=limit,
+            streamed=streamed,
+        )
+        health.begin(lease)
         if lease.probe:
             self._note(target, HealthChange.CAUSE_PROBE_STARTED, now)
         return lease
@@ -113,13 +139,13 @@ class Tracker:
         """The attempt has brought content: enough for a probe."""
         now = self._clock.monotonic()
         if self._targets[lease.target].first_content(lease, now):
-            self._note(lease.target, HealthChange.CAUSE_PROBE_SUCCEEDED, now)
+            self._note_return(lease, now)
 
     def succeed(self, lease: Lease) -> None:
         """The attempt ended with a complete answer."""
         now = self._clock.monotonic()
         if self._targets[lease.target].succeed(lease, now):
-            self._note(lease.target, HealthChange.CAUSE_PROBE_SUCCEEDED, now)
+            self._note_return(lease, now)
         self.release(lease)
 
     def fail(self, lease: Lease, attempt: Attempt, *, counts: bool) -> Bench | None:
@@ -140,7 +166,7 @@ class Tracker:
             if health.fail(
                 lease, attempt.failure_reason, delay, self._settings, now, self._random
             ):
-                bench = self._automatic_bench(health, now)
+                bench = self._automatic_bench(health)
                 health.last_failure.benched = True
                 self._note(lease.target, HealthChange.CAUSE_FAILURES, now)
         self.release(lease)
@@ -155,8 +181,14 @@ class Tracker:
         if health.release(lease):
             now = self._clock.monotonic()
             self._note(lease.target, HealthChange.CAUSE_PROBE_INCONCLUSIVE, now)
+        if lease.order > health.left and health.state != ACTIVE:
+            self.changes.tell()  # calls may wait for what came of it
         if lease.target not in self._configured and health.forgettable:
             del self._targets[lease.target]
+
+    def patience(self, lease: Lease, limit: float) -> float:
+        """Seconds of silence that count against a target whose own limit is `limit`."""
+        return self._targets[lease.target].evidence.patience(limit)
 
     def returns_in(self, target: str) -> float | None:
         """Seconds until `target` may be back; 0 if it is; None if nobody knows."""
@@ -178,13 +210,71 @@ class Tracker:
         ]
         return min(waits)[2] if waits else None
 
+    def last_resorts(self, targets: Iterable[str]) -> list[str]:
+        """Of `targets` those that only our own judgement keeps out, or nothing.
+
+        Those that have answered most of late come first.
+        """
+        now = self._clock.monotonic()
+        names = [
+            name
+            for name in targets
+            if self._only_failures(name, now) or self._keeps_out(name, now) is None
+        ]
+        return sorted(names, key=self._failed_share)
+
+    def ask_last_resort(self, target: str) -> None:
+        """Another call has nobody else to ask: some of many such calls get through."""
+        health = self._targets.get(target)
+        if health is not None:
+            health.bucket.ask(self._clock.monotonic())
+
+    def draw(self, target: str, caller: str) -> bool:
+        """Let `caller` try a target of `last_resorts`; False if it has to be spared."""
+        if self.out_of_rotation(target) is None:
+            return True
+        return self._targets[target].bucket.draw(caller)
+
+    def may_return(self, target: str) -> bool:
+        """Whether attempts are under way whose answer would bring it back."""
+        return self._targets[target].hopes
+
+    def _failed_share(self, target: str) -> float:
+        health = self._targets.get(target)
+        return 0.0 if health is None else 1 - health.evidence.answered_share
+
+    def quiet_until(self, target: str) -> float | None:
+        """The monotonic moment until which the provider itself asked for quiet.
+
+        None where an operator or a quota forbids an attempt.
+        """
+        now = self._clock.monotonic()
+        health = self._targets.get(target)
+        if health is None or health.out_of_quota or self._under_record(target, now):
+            return None
+        return health.asked_until
+
+    def _only_failures(self, target: str, now: float) -> bool:
+        health = self._targets.get(target)
+        return (
+            health is not None
+            and health.only_failures_keep_it_out(now)
+            and not self._under_record(target, now)
+        )
+
     def _early(self, target: str, now: float) -> bool:
         health = self._targets.get(target)
         return (
             health is not None
             and health.may_be_tried_early(now)
-            and self._record(target, now) is None
-            and self._record(wildcard(target), now) is None
+            and not self._under_record(target, now)
+        )
+
+    def _under_record(self, target: str, now: float) -> bool:
+        """Whether an operator keeps it out."""
+        return (
+            self._record(target, now) is not None
+            or self._record(wildcard(target), now) is not None
         )
 
     def next_is_probe(self, target: str) -> bool:
@@ -317,6 +407,12 @@ class Tracker:
         view = self._look(name, now)
         self.changes.note(name, view, cause, now if moment is None else moment)
 
+    def _note_return(self, lease: Lease, now: float) -> None:
+        cause = HealthChange.CAUSE_LAST_RESORT_SUCCEEDED
+        if lease.probe:
+            cause = HealthChange.CAUSE_PROBE_SUCCEEDED
+        self._note(lease.target, cause, now)
+
     def _note_all(self, target: str, cause: HealthChange.Cause, now: float) -> None:
         names = {target, *self._covered(target)}
         if target == wildcard(target):
@@ -357,13 +453,13 @@ class Tracker:
         known = {*self._targets, *self._records}
         return sorted(name for name in known if name.startswith(prefix))
 
-    def _automatic_bench(self, health: Health, now: float) -> Bench:
+    def _automatic_bench(self, health: Health) -> Bench:
         return Bench(
             BenchRecord.ORIGIN_AUTOMATIC,
             health.start,
-            health.until,
+            health.returns,
             cause=health.cause,
-            count=health.remembered_benches(now),
+            count=health.benches,
             probing=health.state == PROBING,
         )
 
@@ -373,7 +469,7 @@ class Tracker:
         health = self._targets.get(name)
         if bench is None and health is not None and health.state == BENCHED:
             # Its time is over and nobody has called yet: the next call probes.
-            bench = self._automatic_bench(health, now)
+            bench = self._automatic_bench(health)
         if bench is None:
             return WELL
         return View(PROBING if bench.probing else BENCHED, bench, out)

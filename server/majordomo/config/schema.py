@@ -33,6 +33,7 @@ from majordomo.providers.scripted import Script
 from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.generation_service_pb2 import (
     ALL_BENCHED_POLICY_FAIL,
+    ALL_BENCHED_POLICY_LAST_RESORT,
     ALL_BENCHED_POLICY_TRY_SOONEST,
     ALL_BENCHED_POLICY_WAIT,
     INTERRUPTION_POLICY_FAIL,
@@ -45,6 +46,7 @@ _PERMANENT = {
     for reason in sorted(PERMANENT)
 }
 _ALL_BENCHED = {
+    "last_resort": ALL_BENCHED_POLICY_LAST_RESORT,
     "fail": ALL_BENCHED_POLICY_FAIL,
     "try_soonest": ALL_BENCHED_POLICY_TRY_SOONEST,
     "wait": ALL_BENCHED_POLICY_WAIT,
@@ -298,10 +300,13 @@ class ChainConfig(AttemptConfig):
     """Permanent failures that go on to the next target, besides those that always
     do (model_not_found, unsupported, context_too_long)."""
 
-    all_benched_policy: Literal["fail", "try_soonest", "wait"] = "fail"
-    """What to do when every target is benched: fail at once, try the one that returns
-    soonest before its time (at most once a second), or wait up to 60s for the first
-    to return."""
+    all_benched_policy: Literal["last_resort", "fail", "try_soonest", "wait"] = (
+        "last_resort"
+    )
+    """What to do when benches leave a call without an answer: try those that only
+    failures keep out, as far as a small budget of each allows; or, when nobody could
+    be tried, fail at once, try the one that returns soonest before its time (at most
+    once a second), or wait up to 60s for the first to return."""
 
     interruption_policy: Literal["fail", "restart"] = "fail"
     """What to do when a stream breaks after content was sent: end it with ABORTED, or
@@ -314,10 +319,14 @@ class HealthConfig(_Section):
     failure_threshold: int = Field(default=2, ge=1)
     """Transient failures in a row that bench a target."""
 
+    bench_failure_share: float = Field(default=0.9, ge=0, le=1)
+    """How many of its newest 20 outcomes have to be failures as well, as a share. With
+    0 those in a row are enough."""
+
     cooldown_base: Duration = 5.0
     """How long the first bench lasts; each further one twice as long."""
 
-    cooldown_cap: Duration = 60.0
+    cooldown_cap: Duration = 15.0
     """The longest bench that is not asked for by the provider."""
 
 
@@ -555,8 +564,4 @@ class Config(_Section):
         )
 
     def health_settings(self) -> HealthSettings:
-        return HealthSettings(
-            self.health.failure_threshold,
-            self.health.cooldown_base,
-            self.health.cooldown_cap,
-        )
+        return HealthSettings(**dict(self.health))

@@ -8,6 +8,7 @@ health checks and reflection are open in any case.
 import hashlib
 import hmac
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,9 @@ _SCOPES = {
     "majordomo.v1.GenerationService": "generate",
     "majordomo.v1.OperatorService": "operate",
 }
+
+caller: ContextVar[str] = ContextVar("caller", default="")
+"""Who makes the call in hand: a token's name, or without tokens the peer's address."""
 
 
 class Unauthenticated(Exception):
@@ -35,6 +39,7 @@ class PermissionDenied(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Grant:
+    name: str
     digest: bytes
     scopes: frozenset[str]
 
@@ -52,30 +57,32 @@ class Access(WrappingInterceptor):
     def configure(self, tokens: Mapping[str, TokenConfig]) -> None:
         """Let these in from now on, and no others."""
         self._grants = [
-            _Grant(bytes.fromhex(token.sha256), frozenset(token.scopes))
-            for token in tokens.values()
+            _Grant(name, bytes.fromhex(token.sha256), frozenset(token.scopes))
+            for name, token in tokens.items()
         ]
 
     def wrap(self, behaviour: Any, method: str) -> Behaviour:
         scope = _SCOPES[method.partition("/")[0]]
 
         async def guarded(request: Any, context: ServicerContext[Any, Any]) -> Any:
-            if self._grants:
-                self._check(context, scope)
+            named = self._check(context, scope) if self._grants else context.peer()
+            caller.set(named)
             return await behaviour(request, context)
 
         return guarded
 
-    def _check(self, context: ServicerContext[Any, Any], scope: str) -> None:
+    def _check(self, context: ServicerContext[Any, Any], scope: str) -> str:
+        """The name of the token that was shown."""
         digest = hashlib.sha256(_token(context)).digest()
-        scopes: frozenset[str] | None = None
+        shown: _Grant | None = None
         for grant in self._grants:  # all of them: the time tells nothing
             if hmac.compare_digest(grant.digest, digest):
-                scopes = grant.scopes
-        if scopes is None:
+                shown = grant
+        if shown is None:
             raise Unauthenticated
-        if scope not in scopes:
+        if scope not in shown.scopes:
             raise PermissionDenied(scope)
+        return shown.name
 
 
 def _token(context: ServicerContext[Any, Any]) -> bytes:

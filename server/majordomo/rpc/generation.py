@@ -14,6 +14,7 @@ from majordomo.chain.clock import seconds
 from majordomo.chain.engine import Engine
 from majordomo.chain.target import Answer
 from majordomo.registry import Catalog, Registry
+from majordomo.rpc.access import caller
 from majordomo.rpc.interceptors import generation_id
 from majordomo.rpc.status import Draining
 from majordomo.rpc.validation import check
@@ -122,6 +123,7 @@ class GenerationService(GenerationServiceServicer):
             time_remaining=context.time_remaining(),
             labels={} if isinstance(request, ExplainRequest) else dict(request.labels),
             trace_id=trace_id,
+            caller=caller.get(),
         )
         if observation is not None and not isinstance(request, ExplainRequest):
             observation.call = call

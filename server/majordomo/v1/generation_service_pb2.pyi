@@ -128,7 +128,7 @@ class ExplainResponse(_message.Message):
     def __init__(self, targets: _Optional[_Iterable[_Union[TargetPlan, _Mapping]]] = ...) -> None: ...
 
 class TargetPlan(_message.Message):
-    __slots__ = ("target", "action", "reason", "message", "bench", "probe", "first_content_timeout", "stall_timeout", "attempt_timeout", "adaptations")
+    __slots__ = ("target", "action", "reason", "message", "bench", "probe", "first_content_timeout", "stall_timeout", "attempt_timeout", "adaptations", "last_resort")
     class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ACTION_UNSPECIFIED: _ClassVar[TargetPlan.Action]
@@ -149,6 +149,7 @@ class TargetPlan(_message.Message):
     STALL_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     ADAPTATIONS_FIELD_NUMBER: _ClassVar[int]
+    LAST_RESORT_FIELD_NUMBER: _ClassVar[int]
     target: str
     action: TargetPlan.Action
     reason: _attempt_pb2.FailureReason
@@ -159,7 +160,8 @@ class TargetPlan(_message.Message):
     stall_timeout: _duration_pb2.Duration
     attempt_timeout: _duration_pb2.Duration
     adaptations: _containers.RepeatedCompositeFieldContainer[Adaptation]
-    def __init__(self, target: _Optional[str] = ..., action: _Optional[_Union[TargetPlan.Action, str]] = ..., reason: _Optional[_Union[_attempt_pb2.FailureReason, str]] = ..., message: _Optional[str] = ..., bench: _Optional[_Union[_attempt_pb2.BenchRecord, _Mapping]] = ..., probe: _Optional[bool] = ..., first_content_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stall_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., attempt_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., adaptations: _Optional[_Iterable[_Union[Adaptation, _Mapping]]] = ...) -> None: ...
+    last_resort: bool
+    def __init__(self, target: _Optional[str] = ..., action: _Optional[_Union[TargetPlan.Action, str]] = ..., reason: _Optional[_Union[_attempt_pb2.FailureReason, str]] = ..., message: _Optional[str] = ..., bench: _Optional[_Union[_attempt_pb2.BenchRecord, _Mapping]] = ..., probe: _Optional[bool] = ..., first_content_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stall_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., attempt_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., adaptations: _Optional[_Iterable[_Union[Adaptation, _Mapping]]] = ..., last_resort: _Optional[bool] = ...) -> None: ...
 
 class Prompt(_message.Message):
     __slots__ = ("system_instruction", "messages", "tools", "tool_choice", "config", "response_schema_json", "cache_policy")

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from majordomo.v1 import attempt_pb2 as majordomo_dot_v1_dot_attempt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#majordomo/v1/operator_service.proto\x12\x0cmajordomo.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1amajordomo/v1/attempt.proto\"-\n\x15HealthSnapshotRequest\x12\x14\n\x05\x63hain\x18\x01 \x01(\tR\x05\x63hain\"\xb0\x01\n\x16HealthSnapshotResponse\x12\x1f\n\x0binstance_id\x18\x01 \x01(\tR\ninstanceId\x12?\n\rsnapshot_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0csnapshotTime\x12\x34\n\x07targets\x18\x03 \x03(\x0b\x32\x1a.majordomo.v1.TargetHealthR\x07targets\"t\n\x12WatchHealthRequest\x12\x14\n\x05\x63hain\x18\x01 \x01(\tR\x05\x63hain\x12H\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x11heartbeatInterval\"\xd1\x01\n\x13WatchHealthResponse\x12\x42\n\x08snapshot\x18\x01 \x01(\x0b\x32$.majordomo.v1.HealthSnapshotResponseH\x00R\x08snapshot\x12\x34\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x1a.majordomo.v1.HealthChangeH\x00R\x06\x63hange\x12\x37\n\theartbeat\x18\x03 \x01(\x0b\x32\x17.majordomo.v1.HeartbeatH\x00R\theartbeatB\x07\n\x05\x65vent\"\x87\x03\n\x0cHealthChange\x12;\n\x0b\x63hange_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nchangeTime\x12\x36\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32 .majordomo.v1.HealthChange.CauseR\x05\x63\x61use\x12\x32\n\x06target\x18\x03 \x01(\x0b\x32\x1a.majordomo.v1.TargetHealthR\x06target\"\xcd\x01\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43\x41USE_FAILURES\x10\x01\x12\x11\n\rCAUSE_EXPIRED\x10\x02\x12\x17\n\x13\x43\x41USE_PROBE_STARTED\x10\x03\x12\x19\n\x15\x43\x41USE_PROBE_SUCCEEDED\x10\x04\x12\x1c\n\x18\x43\x41USE_PROBE_INCONCLUSIVE\x10\x05\x12\x18\n\x14\x43\x41USE_OPERATOR_BENCH\x10\x06\x12\x1a\n\x16\x43\x41USE_OPERATOR_UNBENCH\x10\x07\";\n\tHeartbeat\x12.\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\"u\n\x0c\x42\x65nchRequest\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\x12\x35\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08\x64uration\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\"E\n\rBenchResponse\x12\x34\n\x07targets\x18\x01 \x03(\x0b\x32\x1a.majordomo.v1.TargetHealthR\x07targets\"(\n\x0eUnbenchRequest\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\"G\n\x0fUnbenchResponse\x12\x34\n\x07targets\x18\x01 \x03(\x0b\x32\x1a.majordomo.v1.TargetHealthR\x07targets\"\x93\x04\n\x0cTargetHealth\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\x12\x36\n\x05state\x18\x02 \x01(\x0e\x32 .majordomo.v1.TargetHealth.StateR\x05state\x12/\n\x05\x62\x65nch\x18\x03 \x01(\x0b\x32\x19.majordomo.v1.BenchRecordR\x05\x62\x65nch\x12\x31\n\x14\x63onsecutive_failures\x18\x04 \x01(\x05R\x13\x63onsecutiveFailures\x12\'\n\x0f\x61\x63tive_attempts\x18\x05 \x01(\x05R\x0e\x61\x63tiveAttempts\x12%\n\x0etotal_attempts\x18\x06 \x01(\x03R\rtotalAttempts\x12%\n\x0etotal_failures\x18\x07 \x01(\x03R\rtotalFailures\x12\x46\n\x11last_success_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0flastSuccessTime\x12\x38\n\x0clast_failure\x18\t \x01(\x0b\x32\x15.majordomo.v1.AttemptR\x0blastFailure\"V\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x11\n\rSTATE_BENCHED\x10\x02\x12\x11\n\rSTATE_PROBING\x10\x03\x32\xe2\x02\n\x0fOperatorService\x12`\n\x0eHealthSnapshot\x12#.majordomo.v1.HealthSnapshotRequest\x1a$.majordomo.v1.HealthSnapshotResponse\"\x03\x90\x02\x01\x12Y\n\x0bWatchHealth\x12 .majordomo.v1.WatchHealthRequest\x1a!.majordomo.v1.WatchHealthResponse\"\x03\x90\x02\x01\x30\x01\x12\x45\n\x05\x42\x65nch\x12\x1a.majordomo.v1.BenchRequest\x1a\x1b.majordomo.v1.BenchResponse\"\x03\x90\x02\x02\x12K\n\x07Unbench\x12\x1c.majordomo.v1.UnbenchRequest\x1a\x1d.majordomo.v1.UnbenchResponse\"\x03\x90\x02\x02\x42*\n\x0cmajordomo.v1P\x01Z\x18majordomo/v1;majordomov1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#majordomo/v1/operator_service.proto\x12\x0cmajordomo.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1amajordomo/v1/attempt.proto\"-\n\x15HealthSnapshotRequest\x12\x14\n\x05\x63hain\x18\x01 \x01(\tR\x05\x63hain\"\xb0\x01\n\x16HealthSnapshotResponse\x12\x1f\n\x0binstance_id\x18\x01 \x01(\tR\ninstanceId\x12?\n\rsnapshot_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0csnapshotTime\x12\x34\n\x07targets\x18\x03 \x03(\x0b\x32\x1a.majordomo.v1.TargetHealthR\x07targets\"t\n\x12WatchHealthRequest\x12\x14\n\x05\x63hain\x18\x01 \x01(\tR\x05\x63hain\x12H\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x11heartbeatInterval\"\xd1\x01\n\x13WatchHealthResponse\x12\x42\n\x08snapshot\x18\x01 \x01(\x0b\x32$.majordomo.v1.HealthSnapshotResponseH\x00R\x08snapshot\x12\x34\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x1a.majordomo.v1.HealthChangeH\x00R\x06\x63hange\x12\x37\n\theartbeat\x18\x03 \x01(\x0b\x32\x17.majordomo.v1.HeartbeatH\x00R\theartbeatB\x07\n\x05\x65vent\"\xa8\x03\n\x0cHealthChange\x12;\n\x0b\x63hange_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nchangeTime\x12\x36\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32 .majordomo.v1.HealthChange.CauseR\x05\x63\x61use\x12\x32\n\x06target\x18\x03 \x01(\x0b\x32\x1a.majordomo.v1.TargetHealthR\x06target\"\xee\x01\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43\x41USE_FAILURES\x10\x01\x12\x11\n\rCAUSE_EXPIRED\x10\x02\x12\x17\n\x13\x43\x41USE_PROBE_STARTED\x10\x03\x12\x19\n\x15\x43\x41USE_PROBE_SUCCEEDED\x10\x04\x12\x1c\n\x18\x43\x41USE_PROBE_INCONCLUSIVE\x10\x05\x12\x18\n\x14\x43\x41USE_OPERATOR_BENCH\x10\x06\x12\x1a\n\x16\x43\x41USE_OPERATOR_UNBENCH\x10\x07\x12\x1f\n\x1b\x43\x41USE_LAST_RESORT_SUCCEEDED\x10\x08\";\n\tHeartbeat\x12.\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\"u\n\x0c\x42\x65nchRequest\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\x12\x35\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08\x64uration\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\"E\n\rBenchResponse\x12\x34\n\x07targets\x18\x01 \x03(\x0b\x32\x1a.majordomo.v1.TargetHealthR\x07targets\"(\n\x0eUnbenchRequest\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\"G\n\x0fUnbenchResponse\x12\x34\n\x07targets\x18\x01 \x03(\x0b\x32\x1a.majordomo.v1.TargetHealthR\x07targets\"\x93\x04\n\x0cTargetHealth\x12\x16\n\x06target\x18\x01 \x01(\tR\x06target\x12\x36\n\x05state\x18\x02 \x01(\x0e\x32 .majordomo.v1.TargetHealth.StateR\x05state\x12/\n\x05\x62\x65nch\x18\x03 \x01(\x0b\x32\x19.majordomo.v1.BenchRecordR\x05\x62\x65nch\x12\x31\n\x14\x63onsecutive_failures\x18\x04 \x01(\x05R\x13\x63onsecutiveFailures\x12\'\n\x0f\x61\x63tive_attempts\x18\x05 \x01(\x05R\x0e\x61\x63tiveAttempts\x12%\n\x0etotal_attempts\x18\x06 \x01(\x03R\rtotalAttempts\x12%\n\x0etotal_failures\x18\x07 \x01(\x03R\rtotalFailures\x12\x46\n\x11last_success_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0flastSuccessTime\x12\x38\n\x0clast_failure\x18\t \x01(\x0b\x32\x15.majordomo.v1.AttemptR\x0blastFailure\"V\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x11\n\rSTATE_BENCHED\x10\x02\x12\x11\n\rSTATE_PROBING\x10\x03\x32\xe2\x02\n\x0fOperatorService\x12`\n\x0eHealthSnapshot\x12#.majordomo.v1.HealthSnapshotRequest\x1a$.majordomo.v1.HealthSnapshotResponse\"\x03\x90\x02\x01\x12Y\n\x0bWatchHealth\x12 .majordomo.v1.WatchHealthRequest\x1a!.majordomo.v1.WatchHealthResponse\"\x03\x90\x02\x01\x30\x01\x12\x45\n\x05\x42\x65nch\x12\x1a.majordomo.v1.BenchRequest\x1a\x1b.majordomo.v1.BenchResponse\"\x03\x90\x02\x02\x12K\n\x07Unbench\x12\x1c.majordomo.v1.UnbenchRequest\x1a\x1d.majordomo.v1.UnbenchResponse\"\x03\x90\x02\x02\x42*\n\x0cmajordomo.v1P\x01Z\x18majordomo/v1;majordomov1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,23 +52,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHHEALTHRESPONSE']._serialized_start=491
   _globals['_WATCHHEALTHRESPONSE']._serialized_end=700
   _globals['_HEALTHCHANGE']._serialized_start=703
-  _globals['_HEALTHCHANGE']._serialized_end=1094
+  _globals['_HEALTHCHANGE']._serialized_end=1127
   _globals['_HEALTHCHANGE_CAUSE']._serialized_start=889
-  _globals['_HEALTHCHANGE_CAUSE']._serialized_end=1094
-  _globals['_HEARTBEAT']._serialized_start=1096
-  _globals['_HEARTBEAT']._serialized_end=1155
-  _globals['_BENCHREQUEST']._serialized_start=1157
-  _globals['_BENCHREQUEST']._serialized_end=1274
-  _globals['_BENCHRESPONSE']._serialized_start=1276
-  _globals['_BENCHRESPONSE']._serialized_end=1345
-  _globals['_UNBENCHREQUEST']._serialized_start=1347
-  _globals['_UNBENCHREQUEST']._serialized_end=1387
-  _globals['_UNBENCHRESPONSE']._serialized_start=1389
-  _globals['_UNBENCHRESPONSE']._serialized_end=1460
-  _globals['_TARGETHEALTH']._serialized_start=1463
-  _globals['_TARGETHEALTH']._serialized_end=1994
-  _globals['_TARGETHEALTH_STATE']._serialized_start=1908
-  _globals['_TARGETHEALTH_STATE']._serialized_end=1994
-  _globals['_OPERATORSERVICE']._serialized_start=1997
-  _globals['_OPERATORSERVICE']._serialized_end=2351
+  _globals['_HEALTHCHANGE_CAUSE']._serialized_end=1127
+  _globals['_HEARTBEAT']._serialized_start=1129
+  _globals['_HEARTBEAT']._serialized_end=1188
+  _globals['_BENCHREQUEST']._serialized_start=1190
+  _globals['_BENCHREQUEST']._serialized_end=1307
+  _globals['_BENCHRESPONSE']._serialized_start=1309
+  _globals['_BENCHRESPONSE']._serialized_end=1378
+  _globals['_UNBENCHREQUEST']._serialized_start=1380
+  _globals['_UNBENCHREQUEST']._serialized_end=1420
+  _globals['_UNBENCHRESPONSE']._serialized_start=1422
+  _globals['_UNBENCHRESPONSE']._serialized_end=1493
+  _globals['_TARGETHEALTH']._serialized_start=1496
+  _globals['_TARGETHEALTH']._serialized_end=2027
+  _globals['_TARGETHEALTH_STATE']._serialized_start=1941
+  _globals['_TARGETHEALTH_STATE']._serialized_end=2027
+  _globals['_OPERATORSERVICE']._serialized_start=2030
+  _globals['_OPERATORSERVICE']._serialized_end=2384
 # @@protoc_insertion_point(module_scope)

@@ -58,6 +58,7 @@ class HealthChange(_message.Message):
         CAUSE_PROBE_INCONCLUSIVE: _ClassVar[HealthChange.Cause]
         CAUSE_OPERATOR_BENCH: _ClassVar[HealthChange.Cause]
         CAUSE_OPERATOR_UNBENCH: _ClassVar[HealthChange.Cause]
+        CAUSE_LAST_RESORT_SUCCEEDED: _ClassVar[HealthChange.Cause]
     CAUSE_UNSPECIFIED: HealthChange.Cause
     CAUSE_FAILURES: HealthChange.Cause
     CAUSE_EXPIRED: HealthChange.Cause
@@ -66,6 +67,7 @@ class HealthChange(_message.Message):
     CAUSE_PROBE_INCONCLUSIVE: HealthChange.Cause
     CAUSE_OPERATOR_BENCH: HealthChange.Cause
     CAUSE_OPERATOR_UNBENCH: HealthChange.Cause
+    CAUSE_LAST_RESORT_SUCCEEDED: HealthChange.Cause
     CHANGE_TIME_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
