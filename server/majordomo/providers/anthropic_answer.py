@@ -293,14 +293,12 @@ class MessagesReader:
         writing.block = self.pieces.tool_call(str(said.id or ""), str(said.name))
 
     def _add(self, index: object, delta: Delta) -> None:
-        self.pieces.alive = True
         kind = _PIECES.get(delta.type)
-        if kind is None:
-            return
         writing = self._placed.get(_place(index))
+        if kind is None or (writing is not None and writing.type not in _READ):
+            self.pieces.alive = True  # of a tool of the provider's own, or what is new
+            return
         if writing is None or writing.type != kind:
-            if writing is not None and writing.type not in _READ:
-                return  # of a tool of the provider's own
             writing = self._meant(kind)
         if writing.done:
             return
@@ -340,6 +338,7 @@ class MessagesReader:
             return
         if self._with_reasoning and writing.block:
             self.pieces.add(writing.block, _text(thinking))
+        self.pieces.alive = True
         writing.thinking.append(_text(thinking))
 
     def _stop(self, writing: _Writing | None) -> None:

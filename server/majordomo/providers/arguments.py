@@ -15,6 +15,7 @@ from majordomo.providers.json_text import mend
 _LEADING = re.compile(r"(?:\s|null|\{\s*\})*")
 """What may stand before the object, or instead of it where there are no arguments."""
 
+_SHORTEST = len('{"":0}')
 _BEGINNING = re.compile(r'\{\s*"')
 _MARKS = re.compile(r'\\.?|["{}\[\]]', re.DOTALL)
 
@@ -25,32 +26,21 @@ _decode_text = msgspec.json.Decoder(str).decode
 class Arguments:
     """Reads the arguments of one call."""
 
-    __slots__ = (
-        "_begun",
-        "_depth",
-        "_done",
-        "_escaped",
-        "_in_string",
-        "_rest",
-        "_text",
-        "_valid",
-        "whole",
-    )
+    whole = False
+    """They may end here."""
+
+    _begun = False
+    _done = False
+    """The object has ended: what still comes can only repeat it."""
+
+    _valid = False
+    """That what has ended is an object was looked at."""
+
+    _depth = 0
+    _in_string = False
+    _escaped = False
 
     def __init__(self) -> None:
-        self.whole = False
-        """They may end here."""
-
-        self._done = False
-        """The object has ended: what still comes can only repeat it."""
-
-        self._begun = False
-        self._valid = False
-        """That `done` is an object was looked at."""
-
-        self._depth = 0
-        self._in_string = False
-        self._escaped = False
         self._text: list[str] = []
         self._rest: list[str] = []
         """What was held: before the object has begun, or after its end."""
@@ -59,6 +49,8 @@ class Arguments:
         """Take the next piece; what of the object may go out by now."""
         if self._begun:
             return self._go_on(text)
+        if self._at_once(text):
+            return text
         if self._rest:
             self._rest.append(text)
             if text.isspace():
@@ -71,16 +63,16 @@ class Arguments:
         if not _BEGINNING.match(text):
             self._rest.append(text)
             return ""
+        if self._at_once(text):
+            return text
         self._begun = True
         self.whole = False
-        if text.endswith("}") and _is_object(text):  # it came at once
-            self.whole = self._done = self._valid = True
-            self._text.append(text)
-            return text
         return self._go_on(text)
 
     def end(self) -> tuple[str, bool]:
         """What goes out last, and whether all of it is one object."""
+        if self._valid and not self._rest:
+            return "", True
         rest = "".join(self._rest).strip()
         if not self._begun:
             return _instead(rest)
@@ -89,6 +81,16 @@ class Arguments:
             return "", False
         rest = rest[_leading(rest) :]
         return "", not rest or _same(text, rest)
+
+    def _at_once(self, text: str) -> bool:
+        """Whether `text` is the whole object."""
+        if len(text) < _SHORTEST or text[0] != "{" or text[-1] != "}":
+            return False
+        self._valid = not self._rest and _is_object(text)
+        if self._valid:
+            self._begun = self._done = self.whole = True
+            self._text.append(text)
+        return self._valid
 
     def _go_on(self, text: str) -> str:
         if not self._done:

@@ -102,9 +102,10 @@ class EventStreamDecoder:
             for name, data in events:
                 if reader.complete:
                     break
-                if name not in _BEATS and (data[:2] == b'{"' or not _is_beat(data)):
-                    self.heard = True
-                    reader.read_event(name, data)
+                if name in _BEATS or (len(data) < _LONGEST_BEAT and _is_beat(data)):
+                    continue
+                self.heard = True
+                reader.read_event(name, data)
         except Failure as failure:
             return self._broken_off(failure)
         self.complete = reader.complete
@@ -121,13 +122,12 @@ class EventStreamDecoder:
     def _taken(self) -> list[PartDelta]:
         reader = self._reader
         deltas = reader.pieces.take()
-        life = Life.THINKING if reader.thinking else Life.ALIVE
-        if reader.thinking is not self._thinking:
+        self.life = None
+        if reader.pieces.alive or reader.thinking is not self._thinking:
+            if not deltas or reader.thinking is not self._thinking:
+                self.life = Life.THINKING if reader.thinking else Life.ALIVE
             self._thinking = reader.thinking
-            self.life = life
-        else:
-            self.life = life if reader.pieces.alive and not deltas else None
-        reader.pieces.alive = False
+            reader.pieces.alive = False
         return deltas
 
     def _broken_off(self, failure: Failure) -> list[PartDelta]:
@@ -151,11 +151,11 @@ _BEAT = re.compile(
 )
 """Data of such events, a comment among them that was written as data."""
 
-_LONGEST_BEAT = 256
+_LONGEST_BEAT = 64
 
 
 def _is_beat(data: bytes) -> bool:
-    return len(data) < _LONGEST_BEAT and _BEAT.fullmatch(data) is not None
+    return _BEAT.fullmatch(data) is not None
 
 
 EVENT_STREAM = b"text/event-stream"

@@ -8,6 +8,7 @@ Parts may be signed. A signature belongs to its own part and goes out as its
 provider_state: of a call, of text (perhaps of an empty text at the end), of a thought.
 """
 
+from functools import reduce
 from typing import Any
 
 import msgspec
@@ -112,7 +113,7 @@ class GeminiReader:
 
     def __init__(self, prompt: Prompt) -> None:
         self.pieces = Pieces()
-        self._counts: GeminiCounts | None = None
+        self._counts: list[GeminiCounts] = []
         self.complete = False
         self.finished = False
         self._with_reasoning = prompt.config.reasoning.include_text
@@ -126,8 +127,9 @@ class GeminiReader:
 
     @property
     def usage(self) -> Usage | None:
-        """Of the last piece that counts anything: each counts all so far."""
-        return None if self._counts is None else gemini_usage(self._counts)
+        """Of all pieces: each counts all so far, as far as it counts."""
+        counts = self._counts
+        return gemini_usage(reduce(later_counts, counts)) if counts else None
 
     def read_event(self, name: bytes, data: bytes) -> None:  # noqa: ARG002
         """Read one piece of the answer, or an array of them."""
@@ -194,7 +196,7 @@ class GeminiReader:
             self._model = mend(str(whole.model_version))
         counts = whole.usage_metadata
         if counts is not None and counts != _NOTHING_COUNTED:
-            self._counts = later_counts(self._counts, counts)
+            self._counts.append(counts)
         feedback = whole.prompt_feedback
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self._blocked = mend(str(feedback["blockReason"]))

@@ -245,12 +245,12 @@ class ChatReader:
         content = delta.content
         if content:
             if isinstance(content, str):
-                self._read_text(content)
+                self.pieces.add(self._text or self._begin_text(), content)
             else:
                 self._read_parts(content)
         if delta.refusal and isinstance(delta.refusal, str):
             self._refused = True
-            self._read_text(delta.refusal)
+            self.pieces.add(self._text or self._begin_text(), delta.refusal)
         if delta.tool_calls:
             for call in delta.tool_calls:
                 self._read_call(call)
@@ -258,10 +258,9 @@ class ChatReader:
             # The form before tool_calls: one call, without an id.
             self._read_call(ToolCall("function_call", None, delta.function_call))
 
-    def _read_text(self, text: str) -> None:
-        if self._text is None:
-            self._text = Block(TEXT)
-        self.pieces.add(self._text, text)
+    def _begin_text(self) -> Block:
+        self._text = Block(TEXT)
+        return self._text
 
     def _read_reasoning(self, reasoning: object) -> None:
         if not self._with_reasoning:
@@ -279,7 +278,7 @@ class ChatReader:
             if thinking := thinking_text(part):
                 self._read_reasoning(thinking)
             if part.text:
-                self._read_text(part.text)
+                self.pieces.add(self._text or self._begin_text(), part.text)
 
     def _read_call(self, piece: ToolCall) -> None:
         self.pieces.alive = True

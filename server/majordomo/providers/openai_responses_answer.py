@@ -294,10 +294,12 @@ class ResponsesReader:
         all alike, and gateways change ids on the way. Where neither is known, it is
         the last one begun and not done.
         """
-        known = self._known(index, item_id, kind)
-        another = isinstance(item_id, str) and item_id not in self._named
-        if known and not (known.done and another):
-            return known
+        named = self._named.get(item_id) if isinstance(item_id, str) else None
+        if named and named.kind == kind:
+            return named
+        placed = self._known(index, None, kind)
+        if placed and not (placed.done and named is None and item_id is not None):
+            return placed
         for item in reversed(self._items):
             if item.kind == kind and not item.done:
                 if item.announced or (index is None and item_id is None):

@@ -24,27 +24,26 @@ TEXT, REASONING, TOOL_CALL = range(3)
 class Block:
     """What becomes one part of the answer."""
 
-    __slots__ = ("arguments", "call", "held", "index", "kind", "shown", "whole")
+    index = -1
+    """Of its part; -1 until it has begun."""
+
+    shown = False
+    """Something of it went out."""
+
+    held = ""
+    """Half a character, until the rest of it comes."""
+
+    call: ToolCallDelta | None = None
+    """Of a tool call, until it goes out: how it begins."""
+
+    arguments: Arguments | None = None
+    """Of a tool call."""
+
+    whole: bool | None = None
+    """Of a tool call that is done: whether its arguments are one object."""
 
     def __init__(self, kind: int) -> None:
         self.kind = kind
-        self.index = -1
-        """Of its part; -1 until it has begun."""
-
-        self.shown = False
-        """Something of it went out."""
-
-        self.held = ""
-        """Half a character, until the rest of it comes."""
-
-        self.call: ToolCallDelta | None = None
-        """Of a tool call, until it goes out: how it begins."""
-
-        self.arguments: Arguments | None = None
-        """Of a tool call."""
-
-        self.whole: bool | None = None
-        """Of a tool call that is done: whether its arguments are one object."""
 
     @property
     def whole_by_now(self) -> bool:
@@ -155,7 +154,11 @@ class Pieces:
         Nothing as long as nothing of it is content.
         """
         self._flush()
-        return self.rest() if self._content else []
+        if not self._content:
+            return []
+        deltas = self._deltas
+        self._deltas = []
+        return deltas
 
     def end(self, *, cut: bool = False) -> None:
         """The answer is complete: so are its parts.
@@ -174,7 +177,7 @@ class Pieces:
         for block in self._placed:
             if not block.shown:
                 self._emit(block, "")
-        if not cut and not all(block.whole for block in self._calls):
+        if self._calls and not cut and not all(b.whole for b in self._calls):
             raise Failure(
                 FAILURE_REASON_MALFORMED_RESPONSE,
                 "the arguments of a tool call are no JSON object",
@@ -192,20 +195,22 @@ class Pieces:
         self.add(block, text)
 
     def _turn_to(self, block: Block) -> None:
-        self._flush()
+        if self._current is not None:
+            self._flush()
+        if self._places:
+            self._number_places(block)
         if block.index < 0:
-            if self._places:
-                self._number_places()
-            if block.index < 0:
-                self._number(block)
+            self._number(block)
         self._current = block
 
-    def _number_places(self) -> None:
+    def _number_places(self, before: Block) -> None:
+        """Number what keeps a place before a block that is new."""
+        if before.index >= 0:
+            return
         places, self._places = self._places, []
         for block in places:
-            if block.index < 0:
-                self._number(block)
-                self._placed.append(block)
+            self._number(block)
+        self._placed += places
 
     def _number(self, block: Block) -> None:
         block.index = self._next

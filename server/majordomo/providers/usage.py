@@ -7,6 +7,7 @@ than its whole, and what the provider did not say is unset.
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from majordomo.v1.attempt_pb2 import Usage
 
@@ -145,18 +146,13 @@ def later(before: Usage | None, now: Usage | None) -> Usage | None:
     return counts
 
 
-def later_counts(
-    before: GeminiCounts | None, now: GeminiCounts | None
-) -> GeminiCounts | None:
+def later_counts(before: GeminiCounts, now: GeminiCounts) -> GeminiCounts:
     """The same, of counts as they were sent."""
-    if before is None or now is None:
-        return before if now is None else now
     return GeminiCounts(
-        now.prompt_token_count or before.prompt_token_count,
-        now.tool_use_prompt_token_count or before.tool_use_prompt_token_count,
-        now.cached_content_token_count or before.cached_content_token_count,
-        now.candidates_token_count or before.candidates_token_count,
-        now.thoughts_token_count or before.thoughts_token_count,
+        *[
+            old if old is not None and not new else new
+            for old, new in zip(astuple(before), astuple(now), strict=True)
+        ]
     )
 
 
