@@ -106,7 +106,7 @@ class _Writing:
     """A block while it is written."""
 
     def __init__(self, said: Written) -> None:
-        self.type = said.type
+        self.type = said.type if isinstance(said.type, str) else ""
         self.done = False
         self.block: Block | None = None
         """What it becomes; of a tool that is the form of the answer a text."""
@@ -293,7 +293,7 @@ class MessagesReader:
         writing.block = self.pieces.tool_call(str(said.id or ""), str(said.name))
 
     def _add(self, index: object, delta: Delta) -> None:
-        kind = _PIECES.get(delta.type)
+        kind = _PIECES.get(delta.type) if isinstance(delta.type, str) else None
         writing = self._placed.get(_place(index))
         if kind is None or (writing is not None and writing.type not in _READ):
             self.pieces.alive = True  # of a tool of the provider's own, or what is new
