@@ -23,7 +23,8 @@ import grpc
 
 from bench.processes import build_native, native
 from bench.subjects import Subject, Work, majordomo
-from majordomo.chain.health import HealthSettings, Lease
+from majordomo.chain.evidence import Lease
+from majordomo.chain.health import HealthSettings
 from majordomo.chain.tracker import Tracker
 from majordomo.rpc.health_feed import HealthFeed
 from majordomo.v1.attempt_pb2 import Attempt

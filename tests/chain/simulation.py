@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.engine import Engine
+from majordomo.chain.evidence import Lease
 from majordomo.chain.failure import Failure
-from majordomo.chain.health import LONGEST_RETRY_DELAY, Bench, HealthSettings, Lease
+from majordomo.chain.health import LONGEST_RETRY_DELAY, Bench, HealthSettings
 from majordomo.chain.target import (
     Answer,
     Exchange,
@@ -39,6 +40,7 @@ from majordomo.v1.attempt_pb2 import (
 from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Part
 from majordomo.v1.generation_service_pb2 import (
     ALL_BENCHED_POLICY_FAIL,
+    ALL_BENCHED_POLICY_LAST_RESORT,
     ALL_BENCHED_POLICY_TRY_SOONEST,
     ALL_BENCHED_POLICY_WAIT,
     FINISH_REASON_STOP,
@@ -53,6 +55,7 @@ from majordomo.v1.operator_service_pb2 import TargetHealth
 from tests.chain.fakes import VirtualLoop, loop_clock
 
 _ALL_BENCHED = [
+    ALL_BENCHED_POLICY_LAST_RESORT,
     ALL_BENCHED_POLICY_FAIL,
     ALL_BENCHED_POLICY_TRY_SOONEST,
     ALL_BENCHED_POLICY_WAIT,
@@ -189,9 +192,25 @@ class WatchedTracker(Tracker):
 
     world: "World"
 
-    def begin(self, target: str, *, early: bool = False) -> Lease | Bench:
+    def begin(
+        self,
+        target: str,
+        *,
+        early: bool = False,
+        last_resort: bool = False,
+        again: Lease | None = None,
+        limit: float = float("inf"),
+        streamed: bool = False,
+    ) -> Lease | Bench:
         before = self.show(target)
-        got = super().begin(target, early=early)
+        got = super().begin(
+            target,
+            early=early,
+            last_resort=last_resort,
+            again=again,
+            limit=limit,
+            streamed=streamed,
+        )
         if isinstance(got, Lease):
             self.world.admitted(target, before, got, early=early)
             self.world.leases.append(got)
@@ -314,7 +333,7 @@ class World:
             assert health.running == len(out), (name, health.running, out)
             if health.state == TargetHealth.STATE_PROBING:
                 assert len(current) == 1, (name, current)
-            assert health.until <= now + LONGEST_RETRY_DELAY + _MOMENT
+            assert health.returns <= now + LONGEST_RETRY_DELAY + _MOMENT
             if self.tracker.out_of_rotation(name) is not None:
                 self._was_out.add(name)
                 self.first_benched.setdefault(name, now)
@@ -322,9 +341,13 @@ class World:
     def admitted(
         self, name: str, before: TargetHealth, lease: Lease, *, early: bool
     ) -> None:
-        """An attempt begins only at who is active, or as the one probe."""
+        """An attempt begins only at who is active, as the one probe, or at last."""
         operators = before.bench.origin == BenchRecord.ORIGIN_OPERATOR
         assert not operators, (name, before)
+        if lease.last_resort:
+            assert not lease.probe
+            assert before.bench.failure_reason != FAILURE_REASON_QUOTA_EXHAUSTED
+            return
         assert before.state != TargetHealth.STATE_PROBING
         if before.state == TargetHealth.STATE_BENCHED:
             assert lease.probe

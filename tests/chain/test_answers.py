@@ -34,7 +34,7 @@ REFUSED = (Failure(FAILURE_REASON_INVALID_REQUEST, "no"),)
 @virtual_time
 async def test_after_an_empty_answer_the_walk_goes_on(stream: bool) -> None:
     """The next target answers; the record tells what was wrong with the first."""
-    walker, tracker = engine()
+    walker, _ = engine()
     a, b = target("a/1", EMPTY), target("b/1")
 
     result = await walk(walker, call(a, b, stream=stream))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from majordomo.chain.changes import NEVER, NOTHING_TOLD, Change
-from majordomo.chain.health import HealthSettings, Lease
+from majordomo.chain.evidence import Lease
+from majordomo.chain.health import HealthSettings
 from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_RATE_LIMITED, BenchRecord
 from majordomo.v1.operator_service_pb2 import HealthChange, TargetHealth
@@ -92,7 +93,7 @@ def test_a_life_of_benches_and_probes() -> None:
     assert [] == onlooker.look()
     world.fail(world.begin())
     assert ["FAILURES"] == onlooker.causes()
-    assert 5 == world.tracker.changes.next_expiry - world.now
+    assert 4 == world.tracker.changes.next_expiry - world.now
 
     world.pass_bench()
     world.tracker.expire()

@@ -26,6 +26,7 @@ from majordomo.v1.attempt_pb2 import (
     FailureReason,
 )
 from majordomo.v1.generation_service_pb2 import (
+    ALL_BENCHED_POLICY_FAIL,
     GenerationConfig,
     Prompt,
     ReasoningConfig,
@@ -79,6 +80,7 @@ states = st.builds(
 policies = st.builds(
     Policy,
     transient_retries=st.just(0),
+    all_benched=st.just(ALL_BENCHED_POLICY_FAIL),
     attempt_timeout=limits,
     first_content_timeout=limits,
     stall_timeout=limits,

@@ -7,12 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from majordomo.chain.clock import Clock, duration
-from majordomo.chain.health import (
-    Bench,
-    HealthSettings,
-    Lease,
-    silence_counts,
-)
+from majordomo.chain.evidence import Lease
+from majordomo.chain.health import Bench, HealthSettings
 from majordomo.chain.tracker import BenchedByProvider, Tracker
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_OVERLOADED,
@@ -41,10 +37,30 @@ class World:
         clock = Clock(lambda: self.now, lambda: round(self.now * 1e9))
         self.tracker = Tracker(self.settings, clock, lambda: self.die, self.configured)
 
-    def begin(self, target: str = A) -> Lease:
-        lease = self.tracker.begin(target)
+    def begin(
+        self,
+        target: str = A,
+        *,
+        last_resort: bool = False,
+        again: Lease | None = None,
+        limit: float = 30.0,
+        streamed: bool = False,
+    ) -> Lease:
+        lease = self.tracker.begin(
+            target,
+            last_resort=last_resort,
+            again=again,
+            limit=limit,
+            streamed=streamed,
+        )
         assert isinstance(lease, Lease)
         return lease
+
+    def answer(self, took: float = 1.0) -> None:
+        """A call that is answered after so many seconds."""
+        lease = self.begin()
+        self.now += took
+        self.tracker.succeed(lease)
 
     def fail(
         self,
@@ -100,7 +116,7 @@ def test_a_bench_is_shown_from_its_start_to_its_end() -> None:
 
     shown = world.shown().bench
 
-    assert (1000, 1005) == (shown.start_time.seconds, shown.expire_time.seconds)
+    assert (1000, 1004) == (shown.start_time.seconds, shown.expire_time.seconds)
 
 
 @pytest.mark.rule("4.1")
@@ -127,10 +143,88 @@ def test_under_load_the_threshold_is_a_share_of_what_runs() -> None:
     assert [8] == [i for i, bench in enumerate(benches) if bench is not None]
 
 
+@pytest.mark.rule("4.1")
+@pytest.mark.parametrize(("share", "failures"), [(0.9, 9), (0.5, 5), (0.0, 2)])
+def test_failures_have_to_be_a_large_part_of_the_newest(
+    share: float, failures: int
+) -> None:
+    """After ten answers it takes as many failures of calls as the share says."""
+    world = World(settings=HealthSettings(bench_failure_share=share))
+    for _ in range(10):
+        world.answer()
+
+    world.now += 1
+    benches = [world.fail(world.begin()) for _ in range(failures)]
+
+    assert [None] * (failures - 1) == benches[:-1]
+    assert benches[-1] is not None
+
+
+@pytest.mark.rule("4.1")
+def test_what_a_call_comes_to_counts_once() -> None:
+    """By its last attempt: a call that is answered in the end has not failed."""
+    world = World(settings=HealthSettings(failure_threshold=2))
+    for _ in range(20):
+        first = world.begin()
+        assert world.fail(first) is None
+        again = world.begin(again=first)
+        world.now += 1
+        world.tracker.succeed(again)
+
+    assert not world.out()
+    first = world.begin()
+    world.fail(first)
+    # Two in a row, of one call: nine others were answered.
+    assert world.fail(world.begin(again=first)) is None
+
+
+@pytest.mark.rule("4.1")
+def test_all_of_half_a_second_is_weighed() -> None:
+    """At many calls a second ten in a row are nothing yet."""
+    world = World()
+    leases = []
+    for _ in range(60):
+        leases.append(world.begin())
+        world.now += 0.008
+    for lease in leases[:40]:
+        world.tracker.succeed(lease)
+
+    assert [None] * 20 == [world.fail(lease) for lease in leases[40:]]
+
+
+@pytest.mark.rule("4.1")
+def test_who_outlives_the_failures_speaks_for_the_target() -> None:
+    """Failures come at once and answers take their time."""
+    world = World()
+    running = []
+    for _ in range(30):
+        running.append(world.begin())
+        failing = world.begin()
+        world.now += 0.05
+        assert world.fail(failing) is None
+        world.now += 0.1
+
+    for lease in running:
+        world.tracker.succeed(lease)
+    assert not world.out()
+
+
+@pytest.mark.rule("4.1")
+def test_old_outcomes_are_forgotten() -> None:
+    """After a minute of nothing two failures are enough again."""
+    world = World()
+    for _ in range(10):
+        world.answer()
+    world.now += 61
+
+    assert world.fail(world.begin()) is None
+    assert world.fail(world.begin()) is not None
+
+
 @pytest.mark.rule("4.2")
 def test_a_success_forgives_failures_begun_before_it() -> None:
     """A failure of an attempt that began later stays counted."""
-    world = World()
+    world = World(settings=HealthSettings(bench_failure_share=0))
     early, answered, late = world.begin(), world.begin(), world.begin()
     world.fail(late)
     world.tracker.succeed(answered)
@@ -154,33 +248,142 @@ def test_neutral_ends_touch_nothing() -> None:
 
 
 @pytest.mark.rule("4.3")
-def test_how_long_a_silence_counts() -> None:
-    """A silence of the target's own limit, or of five seconds."""
-    assert not silence_counts(30, 4.9)
-    assert silence_counts(30, 5)
-    assert silence_counts(2, 2)
-    assert not silence_counts(2, 1.9)
+@pytest.mark.parametrize(
+    ("answers", "limit", "expected"),
+    [([], 30.0, 5.0), ([], 2.0, 2.0), ([1.0], 30.0, 5.0), ([4.0, 1.0], 30.0, 12.0)],
+)
+def test_how_long_a_silence_counts(
+    answers: list[float], limit: float, expected: float
+) -> None:
+    """The target's own limit, or what its answers of late have shown."""
+    world = World()
+    for took in answers:
+        world.answer(took)
+
+    assert expected == world.tracker.patience(world.begin(), limit)
+
+
+@pytest.mark.rule("4.3")
+def test_a_silent_stream_counts_before_it_ends() -> None:
+    """After a third of the target's own limit; a late answer takes that back."""
+    world = World()
+    for _ in range(10):
+        world.answer(0.5)
+    streams = [world.begin(streamed=True) for _ in range(12)]
+
+    seen = [world.out()]
+    for _ in range(22):
+        world.now += 0.5
+        seen.append(world.out())
+
+    assert [False] * 20 + [True] * 3 == seen
+    assert 4 == pytest.approx(world.tracker.returns_in(A), abs=1.1)
+    world.tracker.first_content(streams[0])
+    assert world.out()  # it began before the bench
+
+
+@pytest.mark.rule("4.3")
+def test_where_no_answer_is_known_a_stream_has_all_its_time() -> None:
+    """Nobody knows yet how slow the target is."""
+    world = World()
+    for _ in range(5):
+        world.begin(streamed=True)
+
+    for _ in range(60):
+        world.now += 0.5
+        assert not world.out()
+
+
+@pytest.mark.rule("4.3")
+def test_a_pause_of_the_event_loop_is_nobodys_silence() -> None:
+    """What has arrived meanwhile is read before anybody is judged."""
+    world = World()
+    for _ in range(10):
+        world.answer(0.5)
+    streams = [world.begin(streamed=True) for _ in range(12)]
+    world.now += 0.5
+    assert not world.out()
+
+    world.now += 40
+
+    assert not world.out()
+    for lease in streams:
+        world.tracker.first_content(lease)
+    world.now += 0.5
+    assert not world.out()
+
+
+@pytest.mark.rule("4.8")
+def test_a_silent_probe_makes_room() -> None:
+    """It fails when its silence counts, though it goes on; its answer still counts."""
+    world = World()
+    world.answer(0.5)
+    world.bench()
+    world.pass_bench()
+    probe = world.begin()
+    for _ in range(10):
+        assert TargetHealth.STATE_PROBING == world.shown().state
+        world.now += 0.5
+
+    assert 2 == world.shown().bench.consecutive_benches
+    assert 8 - 5 == pytest.approx(world.tracker.returns_in(A))
+    world.pass_bench()
+    assert world.begin().probe
+    world.tracker.succeed(probe)
+    assert TargetHealth.STATE_ACTIVE == world.shown().state
 
 
 @pytest.mark.rule("4.4")
 def test_cooldowns_double_up_to_the_cap() -> None:
-    """Five seconds, doubling to a minute; half of it is jitter."""
+    """Four seconds, doubling to fifteen; half of it is jitter."""
     for die, share in [(1.0, 1.0), (0.0, 0.5)]:
         world = World(die=die)
         lengths = []
         world.bench()
-        for _ in range(6):
+        for _ in range(4):
             lengths.append(world.tracker.returns_in(A))
             world.pass_bench()
             world.fail(world.begin())
 
-        assert [t * share for t in (5, 10, 20, 40, 60, 60)] == pytest.approx(lengths)
+        assert [t * share for t in (4, 8, 15, 15)] == pytest.approx(lengths)
+
+
+@pytest.mark.rule("4.4")
+def test_the_time_of_a_probe_is_a_part_of_the_cooldown_after_it() -> None:
+    """A probe of six seconds leaves two of the eight."""
+    world = World()
+    world.bench()
+    world.pass_bench()
+    probe = world.begin()
+    world.now += 6
+
+    world.fail(probe)
+
+    assert 2 == pytest.approx(world.tracker.returns_in(A))
+
+
+@pytest.mark.rule("4.4")
+def test_a_complete_answer_forgets_the_benches() -> None:
+    """The first content of a probe brings the target back, its end clears n."""
+    world = World()
+    world.bench()
+    world.pass_bench()
+    world.fail(world.begin())
+    world.pass_bench()
+    probe = world.begin()
+    world.tracker.first_content(probe)
+
+    assert 3 == world.bench().count
+
+    world.pass_bench()
+    world.tracker.succeed(world.begin())
+    assert 1 == world.bench().count
 
 
 @pytest.mark.rule("4.5")
 def test_retry_after_is_a_floor() -> None:
     """The bench is never shorter than what the provider asks, up to an hour."""
-    for delay, expected in [(2.0, 5.0), (300.0, 300.0), (1e9, 3600.0)]:
+    for delay, expected in [(2.0, 4.0), (300.0, 300.0), (1e9, 3600.0)]:
         world = World()
         world.fail(world.begin())
         world.fail(world.begin(), delay=delay)
@@ -205,16 +408,69 @@ def test_a_rate_limit_with_a_delay_benches_until_then() -> None:
 
 @pytest.mark.rule("4.6")
 def test_limited_again_within_the_delay_doubles() -> None:
-    """Up to the cap; later than that it starts anew; never under a second."""
+    """Up to the cap; later than that it starts anew; never under 100 ms."""
     world = World(die=0.0)
     lengths = []
-    for pause in (1.0, 0.5, 3.0, 3.0, 9.0, 17.0, 33.0, 61.0, 0.0):
-        world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 0.2)
+    for pause in (0.1, 0.1, 0.3, 1.0, 2.0, 4.0, 7.0, 14.0, 16.0, 0.0):
+        world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 0.02)
         lengths.append(world.tracker.returns_in(A))
         world.pass_bench()
         world.now += pause
 
-    assert [1, 2, 4, 8, 16, 32, 60, 60, 1] == pytest.approx(lengths)
+    assert [0.1, 0.2, 0.4, 0.8, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1] == pytest.approx(lengths)
+
+
+@pytest.mark.rule("4.6")
+def test_doubled_up_to_the_cap() -> None:
+    """What the provider asks for may be longer, our doubling is not."""
+    world = World(die=0.0)
+    lengths = []
+    for _ in range(6):
+        world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 2)
+        lengths.append(world.tracker.returns_in(A))
+        world.pass_bench()
+
+    assert [2, 4, 8, 15, 15, 15] == pytest.approx(lengths)
+
+
+@pytest.mark.rule("4.6")
+def test_an_answer_ends_the_doubling() -> None:
+    """The provider serves what is paid for: it means what it says."""
+    world = World(die=0.0)
+    world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 2)
+    world.pass_bench()
+    world.tracker.succeed(world.begin())
+
+    world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 2)
+
+    assert 2 == pytest.approx(world.tracker.returns_in(A))
+
+
+@pytest.mark.rule("4.5", "4.6")
+def test_the_longest_delay_holds() -> None:
+    """Told later and longer, by an attempt begun before the bench, it extends it."""
+    world = World(die=0.0)
+    early, late = world.begin(), world.begin()
+    world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 5)
+    world.fail(early, FAILURE_REASON_RATE_LIMITED, 20)
+    world.fail(late, FAILURE_REASON_RATE_LIMITED, 1)
+
+    assert 20 == pytest.approx(world.tracker.returns_in(A))
+
+
+@pytest.mark.rule("4.5", "4.10")
+def test_our_own_cooldown_and_the_providers_delay_are_apart() -> None:
+    """A short delay at a benched target is over before its cooldown is."""
+    world = World()
+    running = world.begin()
+    world.bench()
+    world.fail(running, FAILURE_REASON_RATE_LIMITED, 1)
+
+    assert 4 == pytest.approx(world.tracker.returns_in(A))
+    assert [] == world.tracker.last_resorts([A])
+    world.now += 1.2
+    assert [A] == world.tracker.last_resorts([A])
+    assert world.out()
 
 
 @pytest.mark.rule("4.6")
@@ -289,7 +545,7 @@ def test_a_failed_probe_benches_again_and_longer() -> None:
 
     assert bench is not None
     assert 2 == bench.count
-    assert 10 == pytest.approx(world.tracker.returns_in(A))
+    assert 8 == pytest.approx(world.tracker.returns_in(A))
 
 
 @pytest.mark.rule("4.8")
@@ -312,7 +568,7 @@ def test_stale_results_are_inert() -> None:
     world.bench()
     until = world.tracker.returns_in(A)
 
-    world.fail(before[0], FAILURE_REASON_RATE_LIMITED, 300)
+    world.fail(before[0])
     world.tracker.succeed(before[1])
 
     assert until == world.tracker.returns_in(A)
@@ -413,25 +669,117 @@ def test_a_stale_result_is_the_cause_of_no_change() -> None:
 
 
 @pytest.mark.rule("4.10")
-def test_a_minute_active_forgets_one_bench() -> None:
-    """A flapping target stays expensive, a recovered one does not."""
+def test_the_last_resort_is_no_probe() -> None:
+    """It neither prolongs a bench nor ends its cooldown by failing."""
     world = World()
     world.bench()
-    for _ in range(3):
+    until = world.tracker.returns_in(A)
+
+    lease = world.begin(last_resort=True)
+    assert (True, False) == (lease.last_resort, lease.probe)
+    assert world.fail(lease) is None
+
+    assert until == world.tracker.returns_in(A)
+    assert 1 == world.shown().bench.consecutive_benches
+
+
+@pytest.mark.rule("4.10")
+@pytest.mark.parametrize("probing", [False, True])
+def test_a_last_resort_that_answers_brings_the_target_back(probing: bool) -> None:
+    """Also while another call probes."""
+    world = World()
+    world.bench()
+    if probing:
         world.pass_bench()
-        world.fail(world.begin())
-    world.pass_bench()
-    world.tracker.succeed(world.begin())  # n is 4
+        assert world.begin().probe
+    version = world.tracker.changes.version
 
-    world.now += 119
-    bench = world.bench()
+    world.tracker.succeed(world.begin(last_resort=True))
 
-    assert 4 == bench.count  # one minute forgotten, one bench added
-
-    world.pass_bench()
-    world.tracker.succeed(world.begin())
-    world.now += 10 * 60
+    assert TargetHealth.STATE_ACTIVE == world.shown().state
+    news = world.tracker.changes_since(version)
+    assert news is not None
+    assert HealthChange.CAUSE_LAST_RESORT_SUCCEEDED == news[1][-1].cause
     assert 1 == world.bench().count
+
+
+@pytest.mark.rule("4.10")
+def test_whom_the_last_resort_spares() -> None:
+    """Operators, quotas, and delays that a provider asked for."""
+    world = World()
+    world.bench("a/failing")
+    world.fail(world.begin("a/quota"), FAILURE_REASON_QUOTA_EXHAUSTED)
+    world.fail(world.begin("a/limited"), FAILURE_REASON_RATE_LIMITED, 30)
+    world.bench("a/operator")
+    world.tracker.bench("a/operator", None, "maintenance")
+    names = ["a/quota", "a/limited", "a/operator", "a/failing", "a/well"]
+
+    assert ["a/failing", "a/well"] == sorted(world.tracker.last_resorts(names))
+    for name in names[:3]:
+        assert isinstance(world.tracker.begin(name, last_resort=True), Bench)
+
+
+@pytest.mark.rule("4.10")
+def test_those_that_answered_most_come_first() -> None:
+    """In the order of the chain where they are alike."""
+    world = World(settings=HealthSettings(failure_threshold=1, bench_failure_share=0.1))
+    for name, answers in [("a/never", 0), ("a/mostly", 4), ("a/rarely", 1)]:
+        for _ in range(answers):
+            world.tracker.succeed(world.begin(name))
+        world.bench(name)
+
+    ordered = world.tracker.last_resorts(["a/never", "a/rarely", "a/mostly"])
+
+    assert ["a/mostly", "a/rarely", "a/never"] == ordered
+
+
+def drawn(world: World, caller: str, most: int = 100) -> int:
+    """How many tokens in a row a caller gets."""
+    for number in range(most):
+        if not world.tracker.draw(A, caller):
+            return number
+    return most
+
+
+@pytest.mark.rule("4.10")
+def test_tokens_are_few_and_shared() -> None:
+    """Twenty in all; whoever drains the bucket leaves some for others."""
+    world = World()
+    world.bench()
+
+    first, second, third = (drawn(world, name) for name in "abc")
+
+    assert (15, 4, 1) == (first, second, third)
+    assert 0 == drawn(world, "d")
+
+
+@pytest.mark.rule("4.10")
+@pytest.mark.parametrize(("calls", "expected"), [(10, 1), (100, 5)])
+def test_tokens_come_back_slowly(calls: int, expected: int) -> None:
+    """One a second, or one for each twenty calls."""
+    world = World()
+    world.bench()
+    for caller in ("a", "b", "c", "d"):
+        drawn(world, caller)
+
+    for _ in range(calls):
+        world.now += 1.0001 / calls
+        world.tracker.ask_last_resort(A)
+
+    assert expected == sum(drawn(world, caller) for caller in ("e", "f", "g"))
+
+
+@pytest.mark.rule("4.10")
+def test_an_answer_fills_the_bucket() -> None:
+    """What has come back is as good as new."""
+    world = World()
+    world.bench()
+    drawn(world, "a")
+    world.tracker.succeed(world.begin(last_resort=True))
+
+    world.bench()
+
+    assert 15 == drawn(world, "a")
 
 
 @pytest.mark.rule("4.11")

@@ -11,11 +11,11 @@ from hypothesis.stateful import (
 )
 
 from majordomo.chain.clock import Clock, duration
+from majordomo.chain.evidence import Lease
 from majordomo.chain.health import (
     LONGEST_RETRY_DELAY,
     Bench,
     HealthSettings,
-    Lease,
 )
 from majordomo.chain.tracker import BenchedByProvider, Tracker
 from majordomo.v1.attempt_pb2 import (

@@ -18,6 +18,7 @@ from majordomo.v1.attempt_pb2 import (
     FailureReason,
 )
 from majordomo.v1.errors_pb2 import ErrorReason
+from majordomo.v1.generation_service_pb2 import ALL_BENCHED_POLICY_FAIL
 from tests.chain import fakes, oracle
 from tests.chain.oracle import Outcome
 
@@ -116,6 +117,7 @@ def test_the_walk_does_what_the_rules_say(
             stream=stream,
             policy=Policy(
                 transient_retries=retries,
+                all_benched=ALL_BENCHED_POLICY_FAIL,
                 advance_on=frozenset(_reason(name) for name in advance_on),
             ),
         )

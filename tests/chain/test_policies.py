@@ -8,7 +8,7 @@ import pytest
 
 from majordomo.chain.call import Policy
 from majordomo.chain.failure import Failure
-from majordomo.chain.health import Bench
+from majordomo.chain.health import Bench, HealthSettings
 from majordomo.chain.target import Answer, Room, Target, Timeouts
 from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import (
@@ -18,6 +18,7 @@ from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_SUCCEEDED,
     FAILURE_REASON_BENCHED,
     FAILURE_REASON_MALFORMED_RESPONSE,
+    FAILURE_REASON_MODEL_NOT_FOUND,
     FAILURE_REASON_OVERLOADED,
     FAILURE_REASON_QUOTA_EXHAUSTED,
     FAILURE_REASON_RATE_LIMITED,
@@ -74,7 +75,7 @@ def bench(
     reason: FailureReason = FAILURE_REASON_OVERLOADED,
     delay: float | None = None,
 ) -> None:
-    """Fail `name` until it is out of rotation: for 5 s, if nothing longer is asked."""
+    """Fail `name` until it is out of rotation: for 4 s, if nothing longer is asked."""
     attempt = Attempt(failure_reason=reason)
     if delay is not None:
         attempt.retry_delay.FromSeconds(int(delay))
@@ -194,7 +195,7 @@ async def test_waiting_for_the_first_to_return() -> None:
         ("b/1", ATTEMPT_OUTCOME_SUCCEEDED),
     ] == outcomes(result)
     assert result.attempts[-1].probe
-    assert 5 == pytest.approx(loop.time(), abs=0.01)
+    assert 4 == pytest.approx(loop.time(), abs=0.01)
     assert [1, 2, 3] == [attempt.number for attempt in result.attempts]
 
 
@@ -211,8 +212,8 @@ async def test_waiting_after_attempts_that_failed() -> None:
     assert [ATTEMPT_OUTCOME_FAILED] * 3 + [ATTEMPT_OUTCOME_SUCCEEDED] == [
         attempt.outcome for attempt in result.attempts
     ]
-    # A backoff of 0.1 s, benches of 5 and 10.
-    assert 15.1 == pytest.approx(loop.time(), abs=0.01)
+    # A backoff of 0.1 s, benches of 4 and 8.
+    assert 12.1 == pytest.approx(loop.time(), abs=0.01)
 
 
 @pytest.mark.rule("4.12")
@@ -244,9 +245,9 @@ async def test_waits_add_up_to_a_minute() -> None:
     result = await walk(walker, call(target("a/1", [BUSY]), policy=WAIT))
 
     assert ERROR_REASON_CHAIN_EXHAUSTED == result.call.error
-    # 0.1 s, then 5, 10 and 20; the next would end after 75.
-    assert 35.1 == pytest.approx(loop.time(), abs=0.01)
-    assert 5 == len(result.attempts)
+    # 0.1 s, then 4, 8, and 15 thrice; the next would end after 72.
+    assert 57.1 == pytest.approx(loop.time(), abs=0.01)
+    assert 7 == len(result.attempts)
 
 
 @pytest.mark.rule("4.12")
@@ -285,8 +286,8 @@ async def test_of_many_that_wait_one_probes() -> None:
     assert [ATTEMPT_OUTCOME_FAILED, ATTEMPT_OUTCOME_SUCCEEDED] == [
         probe.outcome for probe in sorted(probes, key=lambda p: p.start_time.seconds)
     ]
-    # Benched for 5 s, a probe of 2, benched for 10, a probe of 2, answers in 2.
-    assert 21 == pytest.approx(loop.time(), abs=0.01)
+    # Benched for 4 s, then for 8 from the start of a probe, a probe of 2, answers in 2.
+    assert 16 == pytest.approx(loop.time(), abs=0.01)
     assert set() == tracker.changes.listeners
 
 
@@ -446,6 +447,192 @@ async def test_an_early_attempt_is_explained() -> None:
     assert [FAILURE_REASON_BENCHED, FAILURE_REASON_UNSPECIFIED] == [
         attempt.failure_reason for attempt in result.attempts
     ]
+
+
+# The last resort.
+
+
+@pytest.mark.rule("4.10")
+@virtual_time
+async def test_the_last_resort_answers() -> None:
+    """A benched target is tried when nobody else is left, and is back by its answer."""
+    walker, tracker = engine()
+    bench(tracker, "a/1")
+    a, b = target("a/1"), target("b/1", [BUSY])
+
+    result = await walk(walker, call(a, b))
+
+    assert [
+        ("a/1", ATTEMPT_OUTCOME_SKIPPED),
+        ("b/1", ATTEMPT_OUTCOME_FAILED),
+        ("b/1", ATTEMPT_OUTCOME_FAILED),
+        ("a/1", ATTEMPT_OUTCOME_SUCCEEDED),
+    ] == outcomes(result)
+    assert [False, False, False, True] == [a.last_resort for a in result.attempts]
+    assert not result.attempts[-1].probe
+    assert tracker.out_of_rotation("a/1") is None
+
+
+@pytest.mark.rule("4.10")
+@virtual_time
+async def test_each_has_the_attempts_that_it_would_have_had() -> None:
+    """Less those that the call has made: what a bench has cut is made up for."""
+    walker, tracker = engine(HealthSettings(failure_threshold=1))
+    bench(tracker, "b/1")
+    a, b = target("a/1", [BUSY]), target("b/1", [BUSY])
+
+    result = await walk(walker, call(a, b, policy=Policy(transient_retries=2)))
+
+    assert [3, 3] == [len(exchanges(a)), len(exchanges(b))]
+    assert ERROR_REASON_CHAIN_EXHAUSTED == result.call.error
+    assert 1 == tracker.show("b/1").bench.consecutive_benches
+
+
+@pytest.mark.rule("4.10", "2.6")
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure(FAILURE_REASON_TIMEOUT, "slow"),
+        Failure(FAILURE_REASON_QUOTA_EXHAUSTED, "no money"),
+        Failure(FAILURE_REASON_RATE_LIMITED, "later", retry_delay=1),
+        Failure(FAILURE_REASON_MODEL_NOT_FOUND, "no such model"),
+    ],
+)
+@virtual_time
+async def test_what_is_not_retried_is_no_last_resort(failure: Failure) -> None:
+    """The call knows what the target says."""
+    walker, _ = engine(HealthSettings(failure_threshold=1))
+    a = target("a/1", [failure])
+
+    await walk(walker, call(a))
+
+    assert 1 == len(exchanges(a))
+
+
+@pytest.mark.rule("4.10")
+@virtual_time
+async def test_a_delay_that_a_provider_asked_for_is_waited_for() -> None:
+    """Up to five seconds in all, and only while the deadline leaves room."""
+    loop = asyncio.get_running_loop()
+    for delay, remaining, answered in [(3, None, 1), (6, None, 0), (3, 3.5, 0)]:
+        walker, tracker = engine()
+        bench(tracker, "a/1", FAILURE_REASON_RATE_LIMITED, delay)
+        began = loop.time()
+
+        result = await walk(walker, call(target("a/1"), time_remaining=remaining))
+
+        assert answered == (result.call.completion is not None)
+        waited = delay * 1.1 if answered else 0
+        assert waited == pytest.approx(loop.time() - began, abs=0.01)
+        assert set() == tracker.changes.listeners
+
+
+@pytest.mark.rule("4.10")
+@virtual_time
+async def test_without_a_token_a_call_waits_for_those_that_have_one() -> None:
+    """Of many calls at once some try; their answer lets the others in."""
+    walker, tracker = engine()
+    bench(tracker, "a/1")
+    a = target("a/1", [Wait(2), *OK])
+
+    results = await asyncio.gather(*(walk(walker, call(a)) for _ in range(50)))
+
+    assert all(isinstance(result.events[-1], Answer) for result in results)
+    early = [at for r in results for at in r.attempts if at.last_resort]
+    assert 15 == len(early)
+    assert set() == tracker.changes.listeners
+
+
+@pytest.mark.rule("4.10")
+@virtual_time
+async def test_a_dead_target_is_spared() -> None:
+    """Of many calls at once only those with a token reach it."""
+    walker, tracker = engine()
+    bench(tracker, "a/1")
+    a = target("a/1", [Wait(0.1), BUSY])
+
+    results = await asyncio.gather(*(walk(walker, call(a)) for _ in range(50)))
+
+    assert not any(isinstance(result.events[-1], Answer) for result in results)
+    assert 15 == len(exchanges(a))
+    assert {ERROR_REASON_ALL_BENCHED, ERROR_REASON_CHAIN_EXHAUSTED} == {
+        result.call.error for result in results
+    }
+
+
+@pytest.mark.rule("4.10")
+@virtual_time
+async def test_a_last_resort_is_explained() -> None:
+    """Explain shows what keeps the target out and that it would be tried at last."""
+    walker, tracker = engine()
+    bench(tracker, "a/1")
+    tracker.bench("b/1", None, "maintenance")
+
+    plans = await walker.explain(call(target("a/1"), target("b/1"), target("c/1")))
+
+    assert [
+        (TargetPlan.ACTION_TRY, True, False),
+        (TargetPlan.ACTION_SKIP, False, False),
+        (TargetPlan.ACTION_TRY, False, False),
+    ] == [(p.action, p.last_resort, p.probe) for p in plans]
+    assert FAILURE_REASON_OVERLOADED == plans[0].bench.failure_reason
+
+
+# What one request cannot do.
+
+
+@pytest.mark.rule("4.2")
+@virtual_time
+async def test_one_request_cannot_bench_a_target() -> None:
+    """What the request may have caused counts once a call; two calls bench."""
+    walker, tracker = engine()
+    a = target("a/1", [BROKEN])
+
+    await walk(walker, call(a, policy=Policy(transient_retries=5)))
+
+    assert 6 == len(exchanges(a))
+    assert tracker.out_of_rotation("a/1") is None
+    assert 1 == tracker.show("a/1").consecutive_failures
+
+    await walk(walker, call(a))
+    assert tracker.out_of_rotation("a/1") is not None
+
+
+@pytest.mark.rule("4.3")
+@pytest.mark.parametrize(
+    ("script", "policy"),
+    [
+        ([Wait(60), *OK], Policy(attempt_timeout=0.1, transient_retries=5)),
+        ([Wait(60), *OK], Policy(first_content_timeout=0.1)),
+        (["he", Wait(60), "llo", None], Policy(stall_timeout=0.1)),
+        (["he", Wait(0.3), "llo", None], Policy(attempt_timeout=0.2)),
+    ],
+)
+@virtual_time
+async def test_a_callers_short_limits_bench_nobody(
+    script: list[Step], policy: Policy
+) -> None:
+    """Time that the caller cut short says nothing of the target."""
+    walker, tracker = engine()
+    a = target("a/1", script)
+    for _ in range(5):
+        await walk(walker, call(a, policy=policy, stream=True))
+
+    assert 5 == len(exchanges(a))
+    assert tracker.out_of_rotation("a/1") is None
+    assert 0 == tracker.show("a/1").consecutive_failures
+
+
+@pytest.mark.rule("4.3")
+@virtual_time
+async def test_a_stall_of_the_targets_own_limit_counts() -> None:
+    """As a silence does."""
+    walker, tracker = engine()
+    a = target("a/1", ["he", Wait(60), "llo", None])
+    for _ in range(2):
+        await walk(walker, call(a, stream=True))
+
+    assert tracker.out_of_rotation("a/1") is not None
 
 
 # Whole answers asked for as streams.

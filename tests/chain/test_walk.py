@@ -129,7 +129,7 @@ async def test_a_benched_target_is_skipped_with_until_and_why() -> None:
     )
     assert FAILURE_REASON_OVERLOADED == skip.bench.failure_reason
     assert BenchRecord.ORIGIN_AUTOMATIC == skip.bench.origin
-    assert EPOCH + 5 == round(skip.bench.expire_time.seconds)
+    assert EPOCH + 4 == round(skip.bench.expire_time.seconds)
     assert re.fullmatch(r"benched for another \d\.\d s", skip.message)
     assert 2 == len(exchanges(a))
 

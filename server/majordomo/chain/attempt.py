@@ -215,7 +215,7 @@ class RunningAttempt:
         return ATTEMPT_OUTCOME_FAILED
 
     def _counts(self, failure: Failure, ran: float) -> bool:
-        """Rules 4.2, 4.3 and 4.15."""
+        """Rules 4.2 and 4.3."""
         if self._ran_out:
             return self._silence_counts(failure, ran)
         if not (self._content or failure.transient):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from majordomo.chain.answers import AnswerFault
+from majordomo.chain.evidence import Lease
 from majordomo.chain.target import Target
 from majordomo.v1.attempt_pb2 import Attempt, FailureReason
 from majordomo.v1.errors_pb2 import ErrorReason
@@ -60,6 +61,9 @@ class Call:
     or where none are configured the peer's address. Empty where nobody called."""
 
     attempts: list[Attempt] = field(default_factory=list)
+    leases: dict[str, Lease] = field(default_factory=dict)
+    """The last one taken at each target, by its name."""
+
     started_nanoseconds: int = 0
     ended_nanoseconds: int = 0
     completion: Completion | None = None

@@ -2,7 +2,7 @@
 
 From head to tail first. What follows where benches left a call without an answer is its
 policy: the end, the last resort, one early attempt, or waiting for the first target to
-return (rules 4.12 and 4.13).
+return (rules 4.10 and 4.12).
 """
 
 import asyncio

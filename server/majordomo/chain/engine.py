@@ -166,11 +166,13 @@ class Engine:
             target.name,
             early=turn.early,
             last_resort=turn.last_resort,
+            again=call.leases.get(target.name),
             limit=decision.own.first_content,
             streamed=decision.stream,
         )
         if isinstance(lease, Bench):  # while the request was made to fit
             return self._skipped(call, target, skip_benched(lease, self._tracker))
+        call.leases[target.name] = lease
         return RunningAttempt(
             call, target, decision, lease, self._tracker, self._clock, call_end=end
         )

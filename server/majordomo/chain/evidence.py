@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import NamedTuple
 
-_NEWEST = 20
-"""Outcomes that are weighed, at least."""
+_NEWEST = 10
+"""Calls whose outcomes are weighed, at least."""
 
 _LATEST = 0.5
-"""Seconds whose attempts are all weighed: at 100 calls a second the newest 20 outcomes
-are those of a tenth of a second, in which chance alone makes many of them alike."""
+"""Seconds whose calls are all weighed: at 100 calls a second the newest ten are those
+of a tenth of a second, in which chance alone may make most of them fail."""
 
 _MOST = 100
-"""Outcomes that are weighed, at most."""
+"""Calls that are weighed, at most."""
+
+_ANSWERS = 20
+"""Answers whose first contents tell how slow the target is."""
 
 _MEMORY = 60.0
 """Seconds that an outcome counts."""
@@ -54,6 +57,9 @@ class Lease:
     epoch: int = 0
     """The target's state that the attempt was begun in."""
 
+    first: int = 0
+    """The order of the first attempt that its call made at the target."""
+
     probe: bool = False
     last_resort: bool = False
     """Begun though the target was out of rotation, not as its probe."""
@@ -75,6 +81,7 @@ class Lease:
 
 class _Outcome(NamedTuple):
     order: int
+    first: int
     failed: bool
     start: float
     end: float
@@ -97,7 +104,7 @@ class Evidence:
         self._running: dict[Lease, None] = {}
         self._silent: dict[Lease, None] = {}  # of those whose silence may be judged
         self._looked = 0.0
-        self._latencies: deque[float] = deque(maxlen=_NEWEST)
+        self._latencies: deque[float] = deque(maxlen=_ANSWERS)
         self.failures: list[int] = []
         """The failures in a row: what no answer of an attempt begun later denies."""
 
@@ -144,11 +151,15 @@ class Evidence:
         ended = [o for o in self._outcomes if now - o.end < _MEMORY]
         longest = max((o.end - o.start for o in ended if o.failed), default=0.0)
         outlived = takewhile(lambda lease: now - lease.start > longest, self._running)
-        running = [_Outcome(o.order, False, o.start, now) for o in outlived]
+        running = [
+            _Outcome(lease.order, lease.first, failed=False, start=lease.start, end=now)
+            for lease in outlived
+        ]
         denied = running[-1].order if running else 0
         if sum(order > denied for order in self.failures) < in_a_row:
             return False
-        weighed = _newest(sorted(ended + running[-_MOST:]))
+        calls = {outcome.first: outcome for outcome in sorted(ended + running)}
+        weighed = _newest(sorted(calls.values()))
         return sum(outcome.failed for outcome in weighed) >= share * len(weighed)
 
     def patience(self, limit: float) -> float:
@@ -205,9 +216,10 @@ class Evidence:
 
     def _note(self, lease: Lease, now: float, *, failed: bool) -> None:
         outcomes = self._outcomes
-        if lease.judged:
-            outcomes[:] = [o for o in outcomes if o.order != lease.order]
-        outcome = _Outcome(lease.order, failed, lease.start, now)
+        if lease.judged or lease.first != lease.order:
+            # What a call comes to at the target counts once: by its last attempt.
+            outcomes[:] = [o for o in outcomes if o.first != lease.first]
+        outcome = _Outcome(lease.order, lease.first, failed, lease.start, now)
         if not outcomes or outcome > outcomes[-1]:
             outcomes.append(outcome)
         else:
@@ -217,7 +229,7 @@ class Evidence:
 
 
 def _newest(outcomes: list[_Outcome]) -> list[_Outcome]:
-    """The newest 20, and all that began in the last half second of them."""
+    """The newest ten, and all that began in the last half second of them."""
     latest = outcomes[-1].start - _LATEST
     least = max(0, len(outcomes) - _NEWEST)
     return [o for place, o in enumerate(outcomes) if place >= least or o.start > latest]

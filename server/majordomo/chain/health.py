@@ -34,6 +34,7 @@ LONGEST_RETRY_DELAY = 3600.0
 """Seconds; what a provider asks beyond it is not waited for (rule 4.5)."""
 
 _SHORTEST_RATE_BENCH = 0.1
+_JITTERED_RATE_BENCH = 1.0
 _FIRST_QUOTA_BENCH = 15 * 60.0
 _LONGEST_QUOTA_BENCH = 60 * 60.0
 _RUNNING_SHARE = 0.2
@@ -48,7 +49,7 @@ class HealthSettings:
     bench_failure_share: float = 0.9
     """Of the newest outcomes how many have to be failures, from 0 to 1."""
 
-    cooldown_base: float = 5.0
+    cooldown_base: float = 4.0
     cooldown_cap: float = 15.0
 
 
@@ -162,7 +163,7 @@ class Health:
         return self.state == PROBING or (self.state == BENCHED and now < self.returns)
 
     def only_failures_keep_it_out(self, now: float) -> bool:
-        """Whether nothing but our own judgement says to wait (rules 4.12 and 4.15)."""
+        """Whether nothing but our own judgement says to wait (rules 4.10 and 4.12)."""
         return (
             self.state != ACTIVE and not self.out_of_quota and now >= self.asked_until
         )
@@ -193,6 +194,7 @@ class Health:
                 self.early = now
             self.state = PROBING
             self.epoch += 1
+            self.bucket.spend()
             lease.probe = True
         lease.epoch = self.epoch
         self.newest = lease.order
@@ -318,8 +320,9 @@ class Health:
         random: Callable[[], float],
     ) -> bool:
         """A rate limit with a delay is a bench at once, and says nothing of health."""
-        delay = max(delay, _SHORTEST_RATE_BENCH) * (1 + random() / 10)
-        length = min(delay, LONGEST_RETRY_DELAY)
+        length = max(delay, _SHORTEST_RATE_BENCH)
+        if length >= _JITTERED_RATE_BENCH:
+            length = min(length * (1 + random() / 10), LONGEST_RETRY_DELAY)
         self.asked_until = max(self.asked_until, now + length)
         current = lease.epoch == self.epoch and not lease.last_resort
         if self.state != ACTIVE and not current and (self.probed or lease.last_resort):

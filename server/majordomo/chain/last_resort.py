@@ -1,4 +1,4 @@
-"""How often a target may be tried that is out of rotation (docs/semantics.md, 4.12).
+"""How often a target may be tried that is out of rotation (docs/semantics.md, 4.10).
 
 A small bucket of tokens for each target: enough that a bench costs nobody an answer
 where the target does answer, and little for one that is dead.
@@ -11,7 +11,7 @@ _REFILL = 1.0
 _REFILL_SHARE = 0.05
 """Tokens for each call that asks, where that is more."""
 
-_DRAWN_FOR_ONE_LEFT = 4.0
+_DRAWN_FOR_ONE_LEFT = 3.0
 """Tokens that a caller may have drawn for each that is left."""
 
 _PERIOD = 1.0
@@ -21,7 +21,7 @@ _PERIOD = 1.0
 class Bucket:
     """The tokens of one target, shared by its callers; full when it is made.
 
-    A caller may have drawn at most four times what is left, so that some are always
+    A caller may have drawn at most three times what is left, so that some are always
     left for others (the dynamic threshold of shared switch buffers). Moments are
     monotonic seconds.
     """
@@ -49,6 +49,10 @@ class Bucket:
         }
         self._filled = now
         self._asked = 0
+
+    def spend(self) -> None:
+        """An attempt is made that needs no token: it counts all the same."""
+        self._tokens -= 1
 
     def draw(self, caller: str) -> bool:
         """Take a token for `caller`; False where none is left for it."""

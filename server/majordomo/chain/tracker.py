@@ -100,16 +100,18 @@ class Tracker:
         *,
         early: bool = False,
         last_resort: bool = False,
+        again: Lease | None = None,
         limit: float = float("inf"),
         streamed: bool = False,
     ) -> Lease | Bench:
         """Take a lease for an attempt, or learn what forbids it.
 
         `early`: a cooldown does not forbid it, as `soonest` tells; `last_resort`: our
-        own judgement does not, as `last_resorts` tells. `limit` is how many seconds the
-        target's settings let the attempt be silent, `streamed` whether its content
-        comes as it is written. The lease must be given back by exactly one of
-        `succeed`, `fail` and `release`.
+        own judgement does not, as `last_resorts` tells. `again` is the lease of an
+        earlier attempt of the same call there, `limit` how many seconds the target's
+        settings let the attempt be silent, `streamed` whether its content comes as it
+        is written. The lease must be given back by exactly one of `succeed`, `fail`
+        and `release`.
         """
         now = self._clock.monotonic()
         bench = self._keeps_out(target, now)
@@ -126,6 +128,7 @@ class Tracker:
             target,
             self._order,
             now,
+            first=self._order if again is None else again.first,
             last_resort=bench is not None and last_resort,
             limit=limit,
             streamed=streamed,

@@ -323,7 +323,7 @@ class HealthConfig(_Section):
     """How many of its newest 20 outcomes have to be failures as well, as a share. With
     0 those in a row are enough."""
 
-    cooldown_base: Duration = 5.0
+    cooldown_base: Duration = 4.0
     """How long the first bench lasts; each further one twice as long."""
 
     cooldown_cap: Duration = 15.0
