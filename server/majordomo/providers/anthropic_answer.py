@@ -294,7 +294,8 @@ class MessagesReader:
 
     def _add(self, index: object, delta: Delta) -> None:
         kind = _PIECES.get(delta.type) if isinstance(delta.type, str) else None
-        writing = self._placed.get(_place(index))
+        place = index if type(index) is int else _place(index)
+        writing = self._placed.get(place)
         if kind is None or (writing is not None and writing.type not in _READ):
             self.pieces.alive = True  # of a tool of the provider's own, or what is new
             return
