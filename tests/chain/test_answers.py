@@ -101,13 +101,13 @@ async def test_the_policy_turns_it_off() -> None:
 @pytest.mark.rule("3.3", "3.4")
 @virtual_time
 async def test_an_empty_answer_does_not_void_what_was_shown() -> None:
-    """A stream that broke off, and then only nothing: it was interrupted."""
+    """Nothing, and then a stream that broke off: it was interrupted."""
     walker, _ = engine()
-    a = target("a/1", ("half", *OVERLOADED))
+    b = target("b/1", ("half", *OVERLOADED))
     policy = Policy(interruption=INTERRUPTION_POLICY_RESTART)
 
     result = await walk(
-        walker, call(a, target("b/1", EMPTY), stream=True, policy=policy)
+        walker, call(target("a/1", EMPTY), b, stream=True, policy=policy)
     )
 
     assert result.failed is not None

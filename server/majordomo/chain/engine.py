@@ -126,13 +126,16 @@ class Engine:
                         break
                     if running.record.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
                         void = running.record
+                        kept = None  # it said less than what was shown
                     if not await self._again(call, running.record, turn, retries, end):
                         break
             raise self._failed(call, ())
         except CallFailed:
-            if kept is None or void is not None:
+            if kept is None:
                 raise
             call.error = None  # nobody has said more
+            if void is not None and call.stream:
+                yield Restart(interrupted=void, target=kept.target.name)
             if call.stream and kept.answer.rest:
                 yield list(kept.answer.rest)
             yield self._complete(call, *kept)
