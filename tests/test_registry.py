@@ -151,7 +151,16 @@ async def test_the_narrowest_setting_wins(catalog: Catalog) -> None:
         deeper.timeouts.first_content,
         deeper.timeouts.stall,
     )
-    assert (False, True) == (plain.reasons, deeper.reasons)
+    assert deeper.reasons
+
+
+@pytest.mark.rule("5.4")
+async def test_a_model_that_is_not_known_may_reason(catalog: Catalog) -> None:
+    """It has a reasoner's limits; one that is known not to has not."""
+    chain = "acme/invented,acme/gpt-4o-mini,acme/grok-4"
+    targets = await catalog.resolve(chain)
+
+    assert [True, False, True] == [target.reasons for target in targets]
 
 
 async def test_rooms_are_shared(catalog: Catalog) -> None:

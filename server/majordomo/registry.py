@@ -186,7 +186,7 @@ class Catalog:
             kept.provider,
             peer(provider, settings),
             _timeouts(*narrowest_first),
-            settings.known(model).reasons is True,
+            settings.known(model).reasons is not False,
             tuple(rooms),
             kept.place,
             _STREAMS[_first("generate_via", *narrowest_first)],

@@ -16,6 +16,7 @@ from majordomo.chain.health import HealthSettings
 from majordomo.chain.target import (
     Answer,
     Exchange,
+    Life,
     Peer,
     Piece,
     Room,
@@ -62,8 +63,8 @@ class Wait:
     seconds: float
 
 
-Step = str | Wait | Failure | None
-"""Content, a silence, a failure, or None: the answer is complete."""
+Step = str | Wait | Failure | Life | None
+"""Content, a silence, a failure, a sign of life, or None: the answer is complete."""
 
 
 class ScriptedExchange(Exchange):
@@ -84,6 +85,8 @@ class ScriptedExchange(Exchange):
                         await asyncio.sleep(seconds)
                     case Failure():
                         raise step
+                    case Life():
+                        yield step
                     case str():
                         text += step
                         if self.stream:

@@ -138,7 +138,7 @@ async def test_explain_tells_what_would_be_done() -> None:
 
     lines = done.stdout.splitlines()
     assert ["TARGET", "WOULD", "BE", "BECAUSE"] == lines[0].split()
-    assert "1.  acme/status:503  tried     waits 30s for the first content" == lines[1]
+    assert "1.  acme/status:503  tried     waits 3m for the first content" == lines[1]
     assert "2.  acme/answer      skipped   BENCHED: benched until unbenched" in lines[2]
     assert lines[3].startswith("3.  acme/nonsense    refused   MODEL_NOT_FOUND: ")
     assert "ACTION_SKIP" == json.loads(data.stdout)["targets"][1]["action"]

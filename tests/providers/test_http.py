@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +17,8 @@ import pytest
 import trustme
 
 from majordomo.chain.failure import CERTIFICATE_NOT_VALID, Failure
-from majordomo.chain.target import Answer, Exchange, Piece
-from majordomo.providers import http, pool
+from majordomo.chain.target import Answer, Exchange, Life, Piece
+from majordomo.providers import http, parked, pool
 from majordomo.providers.http import HttpProvider
 from majordomo.providers.openai_compatible import OpenAICompatible
 from majordomo.providers.pool import _below
@@ -60,6 +60,7 @@ class Outcome:
 
     exchange: Exchange
     texts: list[str] = field(default_factory=list)
+    lives: list[Life] = field(default_factory=list)
     answer: Answer | None = None
     failure: Failure | None = None
 
@@ -90,10 +91,13 @@ async def ask(
     outcome = Outcome(exchange)
     try:
         async for piece in exchange.run():
-            if isinstance(piece, Answer):
-                outcome.answer = piece
-            else:
-                outcome.texts += [delta.text for delta in piece]
+            match piece:
+                case Answer():
+                    outcome.answer = piece
+                case Life():
+                    outcome.lives.append(piece)
+                case _:
+                    outcome.texts += [delta.text for delta in piece]
     except Failure as failure:
         outcome.failure = failure
     return outcome
@@ -578,7 +582,7 @@ async def test_a_stream_that_breaks_after_content(how: str) -> None:
         text = ""
         while text != "0 1 2 3 4 ":
             piece = await anext(pieces)
-            assert not isinstance(piece, Answer)
+            assert isinstance(piece, list)
             text += "".join(delta.text for delta in piece)
         received.set()
         with pytest.raises(Failure) as raised:
@@ -658,6 +662,111 @@ async def test_a_stream_may_end_without_done(framing: str) -> None:
 
     assert "whole answer" == outcome.text
     assert outcome.answer is not None
+
+
+@pytest.mark.rule("3.4")
+@pytest.mark.parametrize("beats", [False, True])
+async def test_a_stream_that_is_parked_after_its_finish_reason(
+    monkeypatch: pytest.MonkeyPatch, beats: bool
+) -> None:
+    """Silent, or with nothing but heartbeats, it is complete; its connection closes."""
+    monkeypatch.setattr(parked, "LAST_WORDS", 0.05)
+    over = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(CHUNKED + chunk(event("whole") + event("", "stop")))
+        while beats and not over.is_set():
+            await connection.send(chunk(b": heartbeat\n\n"))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.01)
+        await connection.closed()
+
+    async with Upstream(script) as upstream, to(upstream.url) as provider:
+        outcome = await ask(provider, stream=True)
+        over.set()
+        await asyncio.wait(upstream.plays)
+
+    assert "whole" == outcome.text
+    assert outcome.answer is not None
+    assert not outcome.answer.completion.HasField("usage")
+
+
+@pytest.mark.rule("3.4")
+async def test_what_comes_late_after_a_finish_reason_still_counts() -> None:
+    """The count of the tokens, or an error."""
+    counted = b'data: {"choices": [], "usage": {"prompt_tokens": 3}}\n\n'
+    broken = b'data: {"error": {"message": "Too busy", "code": 503}}\n\n'
+    for late in (counted, broken):
+        told = asyncio.Event()
+
+        async def script(
+            connection: Connection, late: bytes = late, told: asyncio.Event = told
+        ) -> None:
+            await connection.request()
+            await connection.send(CHUNKED + chunk(event("whole") + event("", "stop")))
+            await told.wait()
+            await connection.send(chunk(late + DONE) + LAST_CHUNK)
+            await connection.closed()
+
+        async with (
+            Upstream(script) as upstream,
+            to(upstream.url) as provider,
+            aclosing(await begun(provider)) as pieces,
+        ):
+            await anext(pieces)
+            told.set()
+            if late is broken:
+                with pytest.raises(Failure) as caught:
+                    await anext(pieces)
+                assert FAILURE_REASON_OVERLOADED == caught.value.reason
+            else:
+                end = await anext(pieces)
+                assert isinstance(end, Answer)
+                assert 3 == end.completion.usage.input_tokens
+
+
+@pytest.mark.rule("3.11")
+@pytest.mark.parametrize("media_type", ["text/event-stream", "application/json"])
+async def test_a_whole_answer_that_comes_as_a_stream(media_type: str) -> None:
+    """Whatever it is said to be."""
+    body = event("who") + event("le", "stop") + DONE
+    reply = answer(200, body, **{"content-type": media_type})
+    async with Upstream(serve(reply)) as upstream, to(upstream.url) as provider:
+        outcome = await ask(provider)
+
+    assert outcome.answer is not None
+    assert "whole" == outcome.text
+
+
+@pytest.mark.rule("3.1")
+async def test_signs_of_life_are_told_between_the_pieces() -> None:
+    """Reasoning that nobody asked to see; not a role or a comment."""
+    role = b'data: {"choices": [{"delta": {"role": "assistant", "content": ""}}]}\n\n'
+    hidden = b'data: {"choices": [{"delta": {"reasoning_content": "hm"}}]}\n\n'
+    gone = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(CHUNKED + chunk(role) + chunk(b": hi\n\n"))
+        await connection.send(chunk(hidden))
+        await gone.wait()
+        await connection.send(chunk(event("42", "stop") + DONE) + LAST_CHUNK)
+        await connection.closed()
+
+    async with (
+        Upstream(script) as upstream,
+        to(upstream.url) as provider,
+        aclosing(await begun(provider)) as pieces,
+    ):
+        first = await anext(pieces)
+        gone.set()
+        content, end = [piece async for piece in pieces]
+
+    assert Life.ALIVE is first
+    assert isinstance(content, list)
+    assert "42" == content[0].text
+    assert isinstance(end, Answer)
 
 
 # Answers that are none.

@@ -78,7 +78,8 @@ async def asked(
         async for piece in pieces:
             if isinstance(piece, Answer):
                 return piece.message or message_of(deltas), piece.completion
-            deltas += piece
+            if isinstance(piece, list):
+                deltas += piece
     raise AssertionError("no answer")
 
 

@@ -42,7 +42,8 @@ class BrokenDecoder:
 
     def __init__(self, where: str) -> None:
         self.complete = where == "finish"
-        self.reasons = False
+        self.finished = False
+        self.life = None
         for name in ("feed", "close", "finish"):
             setattr(self, name, breaks if name == where else lambda *_: [])
 
@@ -75,7 +76,7 @@ def told(caplog: pytest.LogCaptureFixture, words: str) -> None:
     assert CANARY not in caplog.text
 
 
-@pytest.mark.rule("3.7")
+@pytest.mark.rule("3.12")
 @pytest.mark.parametrize("where", ["feed", "close", "finish"])
 async def test_a_decoder_that_breaks(
     where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

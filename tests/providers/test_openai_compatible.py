@@ -126,8 +126,8 @@ THINKING = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]
             [("f", "{}"), ("g", '{"a": 1}')],
         ),
         (
-            calls((0, "1", "f", '{"a":'), (0, "2", "g", ""))["choices"][0]["delta"],
-            [("f", '{"a":'), ("g", "{}")],
+            calls((0, "1", "f", '{"a":1}'), (0, "2", "g", ""))["choices"][0]["delta"],
+            [("f", '{"a":1}'), ("g", "{}")],
         ),
         ({"function_call": {"name": "f", "arguments": "{}"}}, [("f", "{}")]),
         ({"content": "a", "function_call": {"name": "", "arguments": ""}}, ["a"]),
@@ -375,7 +375,7 @@ def test_an_error_event_without_json_is_an_error_too() -> None:
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
-        ("error", FAILURE_REASON_PROVIDER_ERROR),
+        ("error", FAILURE_REASON_MALFORMED_RESPONSE),
         ("insufficient_system_resource", FAILURE_REASON_OVERLOADED),
     ],
 )
@@ -471,10 +471,10 @@ def test_perplexity_s_last_chunk_repeats_the_answer() -> None:
         # Interleaved.
         (
             [
-                calls((0, "1", "f", "["), (1, "2", "g", "(")),
-                calls((0, None, None, "]"), (1, None, None, ")")),
+                calls((0, "1", "f", '{"a"'), (1, "2", "g", '{"b"')),
+                calls((0, None, None, ":1}"), (1, None, None, ":2}")),
             ],
-            [("f", "[]"), ("g", "()")],
+            [("f", '{"a":1}'), ("g", '{"b":2}')],
         ),
         # Whole, all numbered 0, with and without ids.
         (
@@ -535,20 +535,20 @@ def test_tool_call_ids() -> None:
 
 
 def test_parts_are_numbered_as_they_appear() -> None:
-    """Each tool call is a part; text after one begins a new part."""
+    """The content is one part, the reasoning one, and each tool call one."""
     events = [
         chunk(reasoning="r"),
         chunk(content="a"),
-        calls((0, "1", "f", "{")),
-        calls((1, "2", "g", "{")),
-        calls((0, None, None, "}")),
-        calls((1, None, None, "}")),
+        calls((0, "1", "f", '{"a"')),
+        calls((1, "2", "g", '{"a"')),
+        calls((0, None, None, ":1}")),
+        calls((1, None, None, ":1}")),
         chunk(content="b"),
     ]
     decoder = CODEC.decoder(PROMPT)
     indexes = [d.part_index for event in events for d in decoder.feed(sse(event))]
 
-    assert [0, 1, 2, 3, 2, 3, 4] == indexes
+    assert [0, 1, 2, 3, 2, 3, 1] == indexes
 
 
 @pytest.mark.rule("3.5")
@@ -561,13 +561,13 @@ def test_what_arrives_together_is_joined() -> None:
             chunk(reasoning="y"),
             chunk(content="a"),
             chunk(content="b"),
-            calls((0, "1", "f", "{")),
-            calls((0, None, None, "}")),
+            calls((0, "1", "f", '{"a"')),
+            calls((0, None, None, ":1}")),
         )
     )
 
     assert ["xy", "ab"] == [read[0].reasoning, read[1].text]
-    assert ("1", "f", "{}") == (
+    assert ("1", "f", '{"a":1}') == (
         read[2].tool_call.id,
         read[2].tool_call.name,
         read[2].tool_call.arguments_json_fragment,
@@ -606,17 +606,17 @@ def test_broken_text_elsewhere() -> None:
     """Arguments, names, ids and whole answers are mended as well."""
     piece = (
         r'data: {"id":"\ud83d","model":"\ud83d","choices":[{"delta":{"tool_calls":'
-        r'[{"index":0,"id":"\ud83d","function":{"name":"f\ud83d","arguments":"\ud83d"'
+        r'[{"index":0,"id":"\ud83d","function":{"name":"f\ud83d","arguments":"{\"a\":\"\ud83d"'
         "}}]}}]}\n\n"
     )
     rest = (
         r'data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":'
-        r'{"arguments":"\ude00"}}]}}]}'
+        r'{"arguments":"\ude00\"}"}}]}}]}'
         "\n\n"
     )
     message, completion = stream(piece.encode(), rest.encode(), STOP, DONE)
 
-    assert [("f\ufffd", "😀")] == shown(message)
+    assert [("f\ufffd", '{"a":"😀"}')] == shown(message)
     assert completion.provider_model == "\ufffd"
     body = rb'{"choices":[{"message":{"content":"a\ud83d"}}]}'
     assert ["a\ufffd"] == shown(unary(body)[0])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from majordomo.deltas import message
-from majordomo.providers.pieces import Pieces
+from majordomo.providers.pieces import REASONING, TEXT, Block, Pieces
 from majordomo.providers.state import pack, unpack
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
@@ -20,8 +20,7 @@ from majordomo.v1.content_pb2 import (
 def test_state_alone_is_no_content() -> None:
     """It waits for the content that follows it, and goes out before it."""
     pieces = Pieces()
-    pieces.hidden_reasoning()
-    pieces.state(b"signature")
+    pieces.state(Block(REASONING), b"signature")
 
     assert [] == pieces.take()
     pieces.text("hello")
@@ -37,24 +36,24 @@ def test_state_alone_is_no_content() -> None:
 def test_an_answer_without_content_still_has_its_state() -> None:
     """At its end, what was held back comes out."""
     pieces = Pieces()
-    pieces.empty_text()
-    pieces.state(b"signature")
+    pieces.state(Block(TEXT), b"signature")
     pieces.end()
 
     assert Message(
         role=ROLE_ASSISTANT, parts=[Part(text="", provider_state=b"signature")]
-    ) == message(pieces.take())
+    ) == message(pieces.rest())
 
 
 def test_state_comes_with_the_last_piece_of_its_part() -> None:
     """Also when the part before it was taken already, and for calls."""
     pieces = Pieces()
-    pieces.reasoning("so ")
+    reasoning = Block(REASONING)
+    pieces.add(reasoning, "so ")
     taken = pieces.take()
-    pieces.reasoning("it is")
-    pieces.state(b"one")
+    pieces.add(reasoning, "it is")
+    pieces.state(reasoning, b"one")
     call = pieces.tool_call("id", "now")
-    pieces.state(b"two", call)
+    pieces.state(call, b"two")
     pieces.text("done")
     pieces.end()
 
@@ -74,8 +73,9 @@ def test_state_comes_with_the_last_piece_of_its_part() -> None:
 def test_text_after_a_signed_part_is_a_part_of_its_own() -> None:
     """A signature belongs to the text that it came with."""
     pieces = Pieces()
-    pieces.text("signed")
-    pieces.state(b"s")
+    signed = Block(TEXT)
+    pieces.add(signed, "signed")
+    pieces.state(signed, b"s")
     pieces.text("not signed")
     pieces.end()
 

@@ -35,6 +35,9 @@ REASONS = {
 }
 """The reason of every recorded error, those within streams among them."""
 
+COMPACTED = "anthropic-unary-7584fafd30"
+"""Its usage leaves the compaction to the iterations, which the client only hands on."""
+
 CODEC = Anthropic("anthropic")
 
 
@@ -189,6 +192,8 @@ def parameters(*kinds: str, errors: bool = False) -> list[Any]:
 def test_answers_read_alike(recording: Recording) -> None:
     """Content, calls, thinking and its signatures, finish, usage, model and id."""
     expected = by_anthropic(recording)
+    if recording.id == COMPACTED:
+        expected.usage |= {"input_tokens": 99_195 + 162, "output_tokens": 81 + 11}
 
     assert expected == by_majordomo(recording, piece=len(recording.body))
     assert expected == by_majordomo(recording, piece=61)

@@ -48,6 +48,9 @@ REASONS = {
 """The reason of every recorded error, and of answers that are none: blocked prompts,
 calls that went wrong, a stream that was cut."""
 
+COUNTED_EARLY = "gemini-stream-52e1f4582a"
+"""Its last piece does not count the answer, which the one before it did."""
+
 IN_PIECES = "gemini-stream-c8cdef9980"
 """Its call's arguments come by their paths, which the client hands on as they are."""
 
@@ -250,6 +253,8 @@ def test_answers_read_alike(recording: Recording) -> None:
         (call, *_) = expected.parts
         arguments = _normal({"operations": ITEMS})
         expected.parts = [(*call[:3], arguments, call[4])]
+    if recording.id == COUNTED_EARLY:
+        expected.usage["output_tokens"] = 21 + 78
 
     assert expected == by_majordomo(recording, piece=len(recording.body))
     assert expected == by_majordomo(recording, piece=61)

@@ -38,7 +38,7 @@ async def test_a_plan_names_every_target_of_the_chain_in_order() -> None:
         assert FAILURE_REASON_BENCHED == skipped.reason
         assert "maintenance" == skipped.bench.reason
         assert TargetPlan.ACTION_TRY == tried.action
-        assert 30 == tried.first_content_timeout.seconds
+        assert 180 == tried.first_content_timeout.seconds
         assert 30 == tried.stall_timeout.seconds
         assert TargetPlan.ACTION_REFUSE == refused.action
         assert FAILURE_REASON_MODEL_NOT_FOUND == refused.reason

@@ -3,12 +3,13 @@
 from http import HTTPStatus
 from types import TracebackType
 
+from majordomo.chain.answers import WORDS, AnswerFault
 from majordomo.chain.call import Call
 from majordomo.chain.clock import Clock, set_duration
 from majordomo.chain.evidence import Lease
 from majordomo.chain.failure import Failure, failure_class
 from majordomo.chain.plan import Plan
-from majordomo.chain.target import Answer, Piece, Target
+from majordomo.chain.target import Answer, Life, Piece, Target
 from majordomo.chain.timing import Patience
 from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import (
@@ -26,7 +27,7 @@ from majordomo.v1.attempt_pb2 import (
     Attempt,
     AttemptOutcome,
 )
-from majordomo.v1.generation_service_pb2 import Adaptation
+from majordomo.v1.generation_service_pb2 import Adaptation, PartDelta
 
 _LONGEST_MESSAGE = 200
 _BATCH = 5.0
@@ -80,13 +81,17 @@ class RunningAttempt:
         self._earlier = call.attempts
         self._start = self._handed_on = clock.monotonic()
         self._call_end = call_end
-        self._latest_content = call_end - plan.reserve
         self._content_end = min(
-            self._start + self._limits.first_content, self._latest_content
+            self._start + self._limits.first_content, call_end - plan.reserve
         )
         self._end = self._start + self._limits.attempt
+        self._stall = self._limits.stall
+        self._alive = False
         self._content = False
         self._answered = False
+        self.kept: AnswerFault | None = None
+        """What is wrong with the answer, if the walk goes on after it."""
+
         self._ran_out = False
         self._stalled = False
         self._patience = Patience()
@@ -123,36 +128,17 @@ class RunningAttempt:
         """It was refused for a form that the target is spared from now on."""
         return self._exchange.refit
 
-    async def next_piece(self) -> Piece:
+    async def next_piece(self) -> list[PartDelta] | Answer:
         """The next content, or the Answer.
 
         Raises Failure: the provider's, TIMEOUT for a limit of the attempt,
         DEADLINE when the call's own time is over, MALFORMED_RESPONSE for an
         exchange that just stopped.
         """
-        while True:
-            now = self._clock.monotonic()
-            if self._content:
-                # The limits run while we wait for the provider, not for the reader.
-                self._end += now - self._handed_on
-                limit = min(now + self._limits.stall, self._end, self._call_end)
-            else:
-                limit = min(self._content_end, self._end)
-            try:
-                with self._patience.until(limit):
-                    piece = await anext(self._pieces)
-            except TimeoutError:
-                raise self._out_of_time(limit) from None
-            except StopAsyncIteration:
-                raise Failure(
-                    FAILURE_REASON_MALFORMED_RESPONSE, "the answer had no end"
-                ) from None
-            if piece:
-                break
-            self._content_end = min(
-                self._start + self._limits.first_content_reasoning,
-                self._latest_content,
-            )
+        while isinstance(piece := await self._next(), Life):
+            thinking = piece is Life.THINKING
+            self._stall = self._limits.silence if thinking else self._limits.stall
+            self._tracker.alive(self._lease)
         if isinstance(piece, Answer):
             self._answered = True
             if piece.completion.HasField("usage"):
@@ -162,6 +148,27 @@ class RunningAttempt:
             self._tracker.first_content(self._lease)
             latency = self._clock.monotonic() - self._start
             set_duration(self.record.first_content_latency, latency)
+        return piece
+
+    async def _next(self) -> Piece:
+        """The next sign of life, which ends the wait for the first and is timed."""
+        now = self._clock.monotonic()
+        if self._alive:
+            # The limits run while we wait for the provider, not for the reader.
+            self._end += now - self._handed_on
+            limit = min(now + self._stall, self._end, self._call_end)
+        else:
+            limit = min(self._content_end, self._end)
+        try:
+            with self._patience.until(limit):
+                piece = await anext(self._pieces)
+        except TimeoutError:
+            raise self._out_of_time(limit) from None
+        except StopAsyncIteration:
+            raise Failure(
+                FAILURE_REASON_MALFORMED_RESPONSE, "the answer had no end"
+            ) from None
+        self._alive = True
         self._handed_on = self._clock.monotonic()
         return piece
 
@@ -170,7 +177,7 @@ class RunningAttempt:
         if limit >= self._call_end:
             return Failure(FAILURE_REASON_DEADLINE, "the call's time was over")
         ran = self._clock.monotonic() - self._start
-        if self._content:
+        if self._alive:
             self._stalled = limit < self._end
             what = "the answer stopped" if self._stalled else "the answer was long"
         else:
@@ -195,7 +202,10 @@ class RunningAttempt:
             record.usage.CopyFrom(exchange.usage)
         if self._answered:
             record.outcome = ATTEMPT_OUTCOME_SUCCEEDED
-            self._tracker.succeed(self._lease)
+            if self.kept is None:
+                self._tracker.succeed(self._lease)
+            else:
+                record.message = WORDS[self.kept]
         elif isinstance(error, Failure):
             record.outcome = self._failed_outcome(error)
             record.failure_reason = error.reason
@@ -236,7 +246,7 @@ class RunningAttempt:
 
     def _silence_counts(self, failure: Failure, ran: float) -> bool:
         """Whether a limit that has run out says something of the target."""
-        if not self._content:
+        if not self._alive:
             own = min(self._own.first_content, self._own.attempt)
             return ran >= self._tracker.patience(self._lease, own)
         if failure.reason == FAILURE_REASON_DEADLINE:

@@ -34,9 +34,10 @@ class Limits(NamedTuple):
 
     first_content: float
     stall: float
+    silence: float
+    """Of a model that has begun to reason, instead of `stall`."""
+
     attempt: float
-    first_content_reasoning: float = FIRST_CONTENT_REASONING
-    """Of a model that is seen to reason before it answers."""
 
 
 def usable(remaining: float | None) -> float:
@@ -71,11 +72,12 @@ def limits(timeouts: Timeouts, *, reasons: bool, stream: bool) -> Limits:
         attempt = _first(timeouts.attempt, known)
         return Limits(attempt, timeouts.stall, attempt, attempt)
     known = FIRST_CONTENT_REASONING if reasons else FIRST_CONTENT
+    silence = _first(timeouts.first_content, FIRST_CONTENT_REASONING)
     return Limits(
         _first(timeouts.first_content, known),
         timeouts.stall,
+        max(timeouts.stall, silence),
         _first(timeouts.attempt, ATTEMPT_STREAM),
-        _first(timeouts.first_content, FIRST_CONTENT_REASONING),
     )
 
 
@@ -88,8 +90,8 @@ def wished(own: Limits, policy: Policy, *, stream: bool) -> Limits:
     return Limits(
         _first(policy.first_content_timeout, own.first_content),
         stall,
+        max(stall, _first(policy.first_content_timeout, own.silence)),
         attempt,
-        _first(policy.first_content_timeout, own.first_content_reasoning),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+from majordomo.chain.answers import AnswerFault
 from majordomo.chain.evidence import Lease
 from majordomo.chain.target import Target
 from majordomo.v1.attempt_pb2 import Attempt, FailureReason
@@ -27,6 +28,8 @@ class Policy:
     advance_on: frozenset[FailureReason] = frozenset()
     all_benched: AllBenchedPolicy = ALL_BENCHED_POLICY_LAST_RESORT
     interruption: InterruptionPolicy = INTERRUPTION_POLICY_FAIL
+    advance_on_answer: frozenset[AnswerFault] = frozenset({AnswerFault.EMPTY})
+    """Faults of answers after which the walk goes on; the answers are kept."""
 
     # Seconds. None: what the target's configuration says.
     attempt_timeout: float | None = None

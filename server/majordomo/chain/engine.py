@@ -6,8 +6,10 @@ Unary and streamed calls share it: what differs is the attempt.
 import asyncio
 import random as _random
 from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import NamedTuple
 
 from majordomo.chain import budget
+from majordomo.chain.answers import fault
 from majordomo.chain.attempt import RunningAttempt, bounded
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import CLOCK, Clock
@@ -37,6 +39,15 @@ Event = list[PartDelta] | Restart | Attempt | Answer
 """Content; that all content so far is void; an attempt or skip that did not answer;
 and, last, the answer."""
 
+
+class _Kept(NamedTuple):
+    """An answer that the walk went on after."""
+
+    target: Target
+    running: RunningAttempt
+    answer: Answer
+
+
 _LEAST_RETRY_DELAY = 1.0
 """Seconds that a caller is told to wait at least."""
 
@@ -65,6 +76,7 @@ class Engine:
         end = self._clock.monotonic() + budget.usable(call.time_remaining)
         course = Course(call, self._tracker, self._clock, self._random, end)
         void: Attempt | None = None
+        kept: _Kept | None = None
         try:
             while (turn := await course.next()) is not None:
                 retries = 0
@@ -76,19 +88,27 @@ class Engine:
                         yield running
                         break
                     answer: Answer | None = None
+                    shown = False
                     unseen: list[PartDelta] = []
                     try:
                         async with running:
                             while answer is None:
                                 piece = await running.next_piece()
+                                if isinstance(piece, Answer):
+                                    answer = _whole(piece, call, unseen)
+                                    if not shown and _advances_on(
+                                        answer, call, running
+                                    ):
+                                        break
                                 if void is not None and call.stream:
                                     yield Restart(
                                         interrupted=void, target=turn.target.name
                                     )
                                     void = None
                                 if isinstance(piece, Answer):
-                                    answer = piece
-                                elif call.stream:
+                                    break
+                                if call.stream:
+                                    shown = True
                                     yield piece
                                 else:
                                     unseen += piece
@@ -96,14 +116,18 @@ class Engine:
                         pass  # the record says it all
                     finally:
                         call.attempts.append(running.record)
-                    if answer is not None:
-                        if answer.message is None and not call.stream:
-                            answer.message = message(unseen)
+                    if answer is not None and not running.kept:
+                        if call.stream and answer.rest:
+                            yield list(answer.rest)
                         yield self._complete(call, turn.target, running, answer)
                         return
                     yield running.record
+                    if answer is not None:
+                        kept = kept or _Kept(turn.target, running, answer)
+                        break
                     if running.record.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
                         void = running.record
+                        kept = None  # it said less than what was shown
                     if running.refit and not refitted:
                         refitted = True
                         continue
@@ -111,6 +135,15 @@ class Engine:
                         break
                     retries += 1
             raise self._failed(call, ())
+        except CallFailed:
+            if kept is None:
+                raise
+            call.error = None  # nobody has said more
+            if void is not None and call.stream:
+                yield Restart(interrupted=void, target=kept.target.name)
+            if call.stream and kept.answer.rest:
+                yield list(kept.answer.rest)
+            yield self._complete(call, *kept)
         except (asyncio.CancelledError, GeneratorExit):
             call.cancelled = call.completion is None
             raise
@@ -225,6 +258,21 @@ class Engine:
         if skip.bench is not None:
             skip.bench.write(attempt.bench, self._clock)
         return attempt
+
+
+def _whole(answer: Answer, call: Call, unseen: Sequence[PartDelta]) -> Answer:
+    """`answer`, for a whole one with its message, perhaps put together."""
+    if answer.message is None and not call.stream:
+        answer.message = message([*unseen, *answer.rest])
+    return answer
+
+
+def _advances_on(answer: Answer, call: Call, running: RunningAttempt) -> bool:
+    """Whether `answer`, of which nothing was shown, is kept and the walk goes on."""
+    found = fault(answer)
+    if found in call.policy.advance_on_answer:
+        running.kept = found
+    return running.kept is not None
 
 
 def _advances(reason: FailureReason, policy: Policy) -> bool:

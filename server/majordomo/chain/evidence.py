@@ -37,6 +37,9 @@ _SLOWER = 3.0
 _UNENDED = 1 / 3
 """Of its limit how long a stream may be silent before that counts."""
 
+_LONGEST_UNENDED = 10.0
+"""Seconds; a model that reasons has a longer limit, and shows that it is at work."""
+
 _OFTEN = 0.1
 """Seconds between two looks at who is silent."""
 
@@ -128,9 +131,13 @@ class Evidence:
         self._running.pop(lease, None)
         self._silent.pop(lease, None)
 
+    def alive(self, lease: Lease) -> None:
+        """It is not silent any more, though it has brought nothing yet."""
+        self._silent.pop(lease, None)
+
     def first_content(self, lease: Lease, now: float) -> None:
         """It has brought its first content, or a whole answer."""
-        self._silent.pop(lease, None)
+        self.alive(lease)
         self._latencies.append(now - lease.start)
 
     def succeed(self, lease: Lease, now: float) -> None:
@@ -193,7 +200,7 @@ class Evidence:
             >= (
                 self.patience(lease.limit)
                 if lease.probe
-                else max(slow, lease.limit * _UNENDED)
+                else max(slow, min(lease.limit * _UNENDED, _LONGEST_UNENDED))
             )
             and (lease.probe or slow)
         ]

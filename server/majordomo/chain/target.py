@@ -7,8 +7,9 @@ yields its Answer and nothing before it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Hashable
+from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any, Protocol
 
 from majordomo.v1.attempt_pb2 import Usage
@@ -27,16 +28,25 @@ class Answer:
 
     `completion` holds what the provider said: provider_model, finish_reason,
     provider_finish_reason, usage, provider_response_id. The walk adds the rest.
-    `message` is the whole turn for a unary exchange, None for a streamed one.
+    `message` is the whole turn for a unary exchange, None for a streamed one; of
+    that, `rest` is what came and is no content, such as white space alone.
     """
 
     completion: Completion
     message: Message | None = None
+    rest: Sequence[PartDelta] = ()
 
 
-Piece = list[PartDelta] | Answer
-"""Content that arrived together; or the end. Empty, before any content: the model is
-seen to reason."""
+class Life(Enum):
+    """The model is at work, at what the caller does not see (rule 3.1)."""
+
+    ALIVE = auto()
+    THINKING = auto()
+    """It has begun to reason, perhaps in silence, until ALIVE follows."""
+
+
+Piece = list[PartDelta] | Answer | Life
+"""Content that arrived together, never empty; the end; or a sign of life."""
 
 
 class Exchange(ABC):
@@ -84,9 +94,10 @@ class Exchange(ABC):
     def run(self) -> AsyncGenerator[Piece]:
         """Send it: yield content as it arrives, then one Answer.
 
-        Only content is yielded (rule 3.1): text, reasoning that the caller asked
-        to see, tool calls. Raises Failure. Closing the generator, or cancelling
-        what awaits it, closes the provider's connection at once.
+        Content is text, reasoning that the caller asked to see, and tool calls; of
+        what else comes only that it came is told, as Life (rule 3.1). Raises Failure.
+        Closing the generator, or cancelling what awaits it, closes the provider's
+        connection at once.
         """
 
 
@@ -116,7 +127,7 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Limits of one attempt, in seconds. None: by whether the model reasons."""
+    """Limits of one attempt, in seconds. None: by whether the model may reason."""
 
     first_content: float | None = None
     stall: float = 30.0
@@ -165,7 +176,7 @@ class Target:
     peer: Peer
     timeouts: Timeouts = Timeouts()
     reasons: bool = False
-    """The model is known to reason before it answers."""
+    """The model may reason before it answers: it is not known not to."""
 
     rooms: tuple[Room, ...] = ()
 

@@ -170,6 +170,10 @@ class Tracker:
         if self._targets[lease.target].first_content(lease, now):
             self._note_return(lease, now)
 
+    def alive(self, lease: Lease) -> None:
+        """The attempt has shown that the model is at work: it is not silent."""
+        self._targets[lease.target].evidence.alive(lease)
+
     def succeed(self, lease: Lease) -> None:
         """The attempt ended with a complete answer."""
         now = self._clock.monotonic()

@@ -12,6 +12,7 @@ import click
 from majordomo.cli.client import Place, connect, json_option, server_options
 from majordomo.cli.words import describe, length, printed, reason, table, until
 from majordomo.client import Asking, Client, media, user
+from majordomo.v1.attempt_pb2 import ATTEMPT_OUTCOME_SUCCEEDED
 from majordomo.v1.content_pb2 import FunctionTool, Message, Part, Tool
 from majordomo.v1.generation_service_pb2 import (
     Completion,
@@ -163,7 +164,12 @@ def _stream(
 
 
 def _ending(completion: Completion) -> Iterator[str]:
-    yield describe(completion.attempts[-1])
+    yield from (
+        describe(attempt)
+        for attempt in completion.attempts
+        if attempt.target == completion.target
+        and attempt.outcome == ATTEMPT_OUTCOME_SUCCEEDED
+    )
     ended = FinishReason.Name(completion.finish_reason)
     words = [ended.removeprefix("FINISH_REASON_").lower()]
     usage = completion.usage

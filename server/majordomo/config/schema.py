@@ -304,15 +304,17 @@ class AttemptConfig(_Section):
     that may have more than 256 tokens. Without it "auto"."""
 
     attempt_timeout: Timeout | None = None
-    """How long one attempt may run. Without it 120s for Generate (600s where the
-    model reasons) and 600s for Stream."""
+    """How long one attempt may run. Without it 600s; 120s for Generate where the
+    model is known not to reason."""
 
     first_content_timeout: Timeout | None = None
-    """How long a stream may bring nothing. Without it 30s, 180s where the model
-    reasons."""
+    """How long a stream may bring nothing: no content, and no sign that the model
+    reasons or uses a tool. Without it 180s, 30s where the model is known not to
+    reason."""
 
     stall_timeout: Timeout | None = None
-    """How long a stream may pause between two pieces. Without it 30s."""
+    """How long a stream may pause between two pieces, or signs. Without it 30s. A
+    model that has begun to reason may be silent as long as before its first content."""
 
 
 class ChainConfig(AttemptConfig):
@@ -363,7 +365,7 @@ class ModelConfig(AttemptConfig):
 
     reasoning: bool | None = None
     """It reasons before it answers: its first content may take longer. Without it as
-    is known of the model."""
+    is known of the model; one that is not known may reason."""
 
     media: list[Literal["image", "pdf", "audio", "video"]] | None = None
     """What media it takes. This and the next four are for models that are not known,

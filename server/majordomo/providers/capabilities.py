@@ -55,6 +55,9 @@ class Capabilities:
     max_output_tokens: int | None = None
 
 
+Row = tuple[str, Capabilities, str]
+"""A pattern of model ids, what they take, and the page that says so."""
+
 _NONE, _MINIMAL, _LOW, _MEDIUM, _HIGH, _MAX = (
     ReasoningConfig.EFFORT_NONE,
     ReasoningConfig.EFFORT_MINIMAL,
@@ -87,50 +90,104 @@ def _openai(
 
 _TEXT_ONLY = frozenset[str]()
 
-_OPENAI = [
+_OPENAI_GUIDE = "https://developers.openai.com/api/docs/guides/reasoning"
+_OPENAI_LATEST = "https://developers.openai.com/api/docs/guides/deployment-checklist"
+_OPENAI_MODELS = "https://developers.openai.com/api/reference/resources/$shared"
+_AZURE_EFFORTS = (
+    "https://learn.microsoft.com/en-us/javascript/api/@azure/ai-projects/"
+    "reasoningeffort"
+)
+_AZURE_O_SERIES = (
+    "https://learn.microsoft.com/en-us/azure/ai-services/openai/how-to/reasoning"
+)
+
+_OPENAI: list[Row] = [
     (
         r"gpt-oss",
         Capabilities(media=_TEXT_ONLY, reasons=True, efforts=(_LOW, _MEDIUM, _HIGH)),
+        "https://docs.together.ai/docs/gpt-oss",
     ),
-    (r"gpt-[6-9]", _openai(_LOW, _MEDIUM, _HIGH, _MAX, max_effort="max")),
+    (
+        r"gpt-[6-9]",
+        _openai(_LOW, _MEDIUM, _HIGH, _MAX, max_effort="max"),
+        _OPENAI_GUIDE,
+    ),
     (
         r"gpt-5\.[6-9]",
         _openai(_NONE, _LOW, _MEDIUM, _HIGH, _MAX, max_effort="max"),
+        _OPENAI_LATEST,
     ),
-    (r"gpt-5\.[2-5]-pro", _openai(_MEDIUM, _HIGH, _MAX)),
-    (r"gpt-5\.5", _openai(_NONE, _LOW, _MEDIUM, _HIGH, _MAX)),
-    (r"gpt-5\.[1-4]-chat", _openai(_MEDIUM)),
-    (r"gpt-5\.1-codex-max", _openai(_LOW, _MEDIUM, _HIGH, _MAX)),
-    (r"gpt-5\.1-codex", _openai(_LOW, _MEDIUM, _HIGH)),
-    (r"gpt-5\.[2-4]", _openai(_NONE, _LOW, _MEDIUM, _HIGH, _MAX, reasons=False)),
-    (r"gpt-5\.1", _openai(_NONE, _LOW, _MEDIUM, _HIGH, reasons=False)),
-    (r"gpt-5-chat", _openai()),
-    (r"gpt-5-pro", _openai(_HIGH)),
-    (r"gpt-5-codex", _openai(_LOW, _MEDIUM, _HIGH)),
-    (r"gpt-5", _openai(_MINIMAL, _LOW, _MEDIUM, _HIGH)),
-    (r"o[34](-mini)?-deep-research", _openai(_MEDIUM)),
-    (r"o[13]-mini", _openai(_LOW, _MEDIUM, _HIGH, media=_TEXT_ONLY)),
-    (r"o[1-9](?:-|$)", _openai(_LOW, _MEDIUM, _HIGH)),
-    (r"gpt-4o[a-z-]*-audio|gpt-audio", _openai(media=frozenset({AUDIO}))),
-    (r"gpt-4o|gpt-4\.|chatgpt-4o", _openai()),
-    (r"gpt-4-(?:turbo|vision)", _openai(media=frozenset({IMAGE}), schema=False)),
-    (r"gpt-4|gpt-3\.5", _openai(media=_TEXT_ONLY, schema=False)),
+    (r"gpt-5\.[2-5]-pro", _openai(_MEDIUM, _HIGH, _MAX), _OPENAI_GUIDE),
+    (r"gpt-5\.5", _openai(_NONE, _LOW, _MEDIUM, _HIGH, _MAX), _OPENAI_GUIDE),
+    (r"gpt-5\.[1-4]-chat", _openai(_MEDIUM), _OPENAI_MODELS),
+    (r"gpt-5\.1-codex-max", _openai(_LOW, _MEDIUM, _HIGH, _MAX), _AZURE_EFFORTS),
+    (r"gpt-5\.1-codex", _openai(_LOW, _MEDIUM, _HIGH), _AZURE_EFFORTS),
+    (
+        r"gpt-5\.[2-4]",
+        _openai(_NONE, _LOW, _MEDIUM, _HIGH, _MAX, reasons=False),
+        _OPENAI_GUIDE,
+    ),
+    (
+        r"gpt-5\.1",
+        _openai(_NONE, _LOW, _MEDIUM, _HIGH, reasons=False),
+        _AZURE_EFFORTS,
+    ),
+    (r"gpt-5-chat", _openai(), _OPENAI_MODELS),
+    (r"gpt-5-pro", _openai(_HIGH), _AZURE_EFFORTS),
+    (r"gpt-5-codex", _openai(_LOW, _MEDIUM, _HIGH), _AZURE_EFFORTS),
+    (r"gpt-5", _openai(_MINIMAL, _LOW, _MEDIUM, _HIGH), _AZURE_EFFORTS),
+    (r"o[34](-mini)?-deep-research", _openai(_MEDIUM), _OPENAI_MODELS),
+    (
+        r"o[13]-mini",
+        _openai(_LOW, _MEDIUM, _HIGH, media=_TEXT_ONLY),
+        "https://openrouter.ai/openai/o3-mini",
+    ),
+    (r"o[1-9](?:-|$)", _openai(_LOW, _MEDIUM, _HIGH), _AZURE_O_SERIES),
+    (
+        r"gpt-4o[a-z-]*-audio|gpt-audio",
+        _openai(media=frozenset({AUDIO})),
+        _OPENAI_MODELS,
+    ),
+    (
+        r"gpt-4o|gpt-4\.|chatgpt-4o",
+        _openai(),
+        "https://openrouter.ai/openai/gpt-4o/parameters",
+    ),
+    (
+        r"gpt-4-(?:turbo|vision)",
+        _openai(media=frozenset({IMAGE}), schema=False),
+        _OPENAI_MODELS,
+    ),
+    (r"gpt-4|gpt-3\.5", _openai(media=_TEXT_ONLY, schema=False), _OPENAI_MODELS),
 ]
-"""OpenAI's own, and what it gave away; efforts and sampling as of July 2026."""
+"""OpenAI's own, and what it gave away."""
 
-_DEEPSEEK = [
-    (r"deepseek-(?:vl|ocr)", Capabilities()),
+_DEEPSEEK_GUIDE = "https://api-docs.deepseek.com/guides/thinking_mode"
+
+_DEEPSEEK: list[Row] = [
+    (r"deepseek-(?:vl|ocr)", Capabilities(), _DEEPSEEK_GUIDE),
     (
         r"deepseek",
         Capabilities(
             media=_TEXT_ONLY,
+            reasons=True,
             efforts=(_NONE, _LOW, _HIGH, _MAX),
             forced_tools=False,
             budgets=False,
         ),
+        _DEEPSEEK_GUIDE,
     ),
 ]
 """They think unless told not to, and then refuse to be made to call a tool."""
+
+_GROK: list[Row] = [
+    (
+        r"grok-[a-z0-9.-]*non-reasoning",
+        Capabilities(reasons=False),
+        "https://docs.oracle.com/iaas/Content/generative-ai/xai-grok-4-fast.htm",
+    ),
+]
+"""xAI's that never reason; the others may."""
 
 _CLAUDE_MEDIA = frozenset({IMAGE, PDF})
 
@@ -172,10 +229,35 @@ def _plain_claude(tokens: int) -> Capabilities:
     )
 
 
-_CLAUDE = [
-    (r"claude-(?:fable|mythos)", _adaptive_claude(forced_tools=False)),
-    (r"claude-[a-z]+-(?:[5-9]|[1-9]\d)(?!\d)", _adaptive_claude()),
-    (r"claude-opus-4[-.][789]", _adaptive_claude()),
+_CLAUDE_EFFORT = "https://platform.claude.com/docs/en/build-with-claude/effort"
+_CLAUDE_5 = (
+    "https://openrouter.ai/docs/cookbook/evaluate-and-optimize/model-migrations/"
+    "claude-5-5"
+)
+_CLAUDE_ADAPTIVE = (
+    "https://docs.aws.amazon.com/bedrock/latest/userguide/"
+    "claude-messages-adaptive-thinking.html"
+)
+_CLAUDE_BUDGETS = (
+    "https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking"
+)
+_CLAUDE_PLAIN = (
+    "https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/"
+    "claude-count-tokens"
+)
+
+_CLAUDE: list[Row] = [
+    (
+        r"claude-(?:fable|mythos)",
+        _adaptive_claude(forced_tools=False),
+        _CLAUDE_ADAPTIVE,
+    ),
+    (
+        r"claude-[a-z]+-(?:[5-9]|[1-9]\d)(?!\d)",
+        _adaptive_claude(),
+        _CLAUDE_5,
+    ),
+    (r"claude-opus-4[-.][789]", _adaptive_claude(), _CLAUDE_EFFORT),
     (
         r"claude-(?:opus|sonnet)-4[-.]6",
         Capabilities(
@@ -183,18 +265,23 @@ _CLAUDE = [
             prefill=False,
             reasons=False,
             efforts=(_LOW, _MEDIUM, _HIGH, _MAX),
-            max_output_tokens=64_000,
+            max_output_tokens=128_000,
         ),
+        _CLAUDE_EFFORT,
     ),
-    (r"claude-(?:opus|sonnet|haiku)-4[-.]5", _budgeted_claude(64_000, schema=True)),
-    (r"claude-opus-4[-.]1", _budgeted_claude(32_000, schema=True)),
-    (r"claude-opus-4", _budgeted_claude(32_000, schema=False)),
-    (r"claude-sonnet-4", _budgeted_claude(64_000, schema=False)),
-    (r"claude-3[-.]7", _budgeted_claude(64_000, schema=False)),
-    (r"claude-3[-.]5", _plain_claude(8192)),
-    (r"claude-3", _plain_claude(4096)),
+    (
+        r"claude-(?:opus|sonnet|haiku)-4[-.]5",
+        _budgeted_claude(64_000, schema=True),
+        _CLAUDE_ADAPTIVE,
+    ),
+    (r"claude-opus-4[-.]1", _budgeted_claude(32_000, schema=True), _CLAUDE_BUDGETS),
+    (r"claude-opus-4", _budgeted_claude(32_000, schema=False), _CLAUDE_BUDGETS),
+    (r"claude-sonnet-4", _budgeted_claude(64_000, schema=False), _CLAUDE_BUDGETS),
+    (r"claude-3[-.]7", _budgeted_claude(64_000, schema=False), _CLAUDE_BUDGETS),
+    (r"claude-3[-.]5", _plain_claude(8192), _CLAUDE_PLAIN),
+    (r"claude-3", _plain_claude(4096), _CLAUDE_PLAIN),
 ]
-"""Anthropic's, as of August 2026."""
+"""Anthropic's."""
 
 _EVERYTHING = frozenset({IMAGE, PDF, AUDIO, VIDEO})
 
@@ -204,26 +291,41 @@ def _gemini(*efforts: Effort) -> Capabilities:
     return Capabilities(media=_EVERYTHING, reasons=True, efforts=efforts, budgets=False)
 
 
-_GEMINI = [
-    (r"gemini-3[-.]7-flash", _gemini(_LOW, _MEDIUM, _HIGH)),
+_GEMINI_GUIDES = (
+    "https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/guides/"
+)
+
+_GEMINI: list[Row] = [
+    (
+        r"gemini-3[-.](?:[7-9]|\d\d)-flash(?!-lite)",
+        _gemini(_LOW, _MEDIUM, _HIGH),
+        f"{_GEMINI_GUIDES}gemini-3-8-flash",
+    ),
     (
         r"gemini-(?:[3-9]|[1-9]\d)[a-z0-9.-]*flash",
         _gemini(_MINIMAL, _LOW, _MEDIUM, _HIGH),
+        f"{_GEMINI_GUIDES}gemini-3-5-flash",
     ),
-    (r"gemini-(?:[3-9]|[1-9]\d|[a-z-]+-latest)", _gemini(_LOW, _MEDIUM, _HIGH)),
+    (
+        r"gemini-(?:[3-9]|[1-9]\d|[a-z-]+-latest)",
+        _gemini(_LOW, _MEDIUM, _HIGH),
+        f"{_GEMINI_GUIDES}gemini-3-8-flash",
+    ),
     (
         r"gemini-2[-.]5",
         Capabilities(media=_EVERYTHING, reasons=True, effort_by_budget=True),
+        "https://ai.google.dev/gemini-api/docs/thinking-mode",
     ),
     (
         r"gemini-[12]",
         Capabilities(media=_EVERYTHING, reasons=False, efforts=(), budgets=False),
+        "https://firebase.google.com/docs/ai-logic/thinking",
     ),
 ]
-"""Google's, as of August 2026."""
+"""Google's."""
 
-_TABLE: list[tuple[str, Capabilities]] = [*_OPENAI, *_DEEPSEEK, *_CLAUDE, *_GEMINI]
-"""Patterns of model ids, the more special first."""
+_TABLE: list[Row] = [*_OPENAI, *_DEEPSEEK, *_GROK, *_CLAUDE, *_GEMINI]
+"""The more special first, as of November 2026."""
 
 
 Lookup = Callable[[str], Capabilities]
@@ -240,5 +342,6 @@ def capabilities(model: str) -> Capabilities:
 
 
 _PATTERNS = [
-    (re.compile(rf"(?:^|[/.]|^ft:)(?:{pattern})"), known) for pattern, known in _TABLE
+    (re.compile(rf"(?:^|[/.]|^ft:)(?:{pattern})"), known)
+    for pattern, known, _ in _TABLE
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from majordomo.chain.failure import Failure
-from majordomo.chain.target import Answer
+from majordomo.chain.target import Answer, Life
 from majordomo.media.images import ImageLimits
 from majordomo.v1.attempt_pb2 import Usage
 from majordomo.v1.generation_service_pb2 import Adaptation, PartDelta, Prompt
@@ -41,13 +41,19 @@ class StreamDecoder(Protocol):
     complete: bool
     """The terminal marker or an error was seen: nothing more needs to be read."""
 
+    heard: bool
+    """What was fed last held an event, not only what keeps a connection up."""
+
+    life: Life | None
+    """What was fed last tells, beside its content, that the model is at work."""
+
+    @property
+    def finished(self) -> bool:
+        """The provider has said why the model stopped; its end should follow."""
+
     @property
     def usage(self) -> Usage | None:
         """As far as the provider has said."""
-
-    @property
-    def reasons(self) -> bool:
-        """The model was seen to reason, whether that is shown or not."""
 
     def feed(self, data: bytes) -> list[PartDelta]:
         """The content that `data` completes, adjacent text of one part joined.
@@ -63,8 +69,14 @@ class StreamDecoder(Protocol):
         Called once, when the body has ended before `complete`.
         """
 
+    def settle(self) -> list[PartDelta]:
+        """The content that is complete where nothing follows `finished`; see feed().
+
+        The answer is complete by that.
+        """
+
     def finish(self) -> Answer:
-        """The end, once `complete` or after close().
+        """The end, once `complete` or after close() or settle().
 
         Raises Failure (MALFORMED_RESPONSE) without the wire's terminal marker
         (rule 3.4).

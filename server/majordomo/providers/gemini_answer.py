@@ -8,6 +8,7 @@ Parts may be signed. A signature belongs to its own part and goes out as its
 provider_state: of a call, of text (perhaps of an empty text at the end), of a thought.
 """
 
+from functools import reduce
 from typing import Any
 
 import msgspec
@@ -18,62 +19,23 @@ from majordomo.deltas import message
 from majordomo.providers.classify import classify
 from majordomo.providers.error_body import parse
 from majordomo.providers.event_stream import malformed
+from majordomo.providers.finish import cut, failed, finish_reason
 from majordomo.providers.gemini_partial import PartialArguments
 from majordomo.providers.json_text import WHITESPACE, mend, read_broken
-from majordomo.providers.pieces import Pieces
+from majordomo.providers.pieces import REASONING, TEXT, Block, Pieces
 from majordomo.providers.state import pack
-from majordomo.providers.usage import GeminiCounts, gemini_usage
-from majordomo.v1.attempt_pb2 import (
-    FAILURE_REASON_CONTENT_REFUSED,
-    FAILURE_REASON_MALFORMED_RESPONSE,
-    FAILURE_REASON_PROVIDER_ERROR,
-    FAILURE_REASON_UNSUPPORTED,
-    FailureReason,
-    Usage,
-)
+from majordomo.providers.usage import GeminiCounts, gemini_usage, later_counts
+from majordomo.v1.attempt_pb2 import FAILURE_REASON_CONTENT_REFUSED, Usage
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_CONTENT_FILTER,
-    FINISH_REASON_LENGTH,
-    FINISH_REASON_OTHER,
     FINISH_REASON_STOP,
     FINISH_REASON_TOOL_CALLS,
     Completion,
-    FinishReason,
     Prompt,
 )
 
 WIRE = "gemini"
 """The name of this wire in provider_state."""
-
-_FILTERS = (
-    "SAFETY",
-    "RECITATION",
-    "BLOCKLIST",
-    "PROHIBITED_CONTENT",
-    "SPII",
-    "MODEL_ARMOR",
-    "ESCALATION",
-    "IMAGE_SAFETY",
-    "IMAGE_PROHIBITED_CONTENT",
-    "IMAGE_RECITATION",
-)
-_FINISH_REASONS: dict[str, FinishReason] = {
-    "STOP": FINISH_REASON_STOP,
-    "MAX_TOKENS": FINISH_REASON_LENGTH,
-    **dict.fromkeys(_FILTERS, FINISH_REASON_CONTENT_FILTER),
-}
-_WENT_WRONG: dict[str, FailureReason] = {
-    "MALFORMED_FUNCTION_CALL": FAILURE_REASON_MALFORMED_RESPONSE,
-    "MALFORMED_RESPONSE": FAILURE_REASON_MALFORMED_RESPONSE,
-    "UNEXPECTED_TOOL_CALL": FAILURE_REASON_MALFORMED_RESPONSE,
-    "TOO_MANY_TOOL_CALLS": FAILURE_REASON_MALFORMED_RESPONSE,
-    "MISSING_THOUGHT_SIGNATURE": FAILURE_REASON_UNSUPPORTED,
-    "IMAGE_OTHER": FAILURE_REASON_PROVIDER_ERROR,
-    "LANGUAGE": FAILURE_REASON_PROVIDER_ERROR,
-    "NO_IMAGE": FAILURE_REASON_PROVIDER_ERROR,
-    "OTHER": FAILURE_REASON_PROVIDER_ERROR,
-}
-"""Why the model stopped, where what it wrote is no answer."""
 
 _NOTHING = msgspec.Raw(b"")
 
@@ -133,9 +95,10 @@ _NOT_READ = Whole()
 class _Writing:
     """A call whose arguments come in pieces."""
 
-    def __init__(self, index: int, state: dict[str, str]) -> None:
-        self.index = index
-        self.state = state
+    def __init__(self, block: Block, id: str) -> None:  # noqa: A002
+        self.block = block
+        self.id = id
+        self.state = {"id": id} if id else {}
         self.arguments = PartialArguments()
 
 
@@ -146,21 +109,27 @@ _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 class GeminiReader:
     """Reads one answer; implements event_stream.EventReader."""
 
+    thinking = False
+
     def __init__(self, prompt: Prompt) -> None:
         self.pieces = Pieces()
-        self._counts: GeminiCounts | None = None
+        self._counts: list[GeminiCounts] = []
         self.complete = False
+        self.finished = False
         self._with_reasoning = prompt.config.reasoning.include_text
         self._id = ""
         self._model = ""
+        self._said_model: object = None
+        self._went_on = False
         self._finish_reason = ""
         self._blocked = ""
-        self._call: _Writing | None = None
+        self._calls: list[_Writing] = []
 
     @property
     def usage(self) -> Usage | None:
-        """Of the last piece that counts anything: each counts all so far."""
-        return None if self._counts is None else gemini_usage(self._counts)
+        """Of all pieces: each counts all so far, as far as it counts."""
+        counts = self._counts
+        return gemini_usage(reduce(later_counts, counts)) if counts else None
 
     def read_event(self, name: bytes, data: bytes) -> None:  # noqa: ARG002
         """Read one piece of the answer, or an array of them."""
@@ -179,25 +148,26 @@ class GeminiReader:
 
         `whole`: it was no stream, which may be cut; what was read is all.
         """
-        self._end_call()
+        self._end_calls()
         if self._blocked and self.pieces.empty:
             raise Failure(
                 FAILURE_REASON_CONTENT_REFUSED,
                 "the prompt was blocked",
                 code=self._blocked,
             )
-        wrong = _WENT_WRONG.get(self._finish_reason)
-        if wrong is not None:
-            raise Failure(
-                wrong, "the model's answer went wrong", code=self._finish_reason
-            )
+        if failure := failed(self._finish_reason):
+            raise failure
         if self._finish_reason or self._blocked or (whole and not self.pieces.empty):
-            self.pieces.end()
+            self.pieces.end(cut=cut(self._finish_reason))
             self.complete = True
+
+    def finish(self) -> None:
+        """Nothing more will come."""
+        self.end()
 
     def completion(self) -> Completion:
         """How the answer ended."""
-        reason = _FINISH_REASONS.get(self._finish_reason, FINISH_REASON_OTHER)
+        reason = finish_reason(self._finish_reason)
         if self._blocked:
             reason = FINISH_REASON_CONTENT_FILTER
         if reason == FINISH_REASON_STOP and self.pieces.tool_calls:
@@ -221,11 +191,12 @@ class GeminiReader:
             raise classify(200, {}, data)
         if not self._id and whole.response_id:
             self._id = mend(str(whole.response_id))
-        if not self._model and whole.model_version:
+        if whole.model_version and whole.model_version != self._said_model:
+            self._said_model = whole.model_version
             self._model = mend(str(whole.model_version))
         counts = whole.usage_metadata
         if counts is not None and counts != _NOTHING_COUNTED:
-            self._counts = counts
+            self._counts.append(counts)
         feedback = whole.prompt_feedback
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self._blocked = mend(str(feedback["blockReason"]))
@@ -248,71 +219,90 @@ class GeminiReader:
         reason = candidate.finish_reason
         if reason and reason != "FINISH_REASON_UNSPECIFIED":
             self._finish_reason = mend(str(reason))
+            # Some say it in every piece: then it tells nothing of the end.
+            self.finished = self._went_on
+        else:
+            self._went_on = True
 
     def _read_part(self, part: Part) -> None:
         signature = _text(part.thought_signature)
         if part.function_call is not None:
             self._read_call(part.function_call, signature)
             return
-        if self._call is not None:
-            self._end_call()
         if part.thought:
             self._read_thought(_text(part.text), signature)
         elif signature:
             # Never joined with another: what was signed is this text.
-            self.pieces.empty_text()
+            block = Block(TEXT)
+            self.pieces.begin(block)
             if text := _text(part.text):
-                self.pieces.text(text)
-            self._state(signature=signature)
+                self.pieces.add(block, text)
+            self._state(block, signature=signature)
         elif part.text:
             self.pieces.text(_text(part.text))
+        elif part.text is None:
+            self.pieces.alive = True  # of a tool of Google's own
 
     def _read_call(self, call: FunctionCall, signature: str) -> None:
-        if call.name:
-            self._end_call()
-            index = self.pieces.tool_call(_text(call.id), _text(call.name))
-            id_ = _text(call.id)
-            self._call = _Writing(index, {"id": id_} if id_ else {})
-        elif self._call is None:
+        writing = self._call_of(_text(call.id), _text(call.name))
+        if writing is None:
             if call == _END_OF_CALL:
                 return
             raise malformed("a tool call has no name")
-        writing = self._call
         if signature:
             writing.state["signature"] = signature
         writing.arguments.add(call.partial_args)
         arguments = bytes(call.args).decode(errors="replace")
         if arguments not in ("", "null", "{}"):
-            self.pieces.arguments(writing.index, arguments)
+            self.pieces.arguments(writing.block, arguments)
         elif not call.will_continue:
             arguments = writing.arguments.json()
             if arguments != "{}":
-                self.pieces.arguments(writing.index, arguments)
+                self.pieces.arguments(writing.block, arguments)
         if not call.will_continue:
-            self._state(writing.index, **writing.state)
-            self._call = None
+            self._calls.remove(writing)
+            self._state(writing.block, **writing.state)
 
-    def _end_call(self) -> None:
-        """What comes next is no piece of the call: it is whole, though not said so."""
-        if self._call is not None:
+    def _call_of(self, id_: str, name: str) -> _Writing | None:
+        """The call that a piece goes on with, or a new one; None if it names neither.
+
+        By its id, where it has one, or else the last. One without an id is whole when
+        the next begins, though not said so.
+        """
+        for writing in reversed(self._calls):
+            if writing.id == id_ if id_ else not name:
+                return writing
+        if not name:
+            return None
+        if not all(writing.id for writing in self._calls):
+            self._end_calls()
+        writing = _Writing(self.pieces.tool_call(id_, name), id_)
+        self._calls.append(writing)
+        return writing
+
+    def _end_calls(self) -> None:
+        """No more comes of what calls are open."""
+        while self._calls:
             self._read_call(_END_OF_CALL, "")
 
     def _read_thought(self, text: str, signature: str) -> None:
+        self.pieces.alive = True
         if signature:
             # Of its own, as signed text is.
-            self.pieces.hidden_reasoning()
+            block = Block(REASONING)
+            self.pieces.begin(block)
             if self._with_reasoning and text:
-                self.pieces.reasoning(text)
-                self._state(signature=signature)
+                self.pieces.add(block, text)
+                self._state(block, signature=signature)
             else:
-                self._state(signature=signature, thought=text)
+                self._state(block, signature=signature, thought=text)
         elif self._with_reasoning and text:
             self.pieces.reasoning(text)
 
-    def _state(self, index: int | None = None, **strings: str) -> None:
+    def _state(self, block: Block, **strings: str) -> None:
         if strings:
             mended = {key: mend(value) for key, value in strings.items()}
-            self.pieces.state(pack(WIRE, **mended), index)
+            self.pieces.state(block, pack(WIRE, **mended))
 
 
 def decode_gemini(prompt: Prompt, body: bytes) -> Answer:
@@ -322,7 +312,7 @@ def decode_gemini(prompt: Prompt, body: bytes) -> Answer:
     reader.end(whole=True)
     if not reader.complete:
         raise _unreadable(body)
-    return Answer(reader.completion(), message(reader.pieces.take()))
+    return Answer(reader.completion(), message(reader.pieces.rest()))
 
 
 def _text(value: object) -> str:

@@ -26,6 +26,8 @@ from majordomo.media.images import fit_images
 from majordomo.media.parts import media_parts
 from majordomo.media.references import ANYWHERE_PUBLIC, MediaHosts
 from majordomo.providers.codec import Codec, Encoded, StreamDecoder
+from majordomo.providers.event_stream import EVENT_STREAM, decode_whole
+from majordomo.providers.parked import UntilParked
 from majordomo.providers.pool import PooledTransport
 from majordomo.providers.stream_refusals import (
     STATUSES,
@@ -226,9 +228,10 @@ class _HttpExchange(Exchange):
                     raise _malformed("packed, though that was not asked for")
                 if self._spared:
                     self._provider.refusals.settle(self._model, taken=True)
-                if not self.streamed:
+                media_type = headers.get(b"content-type", b"")
+                if not self.streamed and not media_type.startswith(EVENT_STREAM):
                     whole = await _read(response, LONGEST_BODY)
-                    yield self._provider.codec.decode(self._prompt, whole)
+                    yield decode_whole(self._provider.codec, self._prompt, whole)
                     return
                 async with aclosing(self._streamed(response)) as pieces:
                     async for piece in pieces:
@@ -249,29 +252,33 @@ class _HttpExchange(Exchange):
     async def _streamed(self, response: Response) -> AsyncGenerator[Piece]:
         decoder = self._decoder = self._provider.codec.decoder(self._prompt)
         received = 0
-        begun = False  # with content, or with reasoning that is not shown
-        async for data in response:
+        shown = glanced = False
+        chunks = UntilParked(response, decoder)
+        async for data in chunks:
             received += len(data)
             if received > LONGEST_BODY:
                 raise _malformed(f"longer than {LONGEST_BODY} bytes")
             deltas = decoder.feed(data)
             if deltas:
-                if not begun:
-                    begun = True
+                if not shown:
+                    shown = True
                     response.batch(self.batch)
                 yield deltas
-            elif not begun and decoder.reasons:
-                begun = True
-                # Not for long: its limit must not pass while the content lies unread.
-                response.batch(min(self.batch, _GLANCE))
-                yield []
+            if decoder.life is not None:
+                if not (shown or glanced):
+                    glanced = True
+                    # Not for long: a limit must not pass while content lies unread.
+                    response.batch(min(self.batch, _GLANCE))
+                yield decoder.life
+            if decoder.finished:
+                response.batch(0)
             if decoder.complete:
                 answer = decoder.finish()
                 response.batch(0)
                 await _to_the_end(response)
                 break
         else:
-            deltas = decoder.close()
+            deltas = decoder.settle() if chunks.parked else decoder.close()
             if deltas:
                 yield deltas
             answer = decoder.finish()

@@ -6,14 +6,13 @@ A whole answer is read as a stream of one chunk, so both are read alike.
 
 import json
 
-import msgspec
-
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.deltas import message
 from majordomo.providers.classify import classify
 from majordomo.providers.error_body import parse
 from majordomo.providers.event_stream import malformed
+from majordomo.providers.finish import cut, failed, finish_reason
 from majordomo.providers.json_text import WHITESPACE, mend, read_broken
 from majordomo.providers.openai_chat_reasoning import (
     WIRE,
@@ -29,48 +28,17 @@ from majordomo.providers.openai_chat_wire import (
     ToolCall,
     decode_chunk,
 )
-from majordomo.providers.pieces import Pieces
+from majordomo.providers.pieces import REASONING, TEXT, Block, Pieces
 from majordomo.providers.state import pack
-from majordomo.providers.usage import chat_usage
-from majordomo.v1.attempt_pb2 import (
-    FAILURE_REASON_OVERLOADED,
-    FAILURE_REASON_PROVIDER_ERROR,
-    FailureReason,
-    Usage,
-)
+from majordomo.providers.usage import chat_usage, later
+from majordomo.v1.attempt_pb2 import Usage
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_CONTENT_FILTER,
-    FINISH_REASON_LENGTH,
-    FINISH_REASON_OTHER,
     FINISH_REASON_STOP,
     FINISH_REASON_TOOL_CALLS,
     Completion,
-    FinishReason,
     Prompt,
 )
-
-_FINISH_REASONS: dict[str, FinishReason] = {
-    "stop": FINISH_REASON_STOP,
-    "eos": FINISH_REASON_STOP,
-    "end_turn": FINISH_REASON_STOP,
-    "stop_sequence": FINISH_REASON_STOP,
-    "length": FINISH_REASON_LENGTH,
-    "max_tokens": FINISH_REASON_LENGTH,
-    "model_length": FINISH_REASON_LENGTH,
-    "tool_calls": FINISH_REASON_TOOL_CALLS,
-    "tool_use": FINISH_REASON_TOOL_CALLS,
-    "function_call": FINISH_REASON_TOOL_CALLS,
-    "content_filter": FINISH_REASON_CONTENT_FILTER,
-    "refusal": FINISH_REASON_CONTENT_FILTER,
-    "sensitive": FINISH_REASON_CONTENT_FILTER,
-}
-
-_FAILED: dict[str, FailureReason] = {
-    "error": FAILURE_REASON_PROVIDER_ERROR,
-    "network_error": FAILURE_REASON_PROVIDER_ERROR,
-    "insufficient_system_resource": FAILURE_REASON_OVERLOADED,
-}
-"""Finish reasons that are failures (OpenRouter, Mistral, z.ai, DeepSeek)."""
 
 
 class _Call:
@@ -78,19 +46,47 @@ class _Call:
 
     def __init__(self, id: str) -> None:  # noqa: A002
         self.id = id
-        self.part_index = -1
-        """-1 until its name has come."""
+        self.name = ""
+        self.block: Block | None = None
+        """None until its name has come."""
 
         self.fragments: list[str] = []
+        """Its arguments."""
+
         self.extra = ""
         """What the server wants back beside it: Gemini's signatures."""
+
+    @property
+    def begun(self) -> bool:
+        """Some of its arguments have come."""
+        return bool(self.fragments)
+
+    @property
+    def whole(self) -> bool:
+        """Its arguments are whole, as far as one can tell."""
+        return self.block is not None and self.block.whole_by_now
+
+    def is_of(self, id_: str, name: str, fragment: str) -> bool:
+        """Whether a piece at this call's place is of it, not the first of another."""
+        if not name or not self.name or (id_ and id_ == self.id):
+            return True
+        if name != self.name:
+            return False
+        if id_:
+            return self.begun and not self.whole
+        return not (fragment and self.whole)
 
 
 class ChatReader:
     """Reads the chunks of one answer; the only chunk of it, if it is `whole`.
 
+    The wire names no blocks but calls: content is one text, reasoning is one, in
+    whatever turn their pieces come.
+
     Reasoning in the form `kept` goes out as provider_state.
     """
+
+    thinking = False
 
     def __init__(self, prompt: Prompt, *, whole: bool, kept: str = "") -> None:
         self.usage: Usage | None = None
@@ -111,12 +107,15 @@ class ChatReader:
         self._with_reasoning = prompt.config.reasoning.include_text
         self._id = ""
         self._model = ""
+        self._said_model: object = None
         self._finish_word = ""
         self._refused = False
         self._kept = KeptReasoning(kept) if kept else None
-        self._reasoning_index = -1
+        self._text: Block | None = None
+        self._reasoning: Block | None = None
         self._calls: list[_Call] = []
         self._call_at: dict[object, _Call] = {}
+        self._call_named: dict[str, _Call] = {}
 
     def read(self, data: bytes) -> None:
         """Read one chunk. Raises Failure for an error and for what is no chunk."""
@@ -124,25 +123,24 @@ class ChatReader:
             chunk = decode_chunk(data)
         except (ValueError, RecursionError):
             chunk = self._read_broken(data)
-        if not self._model and chunk.model:
-            self._id = mend(str(chunk.id or ""))
-            self._model = mend(str(chunk.model))
-        failed = None
+        if chunk.model and chunk.model != self._said_model:
+            self._read_model(chunk)
+        failure = None
         for choice in chunk.choices or ():
             # With n > 1 the first choice is the answer.
             if not choice.index:
                 self._read_choice(choice, chunk)
                 if choice.finish_reason:
-                    failed = self._read_finish(choice.finish_reason)
+                    failure = self._read_finish(choice.finish_reason)
         if chunk.error or chunk.object == "error":
             raise classify(200, {}, data)
-        if failed:
-            raise failed
+        if failure:
+            raise failure
         said = chunk.usage
         if not said and isinstance(chunk.x_groq, dict):
             said = chunk.x_groq.get("usage")
         if said:
-            self.usage = chat_usage(said, self._model) or self.usage
+            self.usage = later(self.usage, chat_usage(said, self._model))
             self.counted = not chunk.choices
 
     def read_event(self, name: bytes, data: bytes) -> None:
@@ -168,7 +166,7 @@ class ChatReader:
 
     def completion(self) -> Completion:
         """How the answer ended."""
-        reason = _FINISH_REASONS.get(self._finish_word.lower(), FINISH_REASON_OTHER)
+        reason = finish_reason(self._finish_word)
         if self._refused:
             reason = FINISH_REASON_CONTENT_FILTER
         elif self.pieces.tool_calls and (
@@ -187,14 +185,23 @@ class ChatReader:
     def finish(self) -> None:
         """The answer is complete: so must be its parts."""
         for call in self._calls:
-            if call.part_index < 0 and call.fragments:
+            if call.block is None and call.fragments:
                 raise malformed("a tool call has no name")
-            if call.part_index >= 0 and call.extra:
-                self.pieces.state(pack(WIRE, extra=call.extra), call.part_index)
-        if self._kept and self._reasoning_index >= 0:
-            self.pieces.state(self._kept.state(), self._reasoning_index)
-        self.pieces.end()
+            if call.block and call.extra:
+                self.pieces.state(call.block, pack(WIRE, extra=call.extra))
+        if self._kept and self._reasoning:
+            self.pieces.state(self._reasoning, self._kept.state())
+        self.pieces.end(cut=cut(self._finish_word))
         self.complete = True
+
+    def _read_model(self, chunk: Chunk) -> None:
+        """The last model named with content wrote it: gateways fail over too."""
+        if not self._model:
+            self._id = mend(str(chunk.id or ""))
+        elif not chunk.choices:
+            return
+        self._said_model = chunk.model
+        self._model = mend(str(chunk.model))
 
     def _read_broken(self, data: bytes) -> Chunk:
         try:
@@ -207,10 +214,7 @@ class ChatReader:
     def _read_finish(self, word: str) -> Failure | None:
         self.finished = True
         self._finish_word = word
-        reason = _FAILED.get(word)
-        if reason is None:
-            return None
-        return Failure(reason, f"the provider ended the answer with {word}", code=word)
+        return failed(word)
 
     def _read_choice(self, choice: Choice, chunk: Chunk) -> None:
         if self._whole:
@@ -230,24 +234,23 @@ class ChatReader:
             raise classify(200, {}, json.dumps({"error": choice.error}).encode())
 
     def _read_delta(self, delta: Delta) -> None:
-        if self._kept and self._kept.add(delta) and self._reasoning_index < 0:
-            self._reasoning_index = self.pieces.hidden_reasoning()
+        if self._kept and self._kept.add(delta) and self._reasoning is None:
+            self._reasoning = Block(REASONING)
+            self.pieces.begin(self._reasoning)
         reasoning = (
-            delta.reasoning_content
-            or delta.reasoning
-            or (delta.reasoning_details and _details_text(delta.reasoning_details))
+            delta.reasoning_content or delta.reasoning or delta.reasoning_details
         )
-        if reasoning and isinstance(reasoning, str):
-            self._reasoned(reasoning)
+        if reasoning:
+            self._read_reasoning(reasoning)
         content = delta.content
         if content:
             if isinstance(content, str):
-                self.pieces.text(content)
+                self.pieces.add(self._text or self._begin_text(), content)
             else:
                 self._read_parts(content)
         if delta.refusal and isinstance(delta.refusal, str):
             self._refused = True
-            self.pieces.text(delta.refusal)
+            self.pieces.add(self._text or self._begin_text(), delta.refusal)
         if delta.tool_calls:
             for call in delta.tool_calls:
                 self._read_call(call)
@@ -255,21 +258,30 @@ class ChatReader:
             # The form before tool_calls: one call, without an id.
             self._read_call(ToolCall("function_call", None, delta.function_call))
 
-    def _reasoned(self, text: str) -> None:
-        if self._with_reasoning:
-            self.pieces.reasoning(text)
-        else:
-            self.pieces.reasons = True
+    def _begin_text(self) -> Block:
+        self._text = Block(TEXT)
+        return self._text
+
+    def _read_reasoning(self, reasoning: object) -> None:
+        if not self._with_reasoning:
+            self.pieces.alive = True
+            return
+        text = _details_text(reasoning)
+        if text:
+            if self._reasoning is None:
+                self._reasoning = Block(REASONING)
+            self.pieces.add(self._reasoning, text)
 
     def _read_parts(self, parts: list[ContentPart]) -> None:
         """Mistral's content in parts, reasoning among them."""
         for part in parts:
-            if part.thinking and (thinking := thinking_text(part)):
-                self._reasoned(thinking)
+            if thinking := thinking_text(part):
+                self._read_reasoning(thinking)
             if part.text:
-                self.pieces.text(part.text)
+                self.pieces.add(self._text or self._begin_text(), part.text)
 
     def _read_call(self, piece: ToolCall) -> None:
+        self.pieces.alive = True
         function = piece.function or Function()
         if piece.custom and piece.custom.name and not function.name:
             function = Function(piece.custom.name, {"input": piece.custom.input})
@@ -278,46 +290,49 @@ class ChatReader:
         call = self._call_of(piece, name, fragment)
         if isinstance(piece.extra_content, dict):
             call.extra = json.dumps(piece.extra_content)
-        if name and call.part_index < 0:
-            call.part_index = self.pieces.tool_call(call.id, name)
-            if call.fragments:
-                self.pieces.arguments(call.part_index, "".join(call.fragments))
         if fragment:
             call.fragments.append(fragment)
-            if call.part_index >= 0:
-                self.pieces.arguments(call.part_index, fragment)
+        if call.block is not None:
+            if fragment:
+                self.pieces.arguments(call.block, fragment)
+        elif name:
+            call.name = name
+            call.block = self.pieces.tool_call(call.id, name)
+            if call.fragments:
+                self.pieces.arguments(call.block, "".join(call.fragments))
 
     def _call_of(self, piece: ToolCall, name: str, fragment: str) -> _Call:
         """The call that `piece` goes on with, or a new one.
 
-        The index tells, where there is one; but some servers number all calls 0,
-        and some send neither index nor id.
+        Index, id and name tell together: some servers number all calls 0, or go on
+        counting; some change ids, or give all calls the same one; some send neither.
         """
         id_ = str(piece.id or "")
+        index = piece.index
         if self._whole:
             return self._new_call(id_, None)
-        if piece.index is None:
-            if id_:
-                return self._call_at.get(id_) or self._new_call(id_, id_)
-            if name or not self._calls:
-                return self._new_call(id_, None)
-            return self._calls[-1]
-        known = self._call_at.get(piece.index)
-        if known is None:
-            return self._new_call(id_, piece.index)
-        if not name or known.part_index < 0:
-            return known
-        if id_:
-            another = id_ != known.id
-        else:
-            another = bool(fragment) and _is_json("".join(known.fragments))
-        return self._new_call(id_, piece.index) if another else known
+        placed = None if index is None else self._call_at.get(index)
+        named = self._call_named.get(id_) if id_ else None
+        if placed and not (named and placed.id != id_):
+            if placed.is_of(id_, name, fragment):
+                return placed
+            return self._new_call(id_, index)
+        if named and (placed or index is None or named.is_of("", name, fragment)):
+            return named
+        last = self._calls[-1] if self._calls else None
+        if last and not (id_ or name) and index is None:
+            return last
+        if last and not last.whole and (not name or (name == last.name and last.begun)):
+            return last
+        return self._new_call(id_, index)
 
-    def _new_call(self, id_: str, key: object) -> _Call:
+    def _new_call(self, id_: str, index: object) -> _Call:
         call = _Call(id_)
         self._calls.append(call)
-        if key is not None:
-            self._call_at[key] = call
+        if index is not None:
+            self._call_at[index] = call
+        if id_:
+            self._call_named[id_] = call
         return call
 
 
@@ -329,7 +344,7 @@ def decode_chat(prompt: Prompt, body: bytes, kept: str = "") -> Answer:
     if not reader.answered:
         raise unreadable(data)
     reader.finish()
-    return Answer(reader.completion(), message(reader.pieces.take()))
+    return Answer(reader.completion(), message(reader.pieces.rest()))
 
 
 def unreadable(data: bytes) -> Failure:
@@ -339,11 +354,13 @@ def unreadable(data: bytes) -> Failure:
     return malformed("the provider's answer cannot be read")
 
 
-def _details_text(details: object) -> str:
-    """The text of OpenRouter's reasoning_details, where it is only there."""
-    if not isinstance(details, list):
+def _details_text(reasoning: object) -> str:
+    """The text of reasoning, also where it is only in OpenRouter's details."""
+    if isinstance(reasoning, str):
+        return reasoning
+    if not isinstance(reasoning, list):
         return ""
-    texts = (entry.get("text") for entry in details if isinstance(entry, dict))
+    texts = (entry.get("text") for entry in reasoning if isinstance(entry, dict))
     return "".join(text for text in texts if isinstance(text, str))
 
 
@@ -351,11 +368,3 @@ def _argument_text(arguments: object) -> str:
     if arguments is None:
         return ""
     return arguments if isinstance(arguments, str) else json.dumps(arguments)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text)
-    except (ValueError, RecursionError):
-        return False
-    return True

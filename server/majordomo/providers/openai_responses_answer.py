@@ -19,19 +19,17 @@ from majordomo.deltas import message
 from majordomo.providers.classify import classify
 from majordomo.providers.error_body import parse
 from majordomo.providers.event_stream import malformed
+from majordomo.providers.finish import cut, failed, finish_reason
 from majordomo.providers.json_text import WHITESPACE, mend, read_broken
-from majordomo.providers.pieces import Pieces
+from majordomo.providers.pieces import REASONING, TEXT, Block, Pieces
 from majordomo.providers.state import pack
-from majordomo.providers.usage import responses_usage
+from majordomo.providers.usage import later, responses_usage
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_PROVIDER_ERROR, Usage
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_CONTENT_FILTER,
-    FINISH_REASON_LENGTH,
-    FINISH_REASON_OTHER,
     FINISH_REASON_STOP,
     FINISH_REASON_TOOL_CALLS,
     Completion,
-    FinishReason,
     Prompt,
 )
 
@@ -39,14 +37,6 @@ T = TypeVar("T")
 
 WIRE = "openai-responses"
 """The name of this wire in provider_state."""
-
-_FINISH_REASONS: dict[str, FinishReason] = {
-    "completed": FINISH_REASON_STOP,
-    "incomplete": FINISH_REASON_LENGTH,
-    "max_output_tokens": FINISH_REASON_LENGTH,
-    "content_filter": FINISH_REASON_CONTENT_FILTER,
-}
-"""By the reason why an answer is incomplete, or else its status."""
 
 
 class Content(msgspec.Struct, omit_defaults=True):
@@ -101,6 +91,7 @@ class Event(msgspec.Struct):
     delta: Any = None
     output_index: Any = None
     item_id: Any = None
+    content_index: Any = None
     summary_index: Any = None
     item: Any = None
     response: Any = None
@@ -113,31 +104,45 @@ _decode_response = msgspec.json.Decoder(Response).decode
 class _Writing:
     """An item while it is written."""
 
-    def __init__(self) -> None:
-        self.part_index = -1
-        """-1 until something of it is shown."""
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        """The type of the item."""
+
+        self.announced = False
+        """It was begun by an event of its own."""
 
         self.written = False
         """Pieces of its content have come."""
 
         self.done = False
-        self.kind = ""
-        self.summary_index: object = None
+        self.block: Block | None = None
+        """Of a call, once its name is known; of a message the first."""
+
+        self.texts: dict[object, Block] = {}
+        """Of a message, by the index of the content."""
+
+        self.summary: tuple[str, object] = ("", None)
+        """Of reasoning: what is read of it, and its paragraph."""
 
 
 class ResponsesReader:
     """Reads one answer; implements event_stream.EventReader."""
 
+    finished = False
+
     def __init__(self, prompt: Prompt) -> None:
         self.pieces = Pieces()
         self.usage: Usage | None = None
         self.complete = False
+        self.thinking = False
         self._with_reasoning = prompt.config.reasoning.include_text
         self._id = ""
         self._model = ""
         self._finish_word = ""
         self._refused = False
-        self._items: dict[object, _Writing] = {}
+        self._items: list[_Writing] = []
+        self._placed: dict[object, _Writing] = {}
+        self._named: dict[object, _Writing] = {}
 
     def read_event(self, name: bytes, data: bytes) -> None:
         """Read one event; its `name` is its type again."""
@@ -153,9 +158,9 @@ class ResponsesReader:
         elif kind == "response.function_call_arguments.delta":
             self._read_arguments(event)
         elif kind in _REASONING:
-            if self._with_reasoning:
-                self._read_reasoning(event)
+            self._read_reasoning(event)
         elif kind in ("response.output_item.added", "response.output_item.done"):
+            self.pieces.alive = True
             self._read_item(event)
         elif kind in _WHOLE and isinstance(event.response, dict):
             response = _converted(event.response, Response)
@@ -164,6 +169,8 @@ class ResponsesReader:
                 self._read_response(response, data)
         elif kind in ("error", "response.failed") or name == b"error":
             raise classify(200, {}, data)
+        elif kind.startswith("response."):
+            self.pieces.alive = True  # a tool of the provider's own, or what is new
         elif not kind and (parse(data) is not None or b'"output"' in data):
             # An error without an envelope, or a whole answer though pieces of it
             # were asked for.
@@ -171,6 +178,9 @@ class ResponsesReader:
 
     def end(self) -> None:
         """The body has ended; without a terminal event the answer has not."""
+
+    def finish(self) -> None:
+        """The terminal event does it."""
 
     def read_whole(self, data: bytes) -> None:
         """Read a body that is one whole answer, or an error."""
@@ -185,7 +195,7 @@ class ResponsesReader:
 
     def completion(self) -> Completion:
         """How the answer ended."""
-        reason = _FINISH_REASONS.get(self._finish_word, FINISH_REASON_OTHER)
+        reason = finish_reason(self._finish_word)
         if self._refused:
             reason = FINISH_REASON_CONTENT_FILTER
         elif reason == FINISH_REASON_STOP and self.pieces.tool_calls:
@@ -208,44 +218,52 @@ class ResponsesReader:
 
     def _note(self, response: Response) -> None:
         self._id = self._id or mend(str(response.id or ""))
-        self._model = self._model or mend(str(response.model or ""))
-        self.usage = responses_usage(response.usage) or self.usage
+        self._model = mend(str(response.model or "")) or self._model
+        self.usage = later(self.usage, responses_usage(response.usage))
 
     def _read_text(self, event: Event) -> None:
         if not event.delta or not isinstance(event.delta, str):
             return
-        item = self._writing(event.output_index, event.item_id)
+        item = self._writing(event.output_index, event.item_id, "message")
+        if item.done:
+            return
         self._refused |= event.type == "response.refusal.delta"
-        self._text(item, event.delta)
+        index = event.content_index
+        self._text(item, index if isinstance(index, int) else 0, event.delta)
 
     def _read_arguments(self, event: Event) -> None:
-        item = self._writing(event.output_index, event.item_id)
+        self.pieces.alive = True
+        item = self._writing(event.output_index, event.item_id, "function_call")
         # Before its name is known they wait for the item that is done.
-        if event.delta and isinstance(event.delta, str) and item.part_index >= 0:
+        if event.delta and isinstance(event.delta, str) and item.block:
             item.written = True
-            self.pieces.arguments(item.part_index, event.delta)
+            self.pieces.arguments(item.block, event.delta)
 
     def _read_reasoning(self, event: Event) -> None:
+        self.pieces.alive = True
         if not event.delta or not isinstance(event.delta, str):
             return
-        item = self._writing(event.output_index, event.item_id)
-        if item.written and item.kind != event.type:
+        item = self._writing(event.output_index, event.item_id, "reasoning")
+        if item.done or not self._with_reasoning:
+            return
+        kind, paragraph = item.summary
+        if item.written and kind != event.type:
             # The reasoning itself and its summary: one of them is enough.
             return
-        item.kind = event.type
-        if item.written and item.summary_index != event.summary_index:
-            self.pieces.reasoning(_PARAGRAPH)
-        item.summary_index = event.summary_index
+        item.summary = (event.type, event.summary_index)
+        if item.written and paragraph != event.summary_index:
+            self._reasoning(item, _PARAGRAPH)
         self._reasoning(item, event.delta)
 
     def _read_item(self, event: Event) -> None:
         item = _item(event.item)
         if item is None:
             return
-        writing = self._writing(event.output_index, item.id)
         if event.type == "response.output_item.done":
-            self._done(writing, item)
-        elif item.type == "function_call" and item.name and writing.part_index < 0:
+            self._done(self._writing(event.output_index, item.id, item.type), item)
+            return
+        writing = self._announced(event.output_index, item)
+        if item.type == "function_call" and item.name and not writing.block:
             self._call(writing, item)
 
     def _read_response(self, response: Response, data: bytes) -> None:
@@ -253,29 +271,73 @@ class ResponsesReader:
         status = response.status or ("failed" if response.error else "completed")
         if status not in ("completed", "incomplete"):
             raise _failed(status, data)
+        details = response.incomplete_details
+        said = details.get("reason") if isinstance(details, dict) else None
+        self._finish_word = mend(str(said or status))
+        if failure := failed(self._finish_word):
+            raise failure
         output = response.output if isinstance(response.output, list) else []
         anew = not self._items
         for index, value in enumerate(output):
             item = _item(value)
             if item is not None:
-                known = self._items.get(index) or self._items.get(item.id)
+                known = self._known(index, item.id, item.type)
                 if known or anew:
-                    self._done(known or _Writing(), item)
-        details = response.incomplete_details
-        said = details.get("reason") if isinstance(details, dict) else None
-        self._finish_word = mend(str(said or status))
-        self.pieces.end()
+                    self._done(known or self._begin(index, item.id, item.type), item)
+        self.pieces.end(cut=status == "incomplete" or cut(self._finish_word))
         self.complete = True
 
-    def _writing(self, index: object, item_id: object) -> _Writing:
-        # Not every server numbers its items, and gateways change ids on the way.
-        key = item_id if index is None else index
-        if not isinstance(key, int | str):
+    def _writing(self, index: object, item_id: object, kind: str) -> _Writing:
+        """The item of `kind` that is meant, begun if it is new.
+
+        Id and index tell together: not every server numbers its items, some number
+        all alike, and gateways change ids on the way. Where neither is known, it is
+        the last one begun and not done.
+        """
+        named = self._named.get(item_id) if isinstance(item_id, str) else None
+        if named and named.kind == kind:
+            return named
+        placed = self._known(index, None, kind)
+        if placed and not (placed.done and named is None and item_id is not None):
+            return placed
+        for item in reversed(self._items):
+            if item.kind == kind and not item.done:
+                if item.announced or (index is None and item_id is None):
+                    return item
+                break
+        if index is None and item_id is None:
             raise malformed("an item has neither index nor id")
-        writing = self._items.get(key)
-        if writing is None:
-            writing = self._items[key] = _Writing()
-        return writing
+        return self._begin(index, item_id, kind)
+
+    def _known(self, index: object, item_id: object, kind: str) -> _Writing | None:
+        named = self._named.get(item_id) if isinstance(item_id, str) else None
+        if named and named.kind == kind:
+            return named
+        placed = self._placed.get(index) if isinstance(index, int) else None
+        return placed if placed and placed.kind == kind else None
+
+    def _announced(self, index: object, item: Item) -> _Writing:
+        """The item that an event of its own begins, unless pieces of it came before."""
+        known = self._known(index, item.id, item.type)
+        if known is None or (
+            (known.announced or known.done) and self._named.get(item.id) is not known
+        ):
+            known = self._begin(index, item.id, item.type)
+        known.announced = True
+        return known
+
+    def _begin(self, index: object, item_id: object, kind: str) -> _Writing:
+        item = _Writing(kind)
+        self._items.append(item)
+        if isinstance(index, int):
+            self._placed[index] = item
+        if isinstance(item_id, str):
+            self._named[item_id] = item
+        if kind != "function_call":
+            item.block = Block(TEXT if kind == "message" else REASONING)
+            self.pieces.keep_place(item.block)
+        self.thinking = self.thinking or kind == "reasoning"
+        return item
 
     def _done(self, writing: _Writing, item: Item) -> None:
         """Read what of a complete item has not come in pieces, and its state."""
@@ -290,24 +352,30 @@ class ResponsesReader:
             self._reasoning_done(writing, item)
 
     def _message_done(self, writing: _Writing, item: Item) -> None:
-        parts = item.content or []
-        self._refused |= any(part.refusal for part in parts)
-        text = "".join(part.text or part.refusal or "" for part in parts)
-        if text and not writing.written:
-            self._text(writing, text)
+        came = bool(writing.texts)
+        for index, part in enumerate(item.content or ()):
+            self._refused |= bool(part.refusal)
+            text = part.text or part.refusal
+            if text and not came:
+                self._text(writing, index, text)
         state = {"id": item.id, "phase": item.phase}
-        self._state(writing, {key: value for key, value in state.items() if value})
+        known = {key: value for key, value in state.items() if value}
+        for block in writing.texts.values():
+            self._state(block, known)
+        if writing.block:
+            self.pieces.leave_place(writing.block)
 
     def _call_done(self, writing: _Writing, item: Item) -> None:
-        if writing.part_index < 0:
-            if not item.name:
-                raise malformed("a tool call has no name")
-            self._call(writing, item)
+        block = writing.block or self._call(writing, item)
         if item.arguments and not writing.written:
-            self.pieces.arguments(writing.part_index, item.arguments)
-        self._state(writing, {"id": item.id} if item.id else {})
+            self.pieces.arguments(block, item.arguments)
+        self._state(block, {"id": item.id} if item.id else {})
 
     def _reasoning_done(self, writing: _Writing, item: Item) -> None:
+        assert writing.block is not None  # noqa: S101
+        self.thinking = any(
+            item.kind == "reasoning" and not item.done for item in self._items
+        )
         summary = _PARAGRAPH.join(part.text or "" for part in item.summary or ())
         content = "".join(part.text or "" for part in item.content or ())
         text = summary or content
@@ -316,30 +384,32 @@ class ResponsesReader:
         if item.encrypted_content or content:
             # Without either an id alone would be looked for in vain: nothing is
             # stored at the provider.
-            if writing.part_index < 0:
-                writing.part_index = self.pieces.hidden_reasoning()
-            self._state(writing, {"item": _kept(item)})
+            self._state(writing.block, {"item": _kept(item)})
+        self.pieces.leave_place(writing.block)
 
-    def _call(self, writing: _Writing, item: Item) -> None:
+    def _call(self, writing: _Writing, item: Item) -> Block:
+        if not item.name:
+            raise malformed("a tool call has no name")
         call_id = item.call_id or item.id or ""
-        writing.part_index = self.pieces.tool_call(call_id, item.name or "")
+        writing.block = self.pieces.tool_call(call_id, item.name)
+        return writing.block
 
-    def _text(self, writing: _Writing, text: str) -> None:
-        if writing.part_index < 0:
-            writing.part_index = self.pieces.empty_text()
-        writing.written = True
-        self.pieces.text(text)
+    def _text(self, writing: _Writing, index: int, text: str) -> None:
+        block = writing.texts.get(index)
+        if block is None:
+            block = Block(TEXT) if writing.texts else writing.block or Block(TEXT)
+            writing.texts[index] = block
+        self.pieces.add(block, text)
 
     def _reasoning(self, writing: _Writing, text: str) -> None:
-        if writing.part_index < 0:
-            writing.part_index = self.pieces.hidden_reasoning()
+        assert writing.block is not None  # noqa: S101
         writing.written = True
-        self.pieces.reasoning(text)
+        self.pieces.add(writing.block, text)
 
-    def _state(self, writing: _Writing, strings: dict[str, str]) -> None:
-        if strings and writing.part_index >= 0:
+    def _state(self, block: Block, strings: dict[str, str]) -> None:
+        if strings:
             mended = {key: mend(value) for key, value in strings.items()}
-            self.pieces.state(pack(WIRE, **mended), writing.part_index)
+            self.pieces.state(block, pack(WIRE, **mended))
 
 
 _PARAGRAPH = "\n\n"
@@ -358,7 +428,7 @@ def decode_responses(prompt: Prompt, body: bytes) -> Answer:
     """The answer in a whole body; see codec.Codec.decode()."""
     reader = ResponsesReader(prompt)
     reader.read_whole(body.strip(WHITESPACE))
-    return Answer(reader.completion(), message(reader.pieces.take()))
+    return Answer(reader.completion(), message(reader.pieces.rest()))
 
 
 def unreadable(data: bytes) -> Failure:

@@ -390,6 +390,11 @@ def _add_text(items: list[Item], text: str, state: dict[str, str]) -> None:
         item["phase"] = state["phase"]
     if "id" in state:
         content = {"type": "output_text", "text": text, "annotations": []}
+        if isinstance(last, dict) and last.get("id") == state["id"]:
+            before = last["content"]
+            if isinstance(before, list):
+                before.append(content)
+                return
         item |= {"id": state["id"], "status": "completed", "content": [content]}
     elif isinstance(last, dict) and item == last | {"content": text}:
         last["content"] = f"{last['content']}{text}"

@@ -7,6 +7,7 @@ than its whole, and what the provider did not say is unset.
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from majordomo.v1.attempt_pb2 import Usage
 
@@ -80,10 +81,12 @@ def responses_usage(said: object) -> Usage | None:
 def anthropic_usage(said: object) -> Usage | None:
     """The usage object of a Messages answer; None if it counts nothing.
 
-    What was cached is counted beside the input.
+    What was cached is counted beside the input. What the provider did beside the
+    answer, such as compaction, is counted in its iterations only.
     """
     if not isinstance(said, dict):
         return None
+    said = _all_iterations(said)
     fresh = _count(said.get("input_tokens"))
     read = _count(said.get("cache_read_input_tokens"))
     written = _count(said.get("cache_creation_input_tokens"))
@@ -126,6 +129,52 @@ def gemini_usage(said: GeminiCounts) -> Usage | None:
         reasoning_tokens=thoughts,
     )
     return usage if usage.ByteSize() else None
+
+
+def later(before: Usage | None, now: Usage | None) -> Usage | None:
+    """The counts of one answer when `now` is said after `before`.
+
+    What is said later holds, but zero or nothing takes no count away.
+    """
+    if before is None or now is None:
+        return before if now is None else now
+    counts = Usage()
+    counts.CopyFrom(before)
+    for field, value in now.ListFields():
+        if value or not before.HasField(field.name):
+            setattr(counts, field.name, value)
+    return counts
+
+
+def later_counts(before: GeminiCounts, now: GeminiCounts) -> GeminiCounts:
+    """The same, of counts as they were sent."""
+    return GeminiCounts(
+        *[
+            old if old is not None and not new else new
+            for old, new in zip(astuple(before), astuple(now), strict=True)
+        ]
+    )
+
+
+_OF_ITERATIONS = (
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "output_tokens",
+)
+
+
+def _all_iterations(said: dict[str, Any]) -> dict[str, Any]:
+    """`said` with what all its iterations, if it tells them, come to."""
+    told = said.get("iterations")
+    iterations = [_mapping(entry) for entry in told] if isinstance(told, list) else []
+    if not any(iterations):
+        return said
+    sums: dict[str, int | None] = {}
+    for name in _OF_ITERATIONS:
+        for entry in iterations:
+            sums[name] = _sum(sums.get(name), _count(entry.get(name)))
+    return said | {name: count for name, count in sums.items() if count is not None}
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

@@ -346,7 +346,11 @@ def _attempt(
         known[semconv.ATTEMPT_RETRY_DELAY] = seconds(attempt.retry_delay)
     if attempt.provider_error_code:
         known[semconv.ATTEMPT_PROVIDER_CODE] = attempt.provider_error_code
-    if attempt.outcome == ATTEMPT_OUTCOME_SUCCEEDED and call.completion is not None:
+    if (
+        attempt.outcome == ATTEMPT_OUTCOME_SUCCEEDED
+        and call.completion is not None
+        and call.completion.target == attempt.target
+    ):
         known.update(_response(call.completion))
     error = _is_error(attempt)
     if error:
