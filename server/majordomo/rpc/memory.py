@@ -36,7 +36,7 @@ in gRPC's buffers."""
 MOST_RECEIVED = 32 << 20
 """Bytes of a request, at most."""
 
-PROMPT = 0.1
+PROMPT = 0.05
 """Seconds between two looks at what arrives. What both see counts as the largest."""
 
 PATIENCE = 60.0
