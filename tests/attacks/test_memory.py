@@ -78,7 +78,7 @@ base_url = "{upstream.url}"
 """
         async with attacked(tmp_path, more=more) as scene:
             async with stubs(scene, 3) as all_:
-                count = 2 * BUDGET // size
+                count = 3 * BUDGET // (2 * size)
                 calls = [
                     asyncio.ensure_future(failed(all_[i % 3].Generate(pdf(size))))
                     for i in range(min(count, 100))

@@ -37,7 +37,7 @@ MOST_RECEIVED = 32 << 20
 """Bytes of a request, at most."""
 
 PROMPT = 0.05
-"""Seconds in which a message mostly has arrived. Later it counts as the largest."""
+"""Seconds between two looks at what arrives. What both see counts as the largest."""
 
 PATIENCE = 60.0
 """Seconds in which a message must have arrived, and one of a stream been read."""
@@ -92,6 +92,7 @@ account: ContextVar[Account] = ContextVar("account")
 class _Arrival:
     account: Account
     begun: float
+    looked_at: bool = False
     reserved: int = 0
     end: Exception | None = None
 
@@ -133,14 +134,17 @@ class Arrivals:
         return None if data is EOF else data
 
     def _look(self) -> None:
-        """See who is late."""
+        """See who is late.
+
+        Once is not enough: it may be this process that was, and what has arrived
+        meanwhile is handed on after the first look.
+        """
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for task, arrival in self._waiting.items():  # the oldest first
-            age = now - arrival.begun
-            if age < PROMPT:
-                break
-            if age > PATIENCE:
+        for task, arrival in self._waiting.items():
+            if not arrival.looked_at:
+                arrival.looked_at = True
+            elif now - arrival.begun > PATIENCE:
                 arrival.end = CallerStalled("sent")
             elif not arrival.reserved and arrival.end is None:
                 try:
