@@ -2,11 +2,12 @@
 
 import pytest
 
-from majordomo.chain.answers import AnswerFault, fault
+from majordomo.chain.answers import fault
 from majordomo.chain.call import Policy
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.v1.attempt_pb2 import (
+    ANSWER_FAULT_EMPTY,
     ATTEMPT_OUTCOME_FAILED,
     ATTEMPT_OUTCOME_SUCCEEDED,
     FAILURE_REASON_INVALID_REQUEST,
@@ -42,7 +43,11 @@ async def test_after_an_empty_answer_the_walk_goes_on(stream: bool) -> None:
     assert "b/1" == result.answer.completion.target
     kept, answered = result.attempts
     assert ("a/1", ATTEMPT_OUTCOME_SUCCEEDED) == (kept.target, kept.outcome)
-    assert "the answer was empty" == kept.message
+    assert (ANSWER_FAULT_EMPTY, "the answer was empty") == (
+        kept.answer_fault,
+        kept.message,
+    )
+    assert 0 == result.answer.completion.answer_fault
     assert "" == answered.message
     assert result.attempts == list(result.answer.completion.attempts)
     assert [kept] == [event for event in result.events if isinstance(event, Attempt)]
@@ -63,6 +68,7 @@ async def test_the_first_empty_answer_is_the_answer_if_nobody_says_more(
 
     assert result.failed is None
     assert "a/1" == result.answer.completion.target
+    assert ANSWER_FAULT_EMPTY == result.answer.completion.answer_fault
     assert result.answer.completion == result.call.completion
     assert not result.call.error
     assert "" == result.text
@@ -136,8 +142,8 @@ def test_what_is_empty(parts: list[Part]) -> None:
     cut = Completion(finish_reason=FINISH_REASON_LENGTH)
 
     found = fault(Answer(stopped, Message(parts=parts)))
-    assert (AnswerFault.EMPTY if parts in SAYS_NOTHING else None) == found
-    assert fault(Answer(cut, Message(parts=parts))) is None
+    assert (ANSWER_FAULT_EMPTY if parts in SAYS_NOTHING else 0) == found
+    assert 0 == fault(Answer(cut, Message(parts=parts)))
 
 
 @pytest.mark.rule("3.4")
@@ -145,8 +151,8 @@ def test_what_of_a_stream_is_empty() -> None:
     """What it held back is looked at as a message is."""
     stopped = Completion(finish_reason=FINISH_REASON_STOP)
 
-    assert AnswerFault.EMPTY == fault(Answer(stopped, rest=[PartDelta(text=" ")]))
-    assert fault(Answer(stopped, rest=[PartDelta(text="x")])) is None
+    assert ANSWER_FAULT_EMPTY == fault(Answer(stopped, rest=[PartDelta(text=" ")]))
+    assert 0 == fault(Answer(stopped, rest=[PartDelta(text="x")]))
 
 
 @pytest.mark.rule("2.6", "3.4")

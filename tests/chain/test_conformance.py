@@ -46,7 +46,11 @@ from tests.chain.reference import Outcome, Statement, Step
 
 TARGETS = ("a/1", "b/1", "b/2")
 SETTINGS = HealthSettings(bench_failure_share=0.0, cooldown_base=5.0, cooldown_cap=60.0)
-POLICY = Policy(all_benched=ALL_BENCHED_POLICY_FAIL, advance_on=frozenset())
+POLICY = Policy(
+    all_benched=ALL_BENCHED_POLICY_FAIL,
+    advance_on=frozenset(),
+    advance_on_answer=frozenset(),
+)
 
 REASONS: dict[Outcome, tuple[FailureReason, ...]] = {
     "transient": (

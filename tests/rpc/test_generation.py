@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
 
 from majordomo.v1.attempt_pb2 import (
+    ANSWER_FAULT_EMPTY,
     ATTEMPT_OUTCOME_FAILED,
     ATTEMPT_OUTCOME_INTERRUPTED,
     ATTEMPT_OUTCOME_SKIPPED,
@@ -26,6 +27,7 @@ from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_STOP,
     INTERRUPTION_POLICY_RESTART,
     AllBenchedPolicy,
+    AnswerPolicy,
     ChainOptions,
 )
 from majordomo.v1.operator_service_pb2 import BenchRequest, HealthSnapshotRequest
@@ -42,6 +44,7 @@ from tests.servers import (
 )
 
 DOWN = "acme/status:503"
+EMPTY_ADVANCES = AnswerPolicy(advance_on_answer=[ANSWER_FAULT_EMPTY])
 
 
 async def test_generate_answers_and_tells_who() -> None:
@@ -198,6 +201,25 @@ async def test_all_benched_is_not_the_end_where_that_is_wanted(
     assert [ATTEMPT_OUTCOME_SKIPPED, ATTEMPT_OUTCOME_SUCCEEDED] == [
         attempt.outcome for attempt in response.completion.attempts
     ]
+
+
+@pytest.mark.rule("3.4")
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [(None, "hi"), (AnswerPolicy(), ""), (EMPTY_ADVANCES, "hi")],
+    ids=["unset", "none", "empty"],
+)
+async def test_a_call_says_after_which_answers_to_go_on(
+    policy: AnswerPolicy | None, expected: str
+) -> None:
+    """Unset: after empty ones; set: exactly after those that it lists."""
+    async with running() as it:
+        request = generate("acme/text:,acme/echo", "hi")
+        if policy is not None:
+            request.call.options.answer_policy.CopyFrom(policy)
+        response = await it.generation.Generate(request)
+
+    assert expected == "".join(part.text for part in response.message.parts)
 
 
 @pytest.mark.rule("5.2", "5.4")

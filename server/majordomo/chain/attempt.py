@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from types import TracebackType
 
-from majordomo.chain.answers import WORDS, AnswerFault
+from majordomo.chain.answers import WORDS
 from majordomo.chain.call import Call
 from majordomo.chain.clock import Clock, set_duration
 from majordomo.chain.evidence import Lease
@@ -13,6 +13,7 @@ from majordomo.chain.target import Answer, Life, Piece, Target
 from majordomo.chain.timing import Patience
 from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import (
+    ANSWER_FAULT_UNSPECIFIED,
     ATTEMPT_OUTCOME_CANCELLED,
     ATTEMPT_OUTCOME_FAILED,
     ATTEMPT_OUTCOME_INTERRUPTED,
@@ -24,6 +25,7 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_QUOTA_EXHAUSTED,
     FAILURE_REASON_RATE_LIMITED,
     FAILURE_REASON_TIMEOUT,
+    AnswerFault,
     Attempt,
     AttemptOutcome,
 )
@@ -89,7 +91,7 @@ class RunningAttempt:
         self._alive = False
         self._content = False
         self._answered = False
-        self.kept: AnswerFault | None = None
+        self.kept: AnswerFault = ANSWER_FAULT_UNSPECIFIED
         """What is wrong with the answer, if the walk goes on after it."""
 
         self._ran_out = False
@@ -202,10 +204,11 @@ class RunningAttempt:
             record.usage.CopyFrom(exchange.usage)
         if self._answered:
             record.outcome = ATTEMPT_OUTCOME_SUCCEEDED
-            if self.kept is None:
-                self._tracker.succeed(self._lease)
-            else:
+            if self.kept:
+                record.answer_fault = self.kept
                 record.message = WORDS[self.kept]
+            else:
+                self._tracker.succeed(self._lease)
         elif isinstance(error, Failure):
             record.outcome = self._failed_outcome(error)
             record.failure_reason = error.reason

@@ -4,10 +4,14 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from majordomo.chain.answers import AnswerFault
 from majordomo.chain.evidence import Lease
 from majordomo.chain.target import Target
-from majordomo.v1.attempt_pb2 import Attempt, FailureReason
+from majordomo.v1.attempt_pb2 import (
+    ANSWER_FAULT_EMPTY,
+    AnswerFault,
+    Attempt,
+    FailureReason,
+)
 from majordomo.v1.errors_pb2 import ErrorReason
 from majordomo.v1.generation_service_pb2 import (
     ALL_BENCHED_POLICY_LAST_RESORT,
@@ -28,7 +32,7 @@ class Policy:
     advance_on: frozenset[FailureReason] = frozenset()
     all_benched: AllBenchedPolicy = ALL_BENCHED_POLICY_LAST_RESORT
     interruption: InterruptionPolicy = INTERRUPTION_POLICY_FAIL
-    advance_on_answer: frozenset[AnswerFault] = frozenset({AnswerFault.EMPTY})
+    advance_on_answer: frozenset[AnswerFault] = frozenset({ANSWER_FAULT_EMPTY})
     """Faults of answers after which the walk goes on; the answers are kept."""
 
     # Seconds. None: what the target's configuration says.

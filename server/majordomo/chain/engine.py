@@ -22,6 +22,7 @@ from majordomo.chain.tracker import Tracker
 from majordomo.chain.verdict import ALWAYS_ADVANCE, may_come_back, verdict
 from majordomo.deltas import message
 from majordomo.v1.attempt_pb2 import (
+    ANSWER_FAULT_UNSPECIFIED,
     ATTEMPT_OUTCOME_INTERRUPTED,
     ATTEMPT_OUTCOME_SKIPPED,
     FAILURE_REASON_NOT_REACHED,
@@ -227,6 +228,7 @@ class Engine:
         completion.trace_id = call.trace_id
         completion.attempts.extend(call.attempts)
         completion.adaptations.extend(running.adaptations)
+        completion.answer_fault = running.kept
         if answer.message is not None:
             answer.message.origin = target.name
         return answer
@@ -272,7 +274,7 @@ def _advances_on(answer: Answer, call: Call, running: RunningAttempt) -> bool:
     found = fault(answer)
     if found in call.policy.advance_on_answer:
         running.kept = found
-    return running.kept is not None
+    return running.kept != ANSWER_FAULT_UNSPECIFIED
 
 
 def _advances(reason: FailureReason, policy: Policy) -> bool:

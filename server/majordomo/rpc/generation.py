@@ -198,4 +198,7 @@ def _policy(options: ChainOptions, server: Policy) -> Policy:
         wishes["interruption"] = options.interruption_policy
     if options.advance_on:
         wishes["advance_on"] = server.advance_on | frozenset(options.advance_on)
+    if options.HasField("answer_policy"):
+        faults = options.answer_policy.advance_on_answer
+        wishes["advance_on_answer"] = frozenset(faults)
     return replace(server, **wishes)
