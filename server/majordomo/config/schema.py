@@ -282,7 +282,7 @@ class ServerConfig(_Section):
     memory_budget: Size = 256 << 20
     """What calls may take: requests on their way and at work, and answers that are not
     yet read; further ones are turned away. The process stays below 120 MB and twice
-    this, without embedded models."""
+    this, without embedded models and the processes that make images smaller."""
 
     reflection: bool = True
     """Tell whoever asks what the services and messages are, as grpcurl does."""
@@ -350,8 +350,8 @@ class HealthConfig(_Section):
     """Transient failures in a row that bench a target."""
 
     bench_failure_share: float = Field(default=0.9, ge=0, le=1)
-    """How many of its newest 20 outcomes have to be failures as well, as a share. With
-    0 those in a row are enough."""
+    """The share of its newest outcomes that have to be failures as well: of ten calls,
+    and of all that began within the last 0.5s. With 0 those in a row are enough."""
 
     cooldown_base: Duration = 4.0
     """How long the first bench lasts; each further one twice as long."""

@@ -43,7 +43,7 @@ MOST_SECONDS = 10
 MOST_MEMORY = 384 << 20
 """Bytes, to make one image; the interpreter and its libraries among them."""
 
-_AT_ONCE = 2
+AT_ONCE = 2
 """Images in the making; by a caller one."""
 
 _PATIENCE = 60.0
@@ -51,7 +51,7 @@ _PATIENCE = 60.0
 them."""
 
 _log = logging.getLogger("majordomo")
-_turns = Turns(_AT_ONCE)
+_turns = Turns(AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
