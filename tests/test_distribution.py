@@ -70,6 +70,27 @@ def test_no_text_names_the_foreign_distribution() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "pattern"),
+    [
+        ("CHANGELOG.md", r"^## \[(\d\S*)\] - "),
+        ("deploy/kubernetes/kustomization.yaml", r"newTag: (\S+)"),
+        ("clients/cpp/CMakeLists.txt", r"^project\(.* VERSION (\S+)"),
+        ("clients/java/pom.xml", r"^  <version>(.*)</version>"),
+        ("clients/java/ask/pom.xml", r"-client</artifactId>\s+<version>(.*)</version>"),
+        ("clients/rust/Cargo.toml", r'^version = "(.*)"'),
+        ("clients/typescript/package.json", r'^  "version": "(.*)"'),
+        ("clients/typescript/package-lock.json", r'^  "version": "(.*)"'),
+    ],
+)
+def test_one_version(path: str, pattern: str) -> None:
+    """The newest of the changelog, the image's and the clients' are the server's."""
+    found = re.search(pattern, (ROOT / path).read_text(), re.MULTILINE)
+
+    assert found is not None
+    assert PROJECT["version"] == found[1]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "pip install majordomo",
