@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 ALWAYS_ADVANCE = {"MODEL_NOT_FOUND", "UNSUPPORTED", "CONTEXT_TOO_LONG"}
+ONCE_A_CALL = "MALFORMED_RESPONSE"
 PERMANENT = ALWAYS_ADVANCE | {"INVALID_REQUEST", "CREDENTIALS", "CONTENT_REFUSED"}
 ENDED_BY = {
     "INVALID_REQUEST": "REQUEST_REFUSED",
@@ -38,7 +39,8 @@ def walk(
         if target in benched:
             attempts.append((target, "BENCHED"))
             continue
-        for failures, outcome in enumerate(script[: retries + 1], start=1):
+        counted: list[str | None] = []
+        for outcome in script[: retries + 1]:
             attempts.append((target, outcome.reason))
             if outcome.reason is None:
                 return attempts, None, out
@@ -47,8 +49,12 @@ def walk(
                     return attempts, ENDED_BY[outcome.reason], out
                 break
             paid = outcome.delay and outcome.reason == "RATE_LIMITED"
-            if paid or outcome.reason == "QUOTA_EXHAUSTED" or failures == 2:
+            if paid or outcome.reason == "QUOTA_EXHAUSTED":
                 out.add(target)
+            if outcome.reason != ONCE_A_CALL or ONCE_A_CALL not in counted:
+                counted.append(outcome.reason)
+                if len(counted) == 2:
+                    out.add(target)
             if outcome.after_content:
                 return attempts, "STREAM_INTERRUPTED", out
             if target in out or outcome.reason == "TIMEOUT":

@@ -512,6 +512,17 @@ def test_quota_benches_long_and_is_probed() -> None:
     assert 900 == pytest.approx(world.tracker.returns_in(A))
 
 
+@pytest.mark.rule("4.7")
+@pytest.mark.parametrize(("told", "expected"), [(60.0, 60), (9e4, 86_400)])
+def test_a_quota_whose_reset_is_told(told: float, expected: float) -> None:
+    """Benched until then, neither longer nor shorter, and at most for a day."""
+    world = World()
+
+    world.fail(world.begin(), FAILURE_REASON_QUOTA_EXHAUSTED, told)
+
+    assert expected == pytest.approx(world.tracker.returns_in(A))
+
+
 @pytest.mark.rule("4.8")
 def test_exactly_one_probe() -> None:
     """While it runs the others keep skipping; its first content opens the door."""

@@ -324,7 +324,8 @@ async def test_media_at_an_internal_address(takes: bool) -> None:
             )
         )
         media = '["image"]' if takes else "[]"
-        async with scene(well, bad=f"[providers.bad.models.m]\nmedia = {media}") as it:
+        bad = f'media_hosts = ["127.0.0.1"]\n[providers.bad.models.m]\nmedia = {media}'
+        async with scene(well, bad=bad) as it:
             seen = await got(it.it.generation.Generate(request))
 
             if takes:

@@ -200,7 +200,7 @@ async def test_a_provider_that_dies_under_kept_connections(rpc: str) -> None:
                 await benched.wait()
         connection.reset()
 
-    async with scene(script) as it:
+    async with scene(script, health="bench_failure_share = 0.0") as it:
         await asyncio.gather(*(it.ask(rpc) for _ in range(many)))
         calls = asyncio.gather(*(it.ask(rpc) for _ in range(many)))
         async with asyncio.timeout(PATIENCE):

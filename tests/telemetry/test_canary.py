@@ -178,6 +178,7 @@ async def test_no_canary_gets_out(
             {KINDS[kind]}
             base_url = "{upstream.url}/v1"
             api_key = "env:CANARY"
+            media_hosts = ["x.y"]
         """
         async with running(config) as it:
             told = [

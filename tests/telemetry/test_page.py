@@ -170,6 +170,7 @@ async def test_log_lines_have_the_fields_that_are_told(
     attempts = [attempt for line in calls for attempt in line["attempts"]]
     assert keys(calls) == fields("field of `call`")
     assert keys(attempts) == fields("field of an attempt") - {
+        "last_resort",
         "provider_request_id",
         "resent",
     }

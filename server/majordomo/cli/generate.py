@@ -196,6 +196,8 @@ def _grounds(plan: TargetPlan) -> str:
         words = [f"waits {length(wait)} for the first content"]
         if plan.probe:
             words.insert(0, "its bench is over: this is the probe")
+        if plan.last_resort:
+            words.insert(0, f"only if nobody else answers: {until(plan.bench)}")
         words.extend(f"{a.field}: {a.description}" for a in plan.adaptations)
         return "; ".join(words)
     told = f"{reason(plan.reason)}: {plan.message}"

@@ -32,6 +32,8 @@ def describe(attempt: Attempt) -> str:
         words.append(f"HTTP {attempt.http_status_code}")
     if attempt.outcome != ATTEMPT_OUTCOME_SKIPPED:
         words.append(f"in {attempt.duration.ToTimedelta().total_seconds():.3f} s")
+    if attempt.last_resort:
+        words.append("- as the last resort")
     if attempt.resent:
         words.append("- sent twice")
     if attempt.message:

@@ -171,6 +171,8 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         about["provider_request_id"] = attempt.provider_request_id[:_LONGEST]
     if attempt.probe:
         about["probe"] = True
+    if attempt.last_resort:
+        about["last_resort"] = True
     if attempt.resent:
         about["resent"] = True
     if attempt.benched:

@@ -234,13 +234,12 @@ class Trace:
     def _attempt(self, call: Call, attempt: Attempt) -> Span:
         self._built.add(attempt.number)
         inside = set_span_in_context(self._begun(call))
-        links = (
-            self._links(attempt, BenchRecord.ORIGIN_AUTOMATIC) if attempt.probe else ()
-        )
+        benched = attempt.probe or attempt.last_resort
+        links = self._links(attempt, BenchRecord.ORIGIN_AUTOMATIC) if benched else ()
         return _attempt(self._tracer, inside, call, attempt, links)
 
     def _links(self, attempt: Attempt, origin: BenchRecord.Origin) -> list[Link]:
-        """To the span of what benched the target of a skip or a probe."""
+        """To the span of what benched the target of a skip, probe or last resort."""
         context = self._traces.who_benched(attempt.target, origin)
         if context is None:
             return []
@@ -330,6 +329,8 @@ def _attempt(
         semconv.ATTEMPT_OUTCOME: outcome(attempt.outcome),
         **_request(call.prompt.config),
     }
+    if attempt.last_resort:
+        known[semconv.ATTEMPT_LAST_RESORT] = True
     if attempt.resent:
         known[semconv.ATTEMPT_RESENT] = True
     if target.peer.server_address:
