@@ -55,6 +55,26 @@ CLOSED = (
 )
 
 
+NO_JSON = [
+    Prompt(
+        tools=[
+            Tool(
+                function=FunctionTool(
+                    name="f", parameters_schema_json='{"a":1},"model":"x"'
+                )
+            )
+        ]
+    ),
+    *(
+        Prompt(
+            response_format=ResponseFormat(
+                json_schema=JsonSchemaFormat(schema_json=text)
+            )
+        )
+        for text in ("nope", "3", "[" * 100_000)
+    ),
+]
+"""Prompts whose texts are not the JSON, or not the schemas, that they should be."""
 _FORMATS = [
     None,
     ResponseFormat(json_schema=JsonSchemaFormat(schema_json=SCHEMA)),

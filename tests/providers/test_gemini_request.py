@@ -44,6 +44,7 @@ from majordomo.v1.generation_service_pb2 import (
 )
 from tests.providers.prompts import (
     CLOSED,
+    NO_JSON,
     SCHEMA,
     call,
     prompts,
@@ -834,25 +835,7 @@ def test_provider_options(key: str) -> None:
 @pytest.mark.parametrize(
     "prompt",
     [
-        Prompt(
-            tools=[
-                Tool(
-                    function=FunctionTool(
-                        name="f", parameters_schema_json='{"a":1},"model":"x"'
-                    )
-                )
-            ]
-        ),
-        Prompt(
-            response_format=ResponseFormat(
-                json_schema=JsonSchemaFormat(schema_json="nope")
-            )
-        ),
-        Prompt(
-            response_format=ResponseFormat(
-                json_schema=JsonSchemaFormat(schema_json="3")
-            )
-        ),
+        *NO_JSON,
         Prompt(
             response_format=ResponseFormat(
                 json_schema=JsonSchemaFormat(schema_json='{"properties": 3}')

@@ -40,7 +40,7 @@ from majordomo.v1.generation_service_pb2 import (
     ReasoningConfig,
     ResponseFormat,
 )
-from tests.providers.prompts import prompts
+from tests.providers.prompts import NO_JSON, prompts
 from tests.typed_dicts import problems
 
 PNG = Part(blob=Blob(media_type="image/png", data=b"\x89PNG"))
@@ -576,27 +576,9 @@ def test_a_server_without_schemas() -> None:
 @pytest.mark.parametrize(
     "prompt",
     [
+        *NO_JSON,
         with_options("[1]"),
         with_options("{"),
-        Prompt(
-            tools=[
-                Tool(
-                    function=FunctionTool(
-                        name="f", parameters_schema_json='{"a":1},"model":"x"'
-                    )
-                )
-            ]
-        ),
-        Prompt(
-            response_format=ResponseFormat(
-                json_schema=JsonSchemaFormat(schema_json="nope")
-            )
-        ),
-        Prompt(
-            response_format=ResponseFormat(
-                json_schema=JsonSchemaFormat(schema_json="[" * 100_000)
-            )
-        ),
         Prompt(
             response_format=ResponseFormat(
                 json_schema=JsonSchemaFormat(

@@ -39,7 +39,7 @@ from majordomo.v1.generation_service_pb2 import (
     ReasoningConfig,
     ResponseFormat,
 )
-from tests.providers.prompts import CLOSED, SCHEMA, prompts
+from tests.providers.prompts import CLOSED, NO_JSON, SCHEMA, prompts
 from tests.typed_dicts import problems
 
 TARGET = "openai/some-model"
@@ -621,30 +621,7 @@ def test_provider_options(key: str) -> None:
     assert repr(key) in failure.message
 
 
-@pytest.mark.parametrize(
-    "prompt",
-    [
-        Prompt(
-            tools=[
-                Tool(
-                    function=FunctionTool(
-                        name="f", parameters_schema_json='{"a":1},"model":"x"'
-                    )
-                )
-            ]
-        ),
-        Prompt(
-            response_format=ResponseFormat(
-                json_schema=JsonSchemaFormat(schema_json="nope")
-            )
-        ),
-        Prompt(
-            response_format=ResponseFormat(
-                json_schema=JsonSchemaFormat(schema_json="3")
-            )
-        ),
-    ],
-)
+@pytest.mark.parametrize("prompt", NO_JSON)
 def test_texts_that_are_no_json(prompt: Prompt) -> None:
     """They are not spliced into a request."""
     assert refused(prompt).reason == FAILURE_REASON_INVALID_REQUEST
