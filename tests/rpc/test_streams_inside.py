@@ -110,7 +110,9 @@ async def test_the_limits_as_installed() -> None:
     kind = "scripted"
     """
     async with running(config) as it:
-        request = ExplainRequest(call=Call(chain="p/gpt-4o-mini,p/m,q/echo", prompt=prompt()))
+        request = ExplainRequest(
+            call=Call(chain="p/gpt-4o-mini,p/m,q/echo", prompt=prompt())
+        )
         plans = (await it.generation.Explain(request)).targets
 
     limits = [
