@@ -84,7 +84,7 @@ async def test_nobody_answers() -> None:
     assert (1, "") == (unknown.code, unknown.stdout)
     assert "NOT_FOUND: no tier 'nope' is configured" in unknown.stderr
     error = json.loads(told.stdout)["error"]
-    assert (1, "ALL_BENCHED") == (told.code, error["reason"])
+    assert (1, "CHAIN_EXHAUSTED") == (told.code, error["reason"])
     assert "acme/status:500" == error["attempts"][0]["target"]
 
 

@@ -246,7 +246,7 @@ async def test_failover_and_skip() -> None:
         {
             "target": "a/x",
             "cause": "overloaded",
-            "cooldown_s": pytest.approx(5),
+            "cooldown_s": pytest.approx(4),
             "until": first.attempts[1].bench.expire_time.ToJsonString(),
             "consecutive_benches": 1,
         },
@@ -274,7 +274,7 @@ async def test_failover_and_skip() -> None:
         """)
         == shown.outline
     )
-    remaining = pytest.approx(3, abs=0.01)
+    remaining = pytest.approx(2, abs=0.01)
     assert [
         {"target": "a/x", "reason": "benched", "bench.remaining_s": remaining}
     ] == shown.events
