@@ -99,6 +99,7 @@ FAULTS = [
     ('[chain]\nstall_timeout = "2h"', "line 2: chain.stall_timeout", "100ms to 1h"),
     ("[health]\nfailure_threshold = 0", "line 2: health.failure_threshold", "1"),
     ('[health]\ncooldown_base = "0s"', "line 2: health.cooldown_base", "0"),
+    ('[health]\ncooldown_base = "60s"', "line 1: health", "cooldown_cap is shorter"),
     ("[providers]\nx = 1", "line 2: providers.x", "must be a table"),
     ("[providers.x]", "line 1: providers.x.kind", "openai-compatible, local, scripted"),
     ('[providers.x]\nkind = "opnai"', "line 2: providers.x.kind", "openai-compatible"),

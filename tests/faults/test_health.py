@@ -53,6 +53,7 @@ THREE = "bad/a,bad/b,bad/c"
 Code = grpc.StatusCode
 IN_A_ROW = "bench_failure_share = 0.0"
 """Two failures in a row bench, whatever came before."""
+A_MINUTE = 'cooldown_base = "1m"\ncooldown_cap = "1m"'
 
 
 @dataclass
@@ -122,7 +123,7 @@ async def test_every_target_fails_and_is_benched(rpc: str) -> None:
 async def test_the_soonest_is_tried_before_its_time(ahead: Ahead) -> None:
     """TRY_SOONEST: one early attempt a second, and not one more."""
     provider = Provider()
-    async with scene(provider, health='cooldown_base = "1m"', chain="") as it:
+    async with scene(provider, health=A_MINUTE, chain="") as it:
         wish: dict[str, Any] = {"all_benched_policy": ALL_BENCHED_POLICY_TRY_SOONEST}
         await it.ask(chain=THREE)
         asked = len(it.bad.requests)
@@ -260,7 +261,7 @@ async def test_fifty_failures_at_once(rpc: str) -> None:
         assert ["rescued"] * 50 == [seen.text for seen in answers]
         assert (BENCHED, 1) == (shown.state, shown.bench.consecutive_benches)
         assert 50 == shown.total_failures
-        assert 2.5 <= length(shown) <= 5.01
+        assert 2 <= length(shown) <= 4.01
 
 
 @fault(43)

@@ -359,6 +359,12 @@ class HealthConfig(_Section):
     cooldown_cap: Duration = 15.0
     """The longest bench that is not asked for by the provider."""
 
+    @model_validator(mode="after")
+    def _grows(self) -> "HealthConfig":
+        if self.cooldown_cap < self.cooldown_base:
+            raise ValueError("cooldown_cap is shorter than cooldown_base: set both")
+        return self
+
 
 class ModelConfig(AttemptConfig):
     """What is known of one model."""
