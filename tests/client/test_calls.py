@@ -177,7 +177,7 @@ async def test_explain(ask: Ask) -> None:
     assert [TargetPlan.ACTION_SKIP, TargetPlan.ACTION_TRY] == [
         target.action for target in unary.targets
     ]
-    assert 120 == unary.targets[1].attempt_timeout.seconds
+    assert 280 <= unary.targets[1].attempt_timeout.seconds <= 300
     assert 18 <= short.targets[0].attempt_timeout.seconds <= 20
 
 

@@ -7,10 +7,11 @@ import pytest
 from grpc import StatusCode as RpcCode
 from opentelemetry.sdk.trace import TracerProvider
 
-from majordomo.chain.call import Call
+from majordomo.chain.call import Call, Policy
 from majordomo.chain.failure import Failure
 from majordomo.telemetry.console import ConsoleTree
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_OVERLOADED
+from majordomo.v1.generation_service_pb2 import ALL_BENCHED_POLICY_FAIL
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest
 from tests.chain.fakes import OK, Step, Wait, call, engine, target, virtual_time, walk
 from tests.servers import generate, running, stream
@@ -33,7 +34,7 @@ trace ... majordomo.v1.GenerationService/Stream ... s  recovered
 └─ chain                                                            0.780 s  recovered
    ├─ chat giant-1                                                  0.020 s  failed, overloaded
    ├─ chat giant-1                                                  0.020 s  failed, overloaded
-   │  └─ * majordomo.target.benched target=a/giant-1 cooldown_s=5.0 cause=overloaded consecutive_benches=1
+   │  └─ * majordomo.target.benched target=a/giant-1 cooldown_s=4.0 cause=overloaded consecutive_benches=1
    ├─ * majordomo.failover from=a/giant-1 to=b/smollm2 reason=overloaded elapsed_s=0.14
    └─ chat smollm2                                                  0.640 s  succeeded
 
@@ -42,7 +43,7 @@ trace ... majordomo.v1.GenerationService/Stream ... s  recovered
 SKIP = """\
 trace ... majordomo.v1.GenerationService/Stream ... s  all_benched, UNAVAILABLE
 └─ chain                                                            0.000 s  all_benched
-   └─ * majordomo.target.skipped target=a/giant-1 reason=benched bench.remaining_s=4.36
+   └─ * majordomo.target.skipped target=a/giant-1 reason=benched bench.remaining_s=3.36
 
 """
 
@@ -55,7 +56,7 @@ async def test_trees_are_written_in_the_order_of_time() -> None:
     down_target = target("a/giant-1", down)
     failover = call(down_target, target("b/smollm2", [Wait(0.64), *OK]))
     await walk(walker, failover)
-    skip = call(down_target)
+    skip = call(down_target, policy=Policy(all_benched=ALL_BENCHED_POLICY_FAIL))
     await walk(walker, skip)
 
     assert FAILOVER + SKIP == shown((failover, RpcCode.OK), (skip, RpcCode.UNAVAILABLE))

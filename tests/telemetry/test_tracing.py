@@ -109,7 +109,7 @@ async def test_failover_and_skip(collector: Collector) -> None:
 
 async def test_exhausted_and_all_benched(collector: Collector) -> None:
     """Attempts and the server show errors; then a chain with nothing but skips."""
-    async with running() as it:
+    async with running(f'[chain]\nall_benched_policy = "fail"\n{SCRIPTED}') as it:
         for _ in range(2):
             await failed(it.generation.Generate(generate(f"{DOWN},acme/status:500")))
 

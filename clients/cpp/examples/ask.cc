@@ -71,7 +71,8 @@ template <typename Request>
 Request Asking(const Arguments& arguments) {
   Request request;
   request.mutable_call()->set_chain(arguments.chain);
-  *request.mutable_call()->mutable_prompt()->add_messages() = majordomo::User(arguments.question);
+  *request.mutable_call()->mutable_prompt()->add_messages() =
+      majordomo::User(arguments.question);
   return request;
 }
 

@@ -73,7 +73,8 @@ int main(int count, char** words) {
     request.mutable_call()->set_chain(arguments.at(0));
     *request.mutable_call()->mutable_prompt()->add_tools() = Weather();
     for (std::size_t index = 1; index < arguments.size(); ++index) {
-      *request.mutable_call()->mutable_prompt()->add_messages() = majordomo::User(arguments[index]);
+      *request.mutable_call()->mutable_prompt()->add_messages() =
+          majordomo::User(arguments[index]);
       std::cout << AnswerTo(request, client) << '\n';
     }
     return 0;

@@ -159,7 +159,8 @@ TEST_F(Server, Tools) {
   EXPECT_EQ(R"({"city":"Paris"})", calls[0].arguments_json());
 
   *request.mutable_call()->mutable_prompt()->add_messages() = asking;
-  *request.mutable_call()->mutable_prompt()->add_messages() = majordomo::ToolResult(calls[0], "rain");
+  *request.mutable_call()->mutable_prompt()->add_messages() =
+      majordomo::ToolResult(calls[0], "rain");
 
   EXPECT_EQ("Paris: rain", TextOf(client_->Generate(request).message()));
 }
@@ -231,7 +232,8 @@ TEST_F(Server, Interrupted) {
 
 TEST_F(Server, Restart) {
   auto request = Streaming("acme/cut:1,acme/echo", "one two");
-  request.mutable_call()->mutable_options()->set_interruption_policy(INTERRUPTION_POLICY_RESTART);
+  request.mutable_call()->mutable_options()->set_interruption_policy(
+      INTERRUPTION_POLICY_RESTART);
   auto answer = client_->Stream(request);
   const auto events = Read(answer);
 

@@ -603,8 +603,7 @@ type Attempt struct {
 	Resent bool `protobuf:"varint,19,opt,name=resent,proto3" json:"resent,omitempty"`
 	// The limit of time that cut it, if one did. No server fills it yet.
 	TimeLimit *TimeLimit `protobuf:"bytes,20,opt,name=time_limit,json=timeLimit,proto3" json:"time_limit,omitempty"`
-	// What is wrong with the answer that it brought, if the walk went on for that. No
-	// server fills it yet.
+	// What is wrong with the answer that it brought, if the walk went on for that.
 	AnswerFault   AnswerFault `protobuf:"varint,21,opt,name=answer_fault,json=answerFault,proto3,enum=majordomo.v1.AnswerFault" json:"answer_fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -143,7 +143,7 @@ const (
 	//	 "domain": "majordomo-grpc.github.io",
 	//	 "metadata": {}}
 	ErrorReason_ERROR_REASON_UNAUTHENTICATED ErrorReason = 16
-	// PERMISSION_DENIED. The caller's token does not cover this RPC.
+	// PERMISSION_DENIED. The caller's token does not cover this RPC, or what it names.
 	// Example:
 	//
 	//	{"reason": "PERMISSION_DENIED",
@@ -173,6 +173,20 @@ const (
 	//	              "name": "fast",
 	//	              "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
 	ErrorReason_ERROR_REASON_RESOLVER_FAILED ErrorReason = 20
+	// RESOURCE_EXHAUSTED. The answer has more bytes than the server may send.
+	// Example:
+	//
+	//	{"reason": "ANSWER_TOO_LARGE",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+	ErrorReason_ERROR_REASON_ANSWER_TOO_LARGE ErrorReason = 21
+	// UNIMPLEMENTED. The request is compressed, and is not unpacked.
+	// Example:
+	//
+	//	{"reason": "REQUEST_COMPRESSED",
+	//	 "domain": "majordomo-grpc.github.io",
+	//	 "metadata": {}}
+	ErrorReason_ERROR_REASON_REQUEST_COMPRESSED ErrorReason = 22
 )
 
 // Enum value maps for ErrorReason.
@@ -199,6 +213,8 @@ var (
 		18: "ERROR_REASON_BENCHED_BY_PROVIDER",
 		19: "ERROR_REASON_INTERNAL",
 		20: "ERROR_REASON_RESOLVER_FAILED",
+		21: "ERROR_REASON_ANSWER_TOO_LARGE",
+		22: "ERROR_REASON_REQUEST_COMPRESSED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":          0,
@@ -222,6 +238,8 @@ var (
 		"ERROR_REASON_BENCHED_BY_PROVIDER":  18,
 		"ERROR_REASON_INTERNAL":             19,
 		"ERROR_REASON_RESOLVER_FAILED":      20,
+		"ERROR_REASON_ANSWER_TOO_LARGE":     21,
+		"ERROR_REASON_REQUEST_COMPRESSED":   22,
 	}
 )
 
@@ -325,7 +343,7 @@ const file_majordomo_v1_errors_proto_rawDesc = "" +
 	"\vCallFailure\x12#\n" +
 	"\rgeneration_id\x18\x01 \x01(\tR\fgenerationId\x121\n" +
 	"\battempts\x18\x02 \x03(\v2\x15.majordomo.v1.AttemptR\battempts\x12)\n" +
-	"\x10omitted_attempts\x18\x03 \x01(\x05R\x0fomittedAttempts*\xdf\x05\n" +
+	"\x10omitted_attempts\x18\x03 \x01(\x05R\x0fomittedAttempts*\xa7\x06\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12\x1d\n" +
@@ -348,7 +366,9 @@ const file_majordomo_v1_errors_proto_rawDesc = "" +
 	"\x1eERROR_REASON_PERMISSION_DENIED\x10\x11\x12$\n" +
 	" ERROR_REASON_BENCHED_BY_PROVIDER\x10\x12\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10\x13\x12 \n" +
-	"\x1cERROR_REASON_RESOLVER_FAILED\x10\x14B\xb9\x01\n" +
+	"\x1cERROR_REASON_RESOLVER_FAILED\x10\x14\x12!\n" +
+	"\x1dERROR_REASON_ANSWER_TOO_LARGE\x10\x15\x12#\n" +
+	"\x1fERROR_REASON_REQUEST_COMPRESSED\x10\x16B\xb9\x01\n" +
 	"\x10com.majordomo.v1B\vErrorsProtoP\x01ZGgithub.com/majordomo-grpc/majordomo/clients/go/majordomo/v1;majordomov1\xa2\x02\x03MXX\xaa\x02\fMajordomo.V1\xca\x02\fMajordomo\\V1\xe2\x02\x18Majordomo\\V1\\GPBMetadata\xea\x02\rMajordomo::V1b\x06proto3"
 
 var (

@@ -736,7 +736,9 @@ type TargetPlan struct {
 	// If tried: longest that the attempt may run.
 	AttemptTimeout *durationpb.Duration `protobuf:"bytes,9,opt,name=attempt_timeout,json=attemptTimeout,proto3" json:"attempt_timeout,omitempty"`
 	// If tried: what would be changed or left out of the request.
-	Adaptations   []*Adaptation `protobuf:"bytes,10,rep,name=adaptations,proto3" json:"adaptations,omitempty"`
+	Adaptations []*Adaptation `protobuf:"bytes,10,rep,name=adaptations,proto3" json:"adaptations,omitempty"`
+	// It is out of rotation, and would be tried only if nobody else answered.
+	LastResort    bool `protobuf:"varint,11,opt,name=last_resort,json=lastResort,proto3" json:"last_resort,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -839,6 +841,13 @@ func (x *TargetPlan) GetAdaptations() []*Adaptation {
 		return x.Adaptations
 	}
 	return nil
+}
+
+func (x *TargetPlan) GetLastResort() bool {
+	if x != nil {
+		return x.LastResort
+	}
+	return false
 }
 
 // Request for ListTiers.
@@ -1675,7 +1684,7 @@ type ChainOptions struct {
 	// Optional. Permanent reasons that advance, besides those that always do.
 	// Limits: at most 10000 entries.
 	AdvanceOn []FailureReason `protobuf:"varint,8,rep,packed,name=advance_on,json=advanceOn,proto3,enum=majordomo.v1.FailureReason" json:"advance_on,omitempty"`
-	// Optional. After which answers to go on. No server obeys it yet.
+	// Optional. After which answers to go on.
 	AnswerPolicy  *AnswerPolicy `protobuf:"bytes,9,opt,name=answer_policy,json=answerPolicy,proto3" json:"answer_policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1778,7 +1787,8 @@ func (x *ChainOptions) GetAnswerPolicy() *AnswerPolicy {
 // answer, else the first that was kept. Unset means [ANSWER_FAULT_EMPTY].
 type AnswerPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. Exactly the faults after which the walk goes on; empty: none.
+	// Optional. Exactly the faults after which the walk goes on; empty: none. Servers
+	// find ANSWER_FAULT_EMPTY alone by now; the others have no effect yet.
 	// Limits: at most 10000 entries.
 	AdvanceOnAnswer []AnswerFault `protobuf:"varint,1,rep,packed,name=advance_on_answer,json=advanceOnAnswer,proto3,enum=majordomo.v1.AnswerFault" json:"advance_on_answer,omitempty"`
 	unknownFields   protoimpl.UnknownFields
@@ -1853,7 +1863,7 @@ type Completion struct {
 	// Tokens of all attempts that were billed. No server fills it yet.
 	TotalUsage *TotalUsage `protobuf:"bytes,13,opt,name=total_usage,json=totalUsage,proto3" json:"total_usage,omitempty"`
 	// What is wrong with the answer, where nobody brought a better one; see
-	// ChainOptions.answer_policy. No server fills it yet.
+	// ChainOptions.answer_policy.
 	AnswerFault   AnswerFault `protobuf:"varint,14,opt,name=answer_fault,json=answerFault,proto3,enum=majordomo.v1.AnswerFault" json:"answer_fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2536,7 +2546,7 @@ const file_majordomo_v1_generation_service_proto_rawDesc = "" +
 	"\x04call\x18\x01 \x01(\v2\x12.majordomo.v1.CallR\x04call\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\bR\x06stream\"E\n" +
 	"\x0fExplainResponse\x122\n" +
-	"\atargets\x18\x01 \x03(\v2\x18.majordomo.v1.TargetPlanR\atargets\"\xd8\x04\n" +
+	"\atargets\x18\x01 \x03(\v2\x18.majordomo.v1.TargetPlanR\atargets\"\xf9\x04\n" +
 	"\n" +
 	"TargetPlan\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x127\n" +
@@ -2549,7 +2559,9 @@ const file_majordomo_v1_generation_service_proto_rawDesc = "" +
 	"\rstall_timeout\x18\b \x01(\v2\x19.google.protobuf.DurationR\fstallTimeout\x12B\n" +
 	"\x0fattempt_timeout\x18\t \x01(\v2\x19.google.protobuf.DurationR\x0eattemptTimeout\x12:\n" +
 	"\vadaptations\x18\n" +
-	" \x03(\v2\x18.majordomo.v1.AdaptationR\vadaptations\"T\n" +
+	" \x03(\v2\x18.majordomo.v1.AdaptationR\vadaptations\x12\x1f\n" +
+	"\vlast_resort\x18\v \x01(\bR\n" +
+	"lastResort\"T\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +

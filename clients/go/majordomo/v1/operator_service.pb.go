@@ -43,6 +43,8 @@ const (
 	HealthChange_CAUSE_OPERATOR_BENCH HealthChange_Cause = 6
 	// An operator put it back.
 	HealthChange_CAUSE_OPERATOR_UNBENCH HealthChange_Cause = 7
+	// It answered a call that had nobody else to ask: it is back.
+	HealthChange_CAUSE_LAST_RESORT_SUCCEEDED HealthChange_Cause = 8
 )
 
 // Enum value maps for HealthChange_Cause.
@@ -56,16 +58,18 @@ var (
 		5: "CAUSE_PROBE_INCONCLUSIVE",
 		6: "CAUSE_OPERATOR_BENCH",
 		7: "CAUSE_OPERATOR_UNBENCH",
+		8: "CAUSE_LAST_RESORT_SUCCEEDED",
 	}
 	HealthChange_Cause_value = map[string]int32{
-		"CAUSE_UNSPECIFIED":        0,
-		"CAUSE_FAILURES":           1,
-		"CAUSE_EXPIRED":            2,
-		"CAUSE_PROBE_STARTED":      3,
-		"CAUSE_PROBE_SUCCEEDED":    4,
-		"CAUSE_PROBE_INCONCLUSIVE": 5,
-		"CAUSE_OPERATOR_BENCH":     6,
-		"CAUSE_OPERATOR_UNBENCH":   7,
+		"CAUSE_UNSPECIFIED":           0,
+		"CAUSE_FAILURES":              1,
+		"CAUSE_EXPIRED":               2,
+		"CAUSE_PROBE_STARTED":         3,
+		"CAUSE_PROBE_SUCCEEDED":       4,
+		"CAUSE_PROBE_INCONCLUSIVE":    5,
+		"CAUSE_OPERATOR_BENCH":        6,
+		"CAUSE_OPERATOR_UNBENCH":      7,
+		"CAUSE_LAST_RESORT_SUCCEEDED": 8,
 	}
 )
 
@@ -1221,13 +1225,13 @@ const file_majordomo_v1_operator_service_proto_rawDesc = "" +
 	"\rsnapshot_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\fsnapshotTime\x124\n" +
 	"\atargets\x18\x03 \x03(\v2\x1a.majordomo.v1.TargetHealthR\atargets\x12F\n" +
 	"\x10provider_benches\x18\x04 \x03(\v2\x1b.majordomo.v1.ProviderBenchR\x0fproviderBenches\x12\x12\n" +
-	"\x04more\x18\x05 \x01(\bR\x04more\"\xcf\x03\n" +
+	"\x04more\x18\x05 \x01(\bR\x04more\"\xf0\x03\n" +
 	"\fHealthChange\x12;\n" +
 	"\vchange_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"changeTime\x126\n" +
 	"\x05cause\x18\x02 \x01(\x0e2 .majordomo.v1.HealthChange.CauseR\x05cause\x124\n" +
 	"\x06target\x18\x03 \x01(\v2\x1a.majordomo.v1.TargetHealthH\x00R\x06target\x129\n" +
-	"\bprovider\x18\x04 \x01(\v2\x1b.majordomo.v1.ProviderBenchH\x00R\bprovider\"\xcd\x01\n" +
+	"\bprovider\x18\x04 \x01(\v2\x1b.majordomo.v1.ProviderBenchH\x00R\bprovider\"\xee\x01\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eCAUSE_FAILURES\x10\x01\x12\x11\n" +
@@ -1236,7 +1240,8 @@ const file_majordomo_v1_operator_service_proto_rawDesc = "" +
 	"\x15CAUSE_PROBE_SUCCEEDED\x10\x04\x12\x1c\n" +
 	"\x18CAUSE_PROBE_INCONCLUSIVE\x10\x05\x12\x18\n" +
 	"\x14CAUSE_OPERATOR_BENCH\x10\x06\x12\x1a\n" +
-	"\x16CAUSE_OPERATOR_UNBENCH\x10\aB\t\n" +
+	"\x16CAUSE_OPERATOR_UNBENCH\x10\a\x12\x1f\n" +
+	"\x1bCAUSE_LAST_RESORT_SUCCEEDED\x10\bB\t\n" +
 	"\asubject\";\n" +
 	"\tHeartbeat\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\x9e\x01\n" +

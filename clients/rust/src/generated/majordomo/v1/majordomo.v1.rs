@@ -68,8 +68,7 @@ pub struct Attempt {
     /// The limit of time that cut it, if one did. No server fills it yet.
     #[prost(message, optional, tag="20")]
     pub time_limit: ::core::option::Option<TimeLimit>,
-    /// What is wrong with the answer that it brought, if the walk went on for that. No
-    /// server fills it yet.
+    /// What is wrong with the answer that it brought, if the walk went on for that.
     #[prost(enumeration="AnswerFault", tag="21")]
     pub answer_fault: i32,
 }
@@ -949,7 +948,7 @@ pub enum ErrorReason {
     ///     "domain": "majordomo-grpc.github.io",
     ///     "metadata": {}}
     Unauthenticated = 16,
-    /// PERMISSION_DENIED. The caller's token does not cover this RPC.
+    /// PERMISSION_DENIED. The caller's token does not cover this RPC, or what it names.
     /// Example:
     ///    {"reason": "PERMISSION_DENIED",
     ///     "domain": "majordomo-grpc.github.io",
@@ -975,6 +974,18 @@ pub enum ErrorReason {
     ///                  "name": "fast",
     ///                  "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
     ResolverFailed = 20,
+    /// RESOURCE_EXHAUSTED. The answer has more bytes than the server may send.
+    /// Example:
+    ///    {"reason": "ANSWER_TOO_LARGE",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+    AnswerTooLarge = 21,
+    /// UNIMPLEMENTED. The request is compressed, and is not unpacked.
+    /// Example:
+    ///    {"reason": "REQUEST_COMPRESSED",
+    ///     "domain": "majordomo-grpc.github.io",
+    ///     "metadata": {}}
+    RequestCompressed = 22,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1004,6 +1015,8 @@ impl ErrorReason {
             Self::BenchedByProvider => "ERROR_REASON_BENCHED_BY_PROVIDER",
             Self::Internal => "ERROR_REASON_INTERNAL",
             Self::ResolverFailed => "ERROR_REASON_RESOLVER_FAILED",
+            Self::AnswerTooLarge => "ERROR_REASON_ANSWER_TOO_LARGE",
+            Self::RequestCompressed => "ERROR_REASON_REQUEST_COMPRESSED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1030,6 +1043,8 @@ impl ErrorReason {
             "ERROR_REASON_BENCHED_BY_PROVIDER" => Some(Self::BenchedByProvider),
             "ERROR_REASON_INTERNAL" => Some(Self::Internal),
             "ERROR_REASON_RESOLVER_FAILED" => Some(Self::ResolverFailed),
+            "ERROR_REASON_ANSWER_TOO_LARGE" => Some(Self::AnswerTooLarge),
+            "ERROR_REASON_REQUEST_COMPRESSED" => Some(Self::RequestCompressed),
             _ => None,
         }
     }
@@ -1143,6 +1158,9 @@ pub struct TargetPlan {
     /// If tried: what would be changed or left out of the request.
     #[prost(message, repeated, tag="10")]
     pub adaptations: ::prost::alloc::vec::Vec<Adaptation>,
+    /// It is out of rotation, and would be tried only if nobody else answered.
+    #[prost(bool, tag="11")]
+    pub last_resort: bool,
 }
 /// Nested message and enum types in `TargetPlan`.
 pub mod target_plan {
@@ -1457,7 +1475,7 @@ pub struct ChainOptions {
     /// Limits: at most 10000 entries.
     #[prost(enumeration="FailureReason", repeated, tag="8")]
     pub advance_on: ::prost::alloc::vec::Vec<i32>,
-    /// Optional. After which answers to go on. No server obeys it yet.
+    /// Optional. After which answers to go on.
     #[prost(message, optional, tag="9")]
     pub answer_policy: ::core::option::Option<AnswerPolicy>,
 }
@@ -1465,7 +1483,8 @@ pub struct ChainOptions {
 /// answer, else the first that was kept. Unset means \[ANSWER_FAULT_EMPTY\].
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AnswerPolicy {
-    /// Optional. Exactly the faults after which the walk goes on; empty: none.
+    /// Optional. Exactly the faults after which the walk goes on; empty: none. Servers
+    /// find ANSWER_FAULT_EMPTY alone by now; the others have no effect yet.
     /// Limits: at most 10000 entries.
     #[prost(enumeration="AnswerFault", repeated, tag="1")]
     pub advance_on_answer: ::prost::alloc::vec::Vec<i32>,
@@ -1514,7 +1533,7 @@ pub struct Completion {
     #[prost(message, optional, tag="13")]
     pub total_usage: ::core::option::Option<TotalUsage>,
     /// What is wrong with the answer, where nobody brought a better one; see
-    /// ChainOptions.answer_policy. No server fills it yet.
+    /// ChainOptions.answer_policy.
     #[prost(enumeration="AnswerFault", tag="14")]
     pub answer_fault: i32,
 }
@@ -1871,6 +1890,8 @@ pub mod health_change {
         OperatorBench = 6,
         /// An operator put it back.
         OperatorUnbench = 7,
+        /// It answered a call that had nobody else to ask: it is back.
+        LastResortSucceeded = 8,
     }
     impl Cause {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -1887,6 +1908,7 @@ pub mod health_change {
                 Self::ProbeInconclusive => "CAUSE_PROBE_INCONCLUSIVE",
                 Self::OperatorBench => "CAUSE_OPERATOR_BENCH",
                 Self::OperatorUnbench => "CAUSE_OPERATOR_UNBENCH",
+                Self::LastResortSucceeded => "CAUSE_LAST_RESORT_SUCCEEDED",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1900,6 +1922,7 @@ pub mod health_change {
                 "CAUSE_PROBE_INCONCLUSIVE" => Some(Self::ProbeInconclusive),
                 "CAUSE_OPERATOR_BENCH" => Some(Self::OperatorBench),
                 "CAUSE_OPERATOR_UNBENCH" => Some(Self::OperatorUnbench),
+                "CAUSE_LAST_RESORT_SUCCEEDED" => Some(Self::LastResortSucceeded),
                 _ => None,
             }
         }

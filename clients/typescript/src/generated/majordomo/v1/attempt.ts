@@ -172,10 +172,7 @@ export interface Attempt {
   timeLimit:
     | TimeLimit
     | undefined;
-  /**
-   * What is wrong with the answer that it brought, if the walk went on for that. No
-   * server fills it yet.
-   */
+  /** What is wrong with the answer that it brought, if the walk went on for that. */
   answerFault: AnswerFault;
 }
 

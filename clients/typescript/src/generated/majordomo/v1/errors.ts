@@ -151,7 +151,7 @@ export enum ErrorReason {
    */
   ERROR_REASON_UNAUTHENTICATED = 16,
   /**
-   * ERROR_REASON_PERMISSION_DENIED - PERMISSION_DENIED. The caller's token does not cover this RPC.
+   * ERROR_REASON_PERMISSION_DENIED - PERMISSION_DENIED. The caller's token does not cover this RPC, or what it names.
    * Example:
    *   {"reason": "PERMISSION_DENIED",
    *    "domain": "majordomo-grpc.github.io",
@@ -184,6 +184,22 @@ export enum ErrorReason {
    *                 "generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
    */
   ERROR_REASON_RESOLVER_FAILED = 20,
+  /**
+   * ERROR_REASON_ANSWER_TOO_LARGE - RESOURCE_EXHAUSTED. The answer has more bytes than the server may send.
+   * Example:
+   *   {"reason": "ANSWER_TOO_LARGE",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {"generation_id": "8d0b8e2f5c7a41d09e3b6f12"}}
+   */
+  ERROR_REASON_ANSWER_TOO_LARGE = 21,
+  /**
+   * ERROR_REASON_REQUEST_COMPRESSED - UNIMPLEMENTED. The request is compressed, and is not unpacked.
+   * Example:
+   *   {"reason": "REQUEST_COMPRESSED",
+   *    "domain": "majordomo-grpc.github.io",
+   *    "metadata": {}}
+   */
+  ERROR_REASON_REQUEST_COMPRESSED = 22,
   UNRECOGNIZED = -1,
 }
 

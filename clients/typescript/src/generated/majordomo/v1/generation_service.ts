@@ -186,6 +186,8 @@ export interface TargetPlan {
     | undefined;
   /** If tried: what would be changed or left out of the request. */
   adaptations: Adaptation[];
+  /** It is out of rotation, and would be tried only if nobody else answered. */
+  lastResort: boolean;
 }
 
 /** What would be done. More values may be added. */
@@ -480,7 +482,7 @@ export interface ChainOptions {
    * Limits: at most 10000 entries.
    */
   advanceOn: FailureReason[];
-  /** Optional. After which answers to go on. No server obeys it yet. */
+  /** Optional. After which answers to go on. */
   answerPolicy: AnswerPolicy | undefined;
 }
 
@@ -490,7 +492,8 @@ export interface ChainOptions {
  */
 export interface AnswerPolicy {
   /**
-   * Optional. Exactly the faults after which the walk goes on; empty: none.
+   * Optional. Exactly the faults after which the walk goes on; empty: none. Servers
+   * find ANSWER_FAULT_EMPTY alone by now; the others have no effect yet.
    * Limits: at most 10000 entries.
    */
   advanceOnAnswer: AnswerFault[];
@@ -533,7 +536,7 @@ export interface Completion {
     | undefined;
   /**
    * What is wrong with the answer, where nobody brought a better one; see
-   * ChainOptions.answer_policy. No server fills it yet.
+   * ChainOptions.answer_policy.
    */
   answerFault: AnswerFault;
 }
@@ -1065,6 +1068,7 @@ function createBaseTargetPlan(): TargetPlan {
     stallTimeout: undefined,
     attemptTimeout: undefined,
     adaptations: [],
+    lastResort: false,
   };
 }
 
@@ -1099,6 +1103,9 @@ export const TargetPlan: MessageFns<TargetPlan> = {
     }
     for (const v of message.adaptations) {
       Adaptation.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.lastResort !== false) {
+      writer.uint32(88).bool(message.lastResort);
     }
     return writer;
   },
@@ -1196,6 +1203,14 @@ export const TargetPlan: MessageFns<TargetPlan> = {
             message.adaptations.push(Adaptation.decode(reader, reader.uint32()));
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.lastResort = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1231,6 +1246,7 @@ export const TargetPlan: MessageFns<TargetPlan> = {
       ? Duration.fromPartial(object.attemptTimeout)
       : undefined;
     message.adaptations = object.adaptations?.map((e) => Adaptation.fromPartial(e)) || [];
+    message.lastResort = object.lastResort ?? false;
     return message;
   },
 };

@@ -158,6 +158,8 @@ export enum HealthChange_Cause {
   CAUSE_OPERATOR_BENCH = 6,
   /** CAUSE_OPERATOR_UNBENCH - An operator put it back. */
   CAUSE_OPERATOR_UNBENCH = 7,
+  /** CAUSE_LAST_RESORT_SUCCEEDED - It answered a call that had nobody else to ask: it is back. */
+  CAUSE_LAST_RESORT_SUCCEEDED = 8,
   UNRECOGNIZED = -1,
 }
 
