@@ -188,10 +188,11 @@ def _kind(value: dict[str, Any]) -> str:
         case "array":
             entries = value["items"]
             return f"list of {'texts' if 'enum' not in entries else _kind(entries)}"
-        case "integer":
+        case "integer" | "number" as kind:
             low, high = value.get("minimum"), value.get("maximum")
             bounds = f", {low} to {high}" if high is not None else f", at least {low}"
-            return f"whole number{bounds if low is not None else ''}"
+            number = "whole number" if kind == "integer" else "number"
+            return f"{number}{bounds if low is not None else ''}"
         case "boolean":
             return "true or false"
         case "object":
