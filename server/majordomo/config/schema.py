@@ -357,7 +357,8 @@ class HealthConfig(_Section):
     """How long the first bench lasts; each further one twice as long."""
 
     cooldown_cap: Duration = 15.0
-    """The longest bench that is not asked for by the provider."""
+    """The longest bench that is not asked for by the provider; no shorter than
+    cooldown_base."""
 
     @model_validator(mode="after")
     def _grows(self) -> "HealthConfig":
