@@ -1,7 +1,8 @@
 """Each language's client: generated afresh, built, linted, and tested.
 
 The servers are real, and what the client's tests cannot see is seen here: that a call
-ran its chain once, and that providers are left when the client leaves.
+ran its chain once, that providers are left when the client leaves, and that a server
+which is full is asked again when it says.
 """
 
 import asyncio
@@ -10,18 +11,24 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
+import grpc
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from majordomo.telemetry import semconv
+from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.clients import results
 from tests.clients.harness import Harness, harness
 from tests.clients.languages import CASES, CLIENTS, LANGUAGES, Language
-from tests.telemetry.collector import attributes
+from tests.processes import serving
+from tests.servers import stream
+from tests.telemetry.collector import attributes, collecting
 from tests.upstream import PATIENCE
 
 pytestmark = [pytest.mark.languages, pytest.mark.timeout(1800)]
@@ -31,6 +38,17 @@ _PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 _ATTEMPTS_OF_A_WALK = 2
 """At one target that fails each time: one, and a retry."""
+
+_FOR_ONE_CALL = """
+[server]
+max_calls = 1
+[providers.acme]
+kind = "scripted"
+"""
+_TRIES = 3
+_LEAST_WAIT = 900_000_000
+"""Nanoseconds: the least pushback is 1 s, and timers round; unasked, a client waits for
+200 ms, then for 400 ms at most."""
 
 
 @pytest.fixture(params=LANGUAGES, ids=lambda language: language.name)
@@ -65,7 +83,15 @@ async def done(language: Language, command: str) -> None:
     assert code == 0, f"{command}\n{out}"
 
 
-async def test_a_client(language: Language, tmp_path: Path) -> None:
+@pytest.fixture
+def for_one_call(tmp_path: Path) -> Path:
+    """The configuration of a server that one call fills."""
+    path = tmp_path / "for_one_call.toml"
+    path.write_text(_FOR_ONE_CALL)
+    return path
+
+
+async def test_a_client(language: Language, tmp_path: Path, for_one_call: Path) -> None:
     """It is made by its commands, and its tests pass; the table says so."""
     for command in language.install:
         await done(language, command)
@@ -82,6 +108,7 @@ async def test_a_client(language: Language, tmp_path: Path) -> None:
         assert (0, dict.fromkeys(CASES, True)) == (code, found), out
         if language.example:
             await conversation(language, it)
+            await asked_again_when_told(language, for_one_call)
         await seen_from_the_server(language, it)
 
     assert results.told(language) == found, "run python -m scripts.clients_table"
@@ -114,6 +141,31 @@ async def conversation(language: Language, it: Harness) -> None:
 
     told = [line.partition(":")[0] for line in out.splitlines()]
     assert (0, ["Paris", "Paris"]) == (code, told), out
+
+
+async def asked_again_when_told(language: Language, config: Path) -> None:
+    """The example asks a server that is full: each try waits for the pushback."""
+    async with collecting() as collector:
+        environ = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.address}
+        async with serving(config, environ, stderr=asyncio.subprocess.DEVNULL) as full:
+            async with grpc.aio.insecure_channel(full.address) as channel:
+                held = GenerationServiceStub(channel).Stream(stream("acme/stall:1"))
+                await held.read()
+                command = f"{language.example} acme/echo hello"
+                address = {"MAJORDOMO_ADDRESS": full.address}
+                code, _ = await run(CLIENTS / language.name, command, address)
+                held.cancel()
+            full.process.send_signal(signal.SIGTERM)
+            await full.process.wait()
+
+    tries = sorted(
+        span.start_time_unix_nano
+        for span in collector.spans()
+        if attributes(span.attributes).get(semconv.OUTCOME) == "server_overloaded"
+    )
+    assert (1, _TRIES) == (code, len(tries))
+    waits = [later - earlier for earlier, later in pairwise(tries)]
+    assert [] == [wait for wait in waits if wait < _LEAST_WAIT]
 
 
 async def seen_from_the_server(language: Language, it: Harness) -> None:
