@@ -229,7 +229,7 @@ def _poisoner(others: float) -> Callable[[random.Random], Request]:
 def test_an_adversary_costs_others_no_answers(others: float) -> None:
     """With as many calls as theirs, and with ten times as many."""
     lost = []
-    for seed in range(max(10, SEEDS // 20)):
+    for seed in range(max(10, SEEDS // 50)):
         dice = random.Random(f"poison {seed}")
         rate = 10 ** dice.uniform(0, 1.7)
         weather = Weather(
