@@ -446,6 +446,19 @@ def test_an_answer_ends_the_doubling() -> None:
     assert 2 == pytest.approx(world.tracker.returns_in(A))
 
 
+@pytest.mark.rule("4.6")
+def test_what_the_provider_has_taken_ends_the_doubling() -> None:
+    """Answers may take longer than a window does."""
+    world = World(die=0.0)
+    world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 2)
+    world.pass_bench()
+    world.begin()  # runs on
+
+    world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 2)
+
+    assert 2 == pytest.approx(world.tracker.returns_in(A))
+
+
 @pytest.mark.rule("4.5", "4.6")
 def test_the_longest_delay_holds() -> None:
     """Told later and longer, by an attempt begun before the bench, it extends it."""

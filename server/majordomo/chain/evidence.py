@@ -213,6 +213,13 @@ class Evidence:
         """The order of the last attempt that is under way; 0 if none is."""
         return next((lease.order for lease in reversed(self._running)), 0)
 
+    def took_others(self, lease: Lease) -> bool:
+        """Whether an attempt begun before `lease`, in the same state, still runs."""
+        return any(
+            running.epoch == lease.epoch and running.order < lease.order
+            for running in self._running
+        )
+
     def forget(self) -> None:
         """Nothing that was seen by now speaks for or against the target any more."""
         self._outcomes.clear()

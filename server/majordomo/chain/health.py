@@ -344,7 +344,8 @@ class Health:
         current = lease.epoch == self.epoch and not lease.last_resort
         if self.state != ACTIVE and not current and (self.probed or lease.last_resort):
             return False  # our own cooldown goes on, or its probe
-        if current and self.rate_bench and now <= self.until + self.rate_bench:
+        again = current and self.rate_bench and now <= self.until + self.rate_bench
+        if again and not self.evidence.took_others(lease):
             length = max(length, min(2 * self.rate_bench, settings.cooldown_cap))
         self._bench(FAILURE_REASON_RATE_LIMITED, now, now + length, probed=False)
         self.rate_bench = length
