@@ -5,8 +5,11 @@ import sys
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
-_LARGE = 256 << 10
-"""Bytes from which memory is the system's own, and goes back to it when it is freed."""
+_LARGE = 512 << 10
+"""Bytes from which memory is the system's own, and goes back to it when it is freed.
+
+More than the 256 KiB that asyncio makes ready for each read of a socket: those would be
+mapped, faulted in and unmapped for every chunk."""
 
 _FREE = 1 << 20
 """Bytes free at the end of the heap from which they go back."""
