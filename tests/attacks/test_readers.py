@@ -9,6 +9,7 @@ import pytest
 
 import majordomo.rpc.leaving
 import majordomo.rpc.memory
+from majordomo.rpc.admission import Admission
 from tests.attacks.h2 import GENERATE, Connection, message
 from tests.servers import SCRIPTED, failed, generate, running, stream
 
@@ -31,6 +32,14 @@ async def test_a_window_of_nothing(
     """The call keeps its place for as long as it may, and then its stream is reset."""
     monkeypatch.setattr(majordomo.rpc.memory, "PATIENCE", 0.3)
     monkeypatch.setattr(majordomo.rpc.leaving, "PATIENCE", 1.5)
+    placed = asyncio.Event()
+    take_place = Admission._take_place
+
+    def watched(admission: Admission) -> None:
+        take_place(admission)
+        placed.set()
+
+    monkeypatch.setattr(Admission, "_take_place", watched)
     async with (
         running(ONE_PLACE) as it,
         Connection.to(it.server.address, window=0) as connection,
@@ -38,6 +47,8 @@ async def test_a_window_of_nothing(
         call = connection.begin(path)
         body = message(request_.SerializeToString())
         await connection.send(call, body, end=True)
+        async with asyncio.timeout(20):
+            await placed.wait()
         before = await failed(it.generation.Generate(generate("acme/text:ok")))
         async with asyncio.timeout(20):
             await connection.until_ended(call)
