@@ -104,6 +104,8 @@ async def test_changes_of_health(log: io.StringIO, collector: Collector) -> None
 async def test_a_bench_that_is_over_is_logged(log: io.StringIO) -> None:
     """Also when nobody watches and nobody calls."""
     config = """
+        [chain]
+        all_benched_policy = "fail"
         [health]
         failure_threshold = 1
         cooldown_base = "100ms"
