@@ -29,7 +29,7 @@ languages: $(VENV)/dev ## Generate, build, lint and test the clients of all lang
 	python -m pytest -m languages tests/clients
 
 sim: $(VENV)/dev ## Run the engine and the tracker through 10 000 random days
-	MAJORDOMO_SEEDS=10000 python -m pytest tests/chain/test_simulation.py
+	MAJORDOMO_SEEDS=10000 python -m pytest tests/chain/test_simulation.py tests/chain/test_no_harm.py
 	MAJORDOMO_LONG=1 python -m pytest tests/reliability/test_outages.py
 
 fuzz: $(VENV)/dev ## Try every decoder and check with bent inputs, a minute each

@@ -41,16 +41,16 @@ Event = list[PartDelta] | Restart | Attempt | Answer
 and, last, the answer."""
 
 
+_LEAST_RETRY_DELAY = 1.0
+"""Seconds that a caller is told to wait at least."""
+
+
 class _Kept(NamedTuple):
     """An answer that the walk went on after."""
 
     target: Target
     running: RunningAttempt
     answer: Answer
-
-
-_LEAST_RETRY_DELAY = 1.0
-"""Seconds that a caller is told to wait at least."""
 
 
 class Engine:
