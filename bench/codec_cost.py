@@ -8,11 +8,11 @@ import json
 import time
 from collections.abc import Callable
 
-from majordomo.providers.anthropic import Anthropic
-from majordomo.providers.codec import Codec
-from majordomo.providers.gemini import Gemini
-from majordomo.providers.openai_compatible import OpenAICompatible
-from majordomo.providers.openai_responses import OpenAIResponses
+from majordomo.codec.base import Codec
+from majordomo.providers.anthropic.codec import Anthropic
+from majordomo.providers.gemini.codec import Gemini
+from majordomo.providers.openai_chat.codec import OpenAICompatible
+from majordomo.providers.openai_responses.codec import OpenAIResponses
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,

@@ -25,7 +25,7 @@ from tests.upstream import (
     chunk,
 )
 
-from majordomo.providers.transport import Head, Response, Transport
+from majordomo.transport.base import Head, Response, Transport
 
 CONNECT_TIMEOUT = 1.0
 """Seconds until a connection must stand."""

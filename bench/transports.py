@@ -33,8 +33,8 @@ from httpx_aiohttp import AiohttpTransport
 
 from bench.faults import CONNECT_TIMEOUT, FAULTS, Client, authority, chunks
 from bench.processes import build_native, native
-from majordomo.providers.pool import PooledTransport
-from majordomo.providers.transport import Head, HttpxTransport, failure
+from majordomo.transport.base import Head, HttpxTransport, failure
+from majordomo.transport.pool import PooledTransport
 from majordomo.v1.attempt_pb2 import FailureReason
 
 _PATIENCE = 3.0

@@ -21,7 +21,7 @@ source_paths = ["majordomo"]
 only_mutate = [
   "majordomo/chain/budget.py",
   "majordomo/chain/health.py",
-  "majordomo/providers/classify.py",
+  "majordomo/codec/errors/classify.py",
 ]
 pytest_add_cli_args_test_selection = [
   "tests/chain/test_changes.py",

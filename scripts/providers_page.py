@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from majordomo.chain.failure import Failure
-from majordomo.providers.anthropic import Anthropic
-from majordomo.providers.codec import Codec
-from majordomo.providers.families import FAMILIES
-from majordomo.providers.gemini import Gemini
-from majordomo.providers.openai_compatible import OpenAICompatible
-from majordomo.providers.openai_responses import OpenAIResponses
-from majordomo.providers.profiles import COMMON, PROFILES
+from majordomo.codec.base import Codec
+from majordomo.codec.errors.families import FAMILIES
+from majordomo.providers.anthropic.codec import Anthropic
+from majordomo.providers.gemini.codec import Gemini
+from majordomo.providers.openai_chat.codec import OpenAICompatible
+from majordomo.providers.openai_chat.profiles import COMMON, PROFILES
+from majordomo.providers.openai_responses.codec import OpenAIResponses
 from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
@@ -68,7 +68,7 @@ feature, for a model of which nothing is known.
 - **automatic**: the provider does it by itself; nothing is sent.
 - Anything else: what is changed or left out, told in `Completion.adaptations`.
 
-Of known models more is known ([`capabilities.py`](../server/majordomo/providers/capabilities.py)):
+Of known models more is known ([`capabilities.py`](../server/majordomo/codec/capabilities.py)):
 what a model refuses (sampling while it reasons, efforts that it has not, media) is
 changed or left out and told, never a failover. The configuration has the last word, by
 `[providers.NAME.models."ID"]`. Images larger than a provider takes are scaled and written
@@ -205,7 +205,7 @@ REFUSALS = """\
 The body decides first, its codes before its words, and the status second
 ([rules 8.1 to 8.6](semantics.md#8-classification)). These kinds are known, whoever says
 so; the first that fits is taken. Their words are in
-[`families.py`](../server/majordomo/providers/families.py): kinds, not sentences.
+[`families.py`](../server/majordomo/codec/errors/families.py): kinds, not sentences.
 What fits none is UNSUPPORTED as a 400 or 422, CREDENTIALS as a 401, and goes by its
 status otherwise: it ends no call.
 """

@@ -10,7 +10,7 @@ import pytest
     ("module", "strangers"),
     [
         ("majordomo.chain.engine", ["httpx", "grpc", "opentelemetry", "majordomo.rpc"]),
-        ("majordomo.providers.openai_compatible", ["httpx", "grpc", "majordomo.rpc"]),
+        ("majordomo.providers.openai_chat.codec", ["httpx", "grpc", "majordomo.rpc"]),
     ],
 )
 def test_a_layer_imports_nothing_outside_of_it(

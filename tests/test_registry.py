@@ -10,8 +10,8 @@ from majordomo.names import (
     UnknownTier,
     expand,
 )
-from majordomo.providers.http import HttpProvider
 from majordomo.registry import Catalog, Registry
+from majordomo.transport.provider import HttpProvider
 
 CONFIG = """
     [server]

@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from majordomo.chain.target import Peer, Provider
+from majordomo.codec.base import Codec
 from majordomo.config import (
     AnthropicConfig,
     GeminiConfig,
@@ -14,16 +15,15 @@ from majordomo.config import (
     ScriptedConfig,
 )
 from majordomo.media.references import MediaHosts
-from majordomo.providers.anthropic import VERSION, Anthropic
-from majordomo.providers.codec import Codec
-from majordomo.providers.gemini import Gemini
-from majordomo.providers.google_token import GoogleToken
-from majordomo.providers.http import HttpProvider
-from majordomo.providers.local import Local
-from majordomo.providers.openai_compatible import OpenAICompatible
-from majordomo.providers.openai_responses import OpenAIResponses
-from majordomo.providers.profiles import PROFILES, Profile, guess
-from majordomo.providers.scripted import Scripted
+from majordomo.providers.anthropic.codec import VERSION, Anthropic
+from majordomo.providers.gemini.codec import Gemini
+from majordomo.providers.gemini.google_token import GoogleToken
+from majordomo.providers.local.provider import Local
+from majordomo.providers.openai_chat.codec import OpenAICompatible
+from majordomo.providers.openai_chat.profiles import PROFILES, Profile, guess
+from majordomo.providers.openai_responses.codec import OpenAIResponses
+from majordomo.providers.scripted.provider import Scripted
+from majordomo.transport.provider import HttpProvider
 
 _GEMINI = "https://generativelanguage.googleapis.com/v1beta"
 

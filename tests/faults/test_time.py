@@ -13,7 +13,7 @@ import majordomo.rpc.server
 from majordomo.chain.clock import Clock
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
-from majordomo.providers import http
+from majordomo.transport import provider as http
 from majordomo.v1.operator_service_pb2 import TargetHealth
 from tests.faults.matrix import fault
 from tests.faults.scene import RPCS, ended, got, plays, read_text, rescued, scene

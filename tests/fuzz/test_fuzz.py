@@ -18,20 +18,20 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from majordomo.chain.failure import Failure
+from majordomo.codec.base import Codec
+from majordomo.codec.errors.body import ErrorBody, scrub
+from majordomo.codec.errors.classify import classify
+from majordomo.codec.errors.retry_delay import retry_delay
+from majordomo.codec.state import pack, unpack
 from majordomo.deltas import message
 from majordomo.names import ChainError, expand
-from majordomo.providers.anthropic import Anthropic
-from majordomo.providers.classify import classify
-from majordomo.providers.codec import Codec
-from majordomo.providers.error_body import ErrorBody, scrub
-from majordomo.providers.gemini import Gemini
-from majordomo.providers.openai_compatible import OpenAICompatible
-from majordomo.providers.openai_responses import OpenAIResponses
-from majordomo.providers.profiles import PROFILES
-from majordomo.providers.responses import Responses
-from majordomo.providers.retry_delay import retry_delay
-from majordomo.providers.state import pack, unpack
+from majordomo.providers.anthropic.codec import Anthropic
+from majordomo.providers.gemini.codec import Gemini
+from majordomo.providers.openai_chat.codec import OpenAICompatible
+from majordomo.providers.openai_chat.profiles import PROFILES
+from majordomo.providers.openai_responses.codec import OpenAIResponses
 from majordomo.rpc.validation import InvalidRequest, check
+from majordomo.transport.http11 import Responses
 from majordomo.v1.content_pb2 import ROLE_ASSISTANT, FunctionTool, Part
 from majordomo.v1.generation_service_pb2 import (
     Call,

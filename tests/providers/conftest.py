@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from majordomo.providers import model_file
+from majordomo.providers.local import model_file
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from majordomo.chain.failure import Failure
+from majordomo.codec.state import unpack
 from majordomo.deltas import message
-from majordomo.providers.anthropic import Anthropic
-from majordomo.providers.state import unpack
+from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_OVERLOADED
 from majordomo.v1.content_pb2 import Message
 from majordomo.v1.generation_service_pb2 import (

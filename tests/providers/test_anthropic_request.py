@@ -10,9 +10,9 @@ from anthropic.types import message_create_params
 from hypothesis import HealthCheck, given, settings
 
 from majordomo.chain.failure import Failure
-from majordomo.providers.anthropic import Anthropic
-from majordomo.providers.request_json import SCHEMA_PATH
-from majordomo.providers.state import pack
+from majordomo.codec.request_json import SCHEMA_PATH
+from majordomo.codec.state import pack
+from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_UNSUPPORTED
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,

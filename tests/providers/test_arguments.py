@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from majordomo.providers.arguments import Arguments
+from majordomo.codec.arguments import Arguments
 
 OBJECT = '{"city": "Oslo", "of": {"a": [1, {"b": "}{\\""}]}}'
 

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from majordomo.providers.capabilities import _TABLE, capabilities
+from majordomo.codec.capabilities import _TABLE, capabilities
 from majordomo.v1.generation_service_pb2 import ReasoningConfig
 
 MINIMAL = ReasoningConfig.EFFORT_MINIMAL

@@ -11,7 +11,7 @@ import pytest
 
 from majordomo.chain.clock import Clock
 from majordomo.chain.failure import Failure
-from majordomo.providers.child import STEADY, Child, Restarts
+from majordomo.providers.local.child import STEADY, Child, Restarts
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CONNECTION
 
 SERVES = "print('ready', flush=True); sys.stdin.read()"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from majordomo.chain.failure import PERMANENT, TRANSIENT
-from majordomo.providers.classify import classify
+from majordomo.codec.errors.classify import classify
 from majordomo.v1.attempt_pb2 import FailureReason
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from majordomo.chain.failure import PERMANENT, TRANSIENT, Failure
 from majordomo.chain.verdict import ALWAYS_ADVANCE
-from majordomo.providers.classify import classify
-from majordomo.providers.error_body import parse
+from majordomo.codec.errors.body import parse
+from majordomo.codec.errors.classify import classify
 from majordomo.v1.attempt_pb2 import FailureReason
 
 

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from majordomo.chain.failure import Failure
-from majordomo.providers.anthropic import Anthropic
-from majordomo.providers.codec import Codec
-from majordomo.providers.finish import failed, finish_reason
-from majordomo.providers.gemini import Gemini
-from majordomo.providers.openai_compatible import OpenAICompatible
-from majordomo.providers.openai_responses import OpenAIResponses
+from majordomo.codec.base import Codec
+from majordomo.codec.finish import failed, finish_reason
+from majordomo.providers.anthropic.codec import Anthropic
+from majordomo.providers.gemini.codec import Gemini
+from majordomo.providers.openai_chat.codec import OpenAICompatible
+from majordomo.providers.openai_responses.codec import OpenAIResponses
 from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.generation_service_pb2 import Completion, FinishReason, Prompt
 from tests.providers.test_interleaving import sse

@@ -7,10 +7,10 @@ import pytest
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
+from majordomo.codec.base import StreamDecoder
+from majordomo.codec.state import unpack
 from majordomo.deltas import message as message_of
-from majordomo.providers.codec import StreamDecoder
-from majordomo.providers.gemini import Gemini
-from majordomo.providers.state import unpack
+from majordomo.providers.gemini.codec import Gemini
 from majordomo.v1.attempt_pb2 import FailureReason, Usage
 from majordomo.v1.content_pb2 import Message
 from majordomo.v1.generation_service_pb2 import Completion, FinishReason, Prompt

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from pydantic import BaseModel
 
 from majordomo.chain.failure import Failure
-from majordomo.providers.capabilities import Capabilities
-from majordomo.providers.gemini import Gemini
-from majordomo.providers.gemini_request import UNSIGNED
-from majordomo.providers.request_json import SCHEMA_PATH
-from majordomo.providers.state import pack
+from majordomo.codec.capabilities import Capabilities
+from majordomo.codec.request_json import SCHEMA_PATH
+from majordomo.codec.state import pack
+from majordomo.providers.gemini.codec import Gemini
+from majordomo.providers.gemini.request import UNSIGNED
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_UNSUPPORTED,

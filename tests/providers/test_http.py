@@ -18,11 +18,12 @@ import trustme
 
 from majordomo.chain.failure import CERTIFICATE_NOT_VALID, Failure
 from majordomo.chain.target import Answer, Exchange, Life, Piece
-from majordomo.providers import http, parked, pool
-from majordomo.providers.http import HttpProvider
-from majordomo.providers.openai_compatible import OpenAICompatible
-from majordomo.providers.pool import _below
-from majordomo.providers.transport import failure
+from majordomo.providers.openai_chat.codec import OpenAICompatible
+from majordomo.transport import parked, pool
+from majordomo.transport import provider as http
+from majordomo.transport.base import failure
+from majordomo.transport.pool import _below
+from majordomo.transport.provider import HttpProvider
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONNECTION,
     FAILURE_REASON_CREDENTIALS,

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from majordomo.codec.base import Codec
 from majordomo.deltas import message
-from majordomo.providers.anthropic import Anthropic
-from majordomo.providers.codec import Codec
-from majordomo.providers.gemini import Gemini
-from majordomo.providers.openai_compatible import OpenAICompatible
-from majordomo.providers.openai_responses import OpenAIResponses
+from majordomo.providers.anthropic.codec import Anthropic
+from majordomo.providers.gemini.codec import Gemini
+from majordomo.providers.openai_chat.codec import OpenAICompatible
+from majordomo.providers.openai_responses.codec import OpenAIResponses
 from majordomo.v1.content_pb2 import Message
 from majordomo.v1.generation_service_pb2 import (
     GenerationConfig,

@@ -12,15 +12,15 @@ import pytest
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
+from majordomo.codec.base import Codec
 from majordomo.deltas import message as message_of
-from majordomo.providers import model_file
-from majordomo.providers.anthropic import VERSION, Anthropic
-from majordomo.providers.codec import Codec
-from majordomo.providers.http import HttpProvider
-from majordomo.providers.local import Local
-from majordomo.providers.openai_compatible import OpenAICompatible
-from majordomo.providers.openai_responses import OpenAIResponses
-from majordomo.providers.transport import HttpxTransport
+from majordomo.providers.anthropic.codec import VERSION, Anthropic
+from majordomo.providers.local import model_file
+from majordomo.providers.local.provider import Local
+from majordomo.providers.openai_chat.codec import OpenAICompatible
+from majordomo.providers.openai_responses.codec import OpenAIResponses
+from majordomo.transport.base import HttpxTransport
+from majordomo.transport.provider import HttpProvider
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CONTEXT_TOO_LONG
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,

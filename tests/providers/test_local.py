@@ -13,8 +13,8 @@ import pytest
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer, Piece
-from majordomo.providers import model_file
-from majordomo.providers.local import SLOTS, Local
+from majordomo.providers.local import model_file
+from majordomo.providers.local.provider import SLOTS, Local
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONNECTION,
     FAILURE_REASON_CONTEXT_TOO_LONG,
@@ -255,7 +255,7 @@ async def test_what_is_missing_is_named_with_its_mend(
 
 PARENT = """
 import asyncio
-from majordomo.providers.local import Local
+from majordomo.providers.local.provider import Local
 
 async def main():
     local = Local()

@@ -7,7 +7,7 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
-from majordomo.providers.local import Local
+from majordomo.providers.local.provider import Local
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONTEXT_TOO_LONG,
     FAILURE_REASON_OVERLOADED,

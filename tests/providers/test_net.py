@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from majordomo.chain.failure import Failure
-from majordomo.providers.openai_compatible import OpenAICompatible
-from majordomo.providers.openai_responses import OpenAIResponses
-from majordomo.providers.request_json import SCHEMA_PATH
+from majordomo.codec.request_json import SCHEMA_PATH
+from majordomo.providers.openai_chat.codec import OpenAICompatible
+from majordomo.providers.openai_responses.codec import OpenAIResponses
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MALFORMED_RESPONSE,
     FAILURE_REASON_UNSUPPORTED,

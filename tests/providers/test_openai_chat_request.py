@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from openai.types.chat import completion_create_params
 
 from majordomo.chain.failure import Failure
-from majordomo.providers.openai_compatible import OpenAICompatible
-from majordomo.providers.profiles import COMMON, PROFILES
-from majordomo.providers.state import pack
+from majordomo.codec.state import pack
+from majordomo.providers.openai_chat.codec import OpenAICompatible
+from majordomo.providers.openai_chat.profiles import COMMON, PROFILES
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_UNSUPPORTED,

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from majordomo.chain.failure import Failure
+from majordomo.codec.base import StreamDecoder
 from majordomo.deltas import message as message_of
-from majordomo.providers.codec import StreamDecoder
-from majordomo.providers.openai_compatible import OpenAICompatible
+from majordomo.providers.openai_chat.codec import OpenAICompatible
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CREDENTIALS,
     FAILURE_REASON_MALFORMED_RESPONSE,

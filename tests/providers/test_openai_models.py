@@ -2,7 +2,7 @@
 
 import pytest
 
-from majordomo.providers.capabilities import AUDIO, IMAGE, PDF, capabilities
+from majordomo.codec.capabilities import AUDIO, IMAGE, PDF, capabilities
 from majordomo.v1.generation_service_pb2 import ReasoningConfig
 
 NONE, MINIMAL, LOW, MEDIUM, HIGH, MAX = (

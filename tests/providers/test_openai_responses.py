@@ -11,13 +11,13 @@ import pytest
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
+from majordomo.codec.state import unpack
 from majordomo.deltas import message as message_of
-from majordomo.providers import model_file
-from majordomo.providers.http import HttpProvider
-from majordomo.providers.local import Local
-from majordomo.providers.openai_responses import OpenAIResponses
-from majordomo.providers.state import unpack
-from majordomo.providers.transport import HttpxTransport
+from majordomo.providers.local import model_file
+from majordomo.providers.local.provider import Local
+from majordomo.providers.openai_responses.codec import OpenAIResponses
+from majordomo.transport.base import HttpxTransport
+from majordomo.transport.provider import HttpProvider
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONTENT_REFUSED,
     FAILURE_REASON_CONTEXT_TOO_LONG,

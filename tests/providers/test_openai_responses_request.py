@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from openai.types.responses import response_create_params
 
 from majordomo.chain.failure import Failure
-from majordomo.providers.openai_responses import OpenAIResponses
-from majordomo.providers.state import pack
+from majordomo.codec.state import pack
+from majordomo.providers.openai_responses.codec import OpenAIResponses
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_UNSUPPORTED,

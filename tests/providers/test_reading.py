@@ -7,14 +7,14 @@ import pytest
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Life
+from majordomo.codec.base import Codec
+from majordomo.codec.event_stream import decode_whole
+from majordomo.codec.state import unpack
 from majordomo.deltas import message
-from majordomo.providers.anthropic import Anthropic
-from majordomo.providers.codec import Codec
-from majordomo.providers.event_stream import decode_whole
-from majordomo.providers.gemini import Gemini
-from majordomo.providers.openai_compatible import OpenAICompatible
-from majordomo.providers.openai_responses import OpenAIResponses
-from majordomo.providers.state import unpack
+from majordomo.providers.anthropic.codec import Anthropic
+from majordomo.providers.gemini.codec import Gemini
+from majordomo.providers.openai_chat.codec import OpenAICompatible
+from majordomo.providers.openai_responses.codec import OpenAIResponses
 from majordomo.v1.content_pb2 import Message
 from majordomo.v1.generation_service_pb2 import Completion, Prompt
 from tests.providers.test_interleaving import shown, sse

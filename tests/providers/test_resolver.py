@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from majordomo.config import Config
-from majordomo.providers.google_token import GoogleToken
-from majordomo.providers.resolver import SystemResolver
+from majordomo.providers.gemini.google_token import GoogleToken
 from majordomo.rpc.reload import Source, keep_current
+from majordomo.transport.resolver import SystemResolver
 from tests.servers import generate, running
 from tests.upstream import PATIENCE, Upstream, completion, serve
 
@@ -102,8 +102,8 @@ async def test_a_process_does_not_wait_for_names() -> None:
     program = """
 import asyncio, socket, threading
 from majordomo.chain.failure import Failure
-from majordomo.providers.http import HttpProvider
-from majordomo.providers.openai_compatible import OpenAICompatible
+from majordomo.transport.provider import HttpProvider
+from majordomo.providers.openai_chat.codec import OpenAICompatible
 from tests.servers import prompt
 
 socket.getaddrinfo = lambda *_, **__: threading.Event().wait()

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from majordomo.providers import responses
-from majordomo.providers.responses import CutShort, Disconnected, Responses
+from majordomo.transport import http11 as responses
+from majordomo.transport.http11 import CutShort, Disconnected, Responses
 from tests.chain.fakes import virtual_time
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc"

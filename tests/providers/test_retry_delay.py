@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from majordomo.providers.error_body import ErrorBody
-from majordomo.providers.retry_delay import retry_delay
+from majordomo.codec.errors.body import ErrorBody
+from majordomo.codec.errors.retry_delay import retry_delay
 
 DATE = "Mon, 23 Nov 2026 10:00:00 GMT"
 NOTHING = ErrorBody()

@@ -6,7 +6,7 @@ import pytest
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer, Piece
-from majordomo.providers.scripted import Script, Scripted, ScriptError
+from majordomo.providers.scripted.provider import Script, Scripted, ScriptError
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONNECTION,
     FAILURE_REASON_CREDENTIALS,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from majordomo.chain.failure import Failure
-from majordomo.providers.sse import Event, EventParser
+from majordomo.codec.sse import Event, EventParser
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE
 
 

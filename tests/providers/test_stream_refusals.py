@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from majordomo.providers.stream_refusals import Refused, StreamRefusals, refused
+from majordomo.codec.errors.stream_refusals import Refused, StreamRefusals, refused
 
 
 def openai(message: str, param: str | None = None, code: str | None = None) -> object:

@@ -14,9 +14,9 @@ import httpx2
 import pytest
 
 from majordomo.chain.failure import Failure
+from majordomo.codec.state import unpack
 from majordomo.deltas import message as message_of
-from majordomo.providers.anthropic import Anthropic
-from majordomo.providers.state import unpack
+from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE, FailureReason
 from majordomo.v1.content_pb2 import Message
 from majordomo.v1.generation_service_pb2 import Completion, FinishReason, Prompt

@@ -11,7 +11,7 @@ from majordomo.chain.failure import Failure
 from majordomo.config import GeminiConfig, parse
 from majordomo.connecting import peer
 from majordomo.distribution import require
-from majordomo.providers.google_token import GoogleToken
+from majordomo.providers.gemini.google_token import GoogleToken
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
 from majordomo.v1.generation_service_pb2 import FINISH_REASON_STOP
 from tests.servers import failed, generate, rest_of, running, stream, text_of

@@ -2,8 +2,8 @@
 
 import click
 
-from majordomo.providers.model_file import ModelFileError
-from majordomo.providers.model_file import fetch as fetch_model
+from majordomo.providers.local.model_file import ModelFileError
+from majordomo.providers.local.model_file import fetch as fetch_model
 
 
 @click.group()

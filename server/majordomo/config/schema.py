@@ -28,10 +28,10 @@ from pydantic import (
 from majordomo.chain.call import Policy
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import HealthSettings
+from majordomo.codec.capabilities import Capabilities, capabilities
 from majordomo.names import MODEL_ID, NAME
-from majordomo.providers.capabilities import Capabilities, capabilities
-from majordomo.providers.profiles import PROFILES, guess
-from majordomo.providers.scripted import Script
+from majordomo.providers.openai_chat.profiles import PROFILES, guess
+from majordomo.providers.scripted.provider import Script
 from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.generation_service_pb2 import (
     ALL_BENCHED_POLICY_FAIL,

@@ -1,0 +1,1 @@
+"""From a provider's refusal to a failure reason."""

@@ -1,0 +1,1 @@
+"""Google's Gemini API, at its own address and at Vertex AI."""

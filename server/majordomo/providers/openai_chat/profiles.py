@@ -1,0 +1,123 @@
+"""How servers of the Chat Completions format differ: data, by the server's name.
+
+A profile is named in the configuration, or told from the host of the base URL.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from majordomo.codec.capabilities import AUDIO, IMAGE, PDF
+from majordomo.providers.openai_chat.reasoning import CONTENT, DETAILS, THINKING
+
+_TOOL_CALL_ID = re.compile(r"[\x21-\x7e]{1,40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Where a server's form of the request differs from the common one."""
+
+    hosts: tuple[str, ...] = ()
+    """Hosts, and their subdomains, at which the server is."""
+
+    telemetry_name: str = ""
+    """gen_ai.provider.name, where OpenTelemetry's conventions have one."""
+
+    key_header: str = "authorization"
+    """Where the key goes: as a bearer token, or, in any other header, by itself."""
+
+    max_tokens: str = "max_tokens"
+    seed: str = "seed"
+    required: str = "required"
+    """The tool choice that some tool must be called."""
+
+    top_k: bool = False
+    stream_options: bool = True
+    tool_call_id: re.Pattern[str] = _TOOL_CALL_ID
+    """Ids that are taken as they are."""
+
+    reasoning: str = ""
+    """The form in which it wants its reasoning back: see openai_chat_reasoning."""
+
+    thinking_switch: bool = False
+    """Reasoning is turned off by `thinking`, not by an effort."""
+
+    schema: bool = True
+    """It takes JSON Schema; else only that the answer shall be JSON."""
+
+    media: frozenset[str] = frozenset({IMAGE})
+    """What media its form of the wire has, whatever the model."""
+
+    cache_key: bool = False
+    """It takes prompt_cache_key."""
+
+
+PROFILES = {
+    "alibaba": Profile(hosts=("aliyuncs.com",), top_k=True),
+    "azure": Profile(
+        hosts=("openai.azure.com", "services.ai.azure.com"),
+        telemetry_name="azure.ai.openai",
+        key_header="api-key",
+        max_tokens="max_completion_tokens",
+        media=frozenset({IMAGE, AUDIO}),
+        cache_key=True,
+    ),
+    "cerebras": Profile(hosts=("api.cerebras.ai",)),
+    "deepseek": Profile(
+        hosts=("api.deepseek.com",),
+        telemetry_name="deepseek",
+        reasoning=CONTENT,
+        thinking_switch=True,
+        schema=False,
+    ),
+    "fireworks": Profile(hosts=("api.fireworks.ai",), top_k=True),
+    "gemini": Profile(
+        hosts=("generativelanguage.googleapis.com",),
+        telemetry_name="gcp.gemini",
+        media=frozenset({IMAGE, AUDIO}),
+    ),
+    "groq": Profile(hosts=("api.groq.com",), telemetry_name="groq"),
+    "huggingface": Profile(hosts=("huggingface.co",)),
+    "llama.cpp": Profile(top_k=True, media=frozenset({IMAGE, AUDIO})),
+    "mistral": Profile(
+        hosts=("api.mistral.ai",),
+        telemetry_name="mistral_ai",
+        seed="random_seed",
+        required="any",
+        stream_options=False,
+        tool_call_id=re.compile(r"[A-Za-z0-9]{9}"),
+        reasoning=THINKING,
+    ),
+    "ollama": Profile(hosts=("ollama.com",)),
+    "openai": Profile(
+        hosts=("api.openai.com",),
+        telemetry_name="openai",
+        max_tokens="max_completion_tokens",
+        media=frozenset({IMAGE, PDF, AUDIO}),
+        cache_key=True,
+    ),
+    "openrouter": Profile(
+        hosts=("openrouter.ai",),
+        top_k=True,
+        reasoning=DETAILS,
+        media=frozenset({IMAGE, PDF, AUDIO}),
+    ),
+    "perplexity": Profile(hosts=("api.perplexity.ai",), telemetry_name="perplexity"),
+    "snowflake": Profile(hosts=("snowflakecomputing.com",), reasoning=DETAILS),
+    "together": Profile(hosts=("api.together.xyz", "api.together.ai"), top_k=True),
+    "vllm": Profile(top_k=True, media=frozenset({IMAGE, AUDIO})),
+    "xai": Profile(hosts=("api.x.ai",), telemetry_name="x_ai"),
+    "zai": Profile(hosts=("api.z.ai", "bigmodel.cn"), thinking_switch=True),
+}
+
+COMMON = Profile()
+"""For a server that is none of these."""
+
+
+def guess(base_url: str) -> Profile:
+    """The profile of the server at `base_url`; COMMON if it is not known."""
+    host = urlsplit(base_url).hostname or ""
+    for profile in PROFILES.values():
+        if any(host == known or host.endswith(f".{known}") for known in profile.hosts):
+            return profile
+    return COMMON

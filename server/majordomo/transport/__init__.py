@@ -1,0 +1,1 @@
+"""HTTP to providers: connections, requests, the provider around a codec."""
