@@ -8,18 +8,14 @@ recursive reference is followed once for each value, as the validator remembers.
 from collections.abc import Iterator
 from typing import Any
 
+from majordomo.schemas.keywords import LISTS, MAPS, SINGLE
 from majordomo.schemas.reading import UnfitSchema, pointed_at
 
 MOST_WAYS = 20_000
 MOST_PATTERNS = 24
 
-_MAPS = ("properties", "patternProperties", "dependentSchemas", "dependencies")
-_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
-_SINGLE = (
-    *("items", "additionalItems", "unevaluatedItems", "contains", "not"),
-    *("additionalProperties", "unevaluatedProperties", "propertyNames"),
-    *("if", "then", "else", "contentSchema"),
-)
+_MAPS = MAPS - {"$defs"} | {"dependencies"}
+_SINGLE = SINGLE | {"additionalItems"}
 _MOVING = frozenset({"$dynamicRef", "$recursiveRef", "$anchor", "$dynamicAnchor"})
 """References whose target is not said where they stand, and what they lead to."""
 
@@ -87,7 +83,7 @@ class Effort:
         for key in _MAPS:
             if isinstance(named := schema.get(key), dict):
                 yield from named.values()
-        for key in _LISTS:
+        for key in LISTS:
             if isinstance(listed := schema.get(key), list):
                 yield from listed
         for key in _SINGLE:

@@ -1,0 +1,93 @@
+"""Schemas made to fit, kept by their text: the same come with every call."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import msgspec
+
+from majordomo.schemas.absence import Place, places, unmarked
+from majordomo.schemas.dialects import Dialect
+from majordomo.schemas.fitting import Fitting
+from majordomo.schemas.reading import UnfitSchema, read
+
+_MOST_KEPT = 8 << 20
+"""Characters of schemas, and of what was made of them."""
+
+_LEAST_SIZE = 512
+"""Characters that an entry counts as, however short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A schema in the form that one dialect takes."""
+
+    json: msgspec.Raw
+    lost: tuple[str, ...] = ()
+    """Keywords that rule nothing out any more, in order of name."""
+
+    closed: bool = False
+    """Objects that did not say so take no keys but those that are listed."""
+
+    absent: Place | None = None
+    """Where null stands for a key that is absent."""
+
+
+class _Kept:
+    """Those used last, as many as there is room for; also those that do not fit."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._entries: OrderedDict[tuple[str, str], Fitted | UnfitSchema]
+        self._entries = OrderedDict()
+
+    def get(self, text: str, dialect: Dialect) -> Fitted | UnfitSchema:
+        key = (text, dialect.name)
+        found = self._entries.get(key)
+        if found is not None:
+            self._entries.move_to_end(key)
+            return found
+        found = self._entries[key] = _fit(text, dialect)
+        self.size += _size(text, found)
+        while self.size > _MOST_KEPT:
+            (old, _), entry = self._entries.popitem(last=False)
+            self.size -= _size(old, entry)
+        return found
+
+
+_kept = _Kept()
+
+
+def fitted(text: str, dialect: Dialect) -> Fitted:
+    """The JSON Schema in `text` as `dialect` takes it.
+
+    Raises UnfitSchema where there is no such form, and for what is no schema.
+    """
+    found = _kept.get(text, dialect)
+    if isinstance(found, UnfitSchema):
+        raise type(found)(*found.args)
+    return found
+
+
+def _fit(text: str, dialect: Dialect) -> Fitted | UnfitSchema:
+    try:
+        schema = read(text)
+        if isinstance(schema, bool):
+            schema = {} if schema else {"not": {}}
+        fitting = Fitting(schema, dialect)
+        absent = places(fitting.schema)
+        made = unmarked(fitting.schema)
+    except UnfitSchema as unfit:
+        return type(unfit)(*unfit.args)
+    except RecursionError:
+        return UnfitSchema("is nested too deeply")
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return UnfitSchema("is no JSON Schema")
+    encoded = text.encode() if made == schema else msgspec.json.encode(made)
+    return Fitted(
+        msgspec.Raw(encoded), tuple(sorted(fitting.lost)), fitting.closed, absent
+    )
+
+
+def _size(text: str, entry: Fitted | UnfitSchema) -> int:
+    made = len(bytes(entry.json)) if isinstance(entry, Fitted) else 0
+    return max(_LEAST_SIZE, len(text) + made)
