@@ -85,6 +85,9 @@ class Dialect:
 
 _SCALARS = frozenset({"string", "integer", "number", "boolean", "null"})
 
+ANY = Dialect("2020-12", "https://json-schema.org/draft/2020-12")
+"""All of it, for servers that say nothing else."""
+
 OPENAI_STRICT = Dialect(
     "OpenAI's strict mode",
     "https://platform.openai.com/docs/guides/structured-outputs/supported-schemas",
@@ -197,6 +200,7 @@ LLAMA_CPP = Dialect(
 )
 
 DIALECTS = (
+    ANY,
     OPENAI_STRICT,
     OPENAI,
     ANTHROPIC_TOOLS,

@@ -8,7 +8,7 @@ import msgspec
 from majordomo.schemas.absence import Place, places, unmarked
 from majordomo.schemas.dialects import Dialect
 from majordomo.schemas.fitting import Fitting
-from majordomo.schemas.reading import UnfitSchema, read
+from majordomo.schemas.reading import NotASchema, UnfitSchema, read
 
 _MOST_KEPT = 8 << 20
 """Characters of schemas, and of what was made of them."""
@@ -60,7 +60,7 @@ _kept = _Kept()
 def fitted(text: str, dialect: Dialect) -> Fitted:
     """The JSON Schema in `text` as `dialect` takes it.
 
-    Raises UnfitSchema where there is no such form, and for what is no schema.
+    Raises UnfitSchema where there is no such form, NotASchema for what is none.
     """
     found = _kept.get(text, dialect)
     if isinstance(found, UnfitSchema):
@@ -79,9 +79,9 @@ def _fit(text: str, dialect: Dialect) -> Fitted | UnfitSchema:
     except UnfitSchema as unfit:
         return type(unfit)(*unfit.args)
     except RecursionError:
-        return UnfitSchema("is nested too deeply")
-    except (ValueError, TypeError, AttributeError, KeyError):
-        return UnfitSchema("is no JSON Schema")
+        return NotASchema("is nested too deeply")
+    except (ValueError, TypeError, AttributeError, LookupError):
+        return NotASchema("is no JSON Schema")
     encoded = text.encode() if made == schema else msgspec.json.encode(made)
     return Fitted(
         msgspec.Raw(encoded), tuple(sorted(fitting.lost)), fitting.closed, absent

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from majordomo.schemas.keywords import TYPES, Schema, inner
-from majordomo.schemas.reading import UnfitSchema, pointed_at
+from majordomo.schemas.reading import NotASchema, UnfitSchema, pointed_at
 
 _TYPES = {
     "dict": "object",
@@ -46,10 +46,10 @@ class _Modern:
             if not isinstance(target, dict):
                 break
             beside = {key: value for key, value in schema.items() if key != "$ref"}
-            schema = dict({**target, **beside})
+            schema = {**target, **beside}
         if self._definitions:
             schema["$defs"] = self._definitions
-        return schema
+        return dict(schema)
 
     def node(self, schema: Any) -> Any:
         if not isinstance(schema, dict):
@@ -63,8 +63,10 @@ class _Modern:
         _modern_bounds(made)
         _modern_items(made)
         _modern_dependencies(made)
-        if not isinstance(made.get("required", []), list):
+        if isinstance(made.get("required"), bool):  # draft 3
             del made["required"]
+        if not _names(made.get("required", [])):
+            raise NotASchema("is no JSON Schema: required takes a list of names")
         if isinstance(reference := made.get("$ref"), str):
             self._follow(made, reference)
         return inner(made, self.node)
@@ -105,6 +107,10 @@ def modern(schema: Schema) -> tuple[Schema, set[str]]:
     return made.root(), made.lost
 
 
+def _names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
 def or_null(schema: Any) -> Any:
     """A schema that also takes null; as short as it can be said."""
     if not isinstance(schema, dict):
@@ -127,15 +133,18 @@ def or_null(schema: Any) -> Any:
 
 def _modern_types(made: Schema) -> bool:
     """Whether all that is said of the type is known."""
-    said = made.pop("type", None)
+    said = made.get("type")
     if said is None:
+        made.pop("type", None)
         return True
-    names = [str(each).lower() for each in (said if isinstance(said, list) else [said])]
+    names = said if isinstance(said, list) else [said]
+    if not _names(names):
+        raise NotASchema("is no JSON Schema: type takes a name, or a list of names")
+    names = [name.lower() for name in names]
     known = [*dict.fromkeys(_TYPES.get(name, name) for name in names)]
-    if "" in known or not known:
-        return True
-    if not set(known) <= set(TYPES):
-        return False
+    if "" in known or not set(known) <= set(TYPES):
+        del made["type"]
+        return "" in known
     made["type"] = known if len(known) > 1 else known[0]
     return True
 

@@ -16,22 +16,26 @@ MOST_VALUES = 20_000
 
 
 class UnfitSchema(ValueError):
+    """A schema that has no form where one is wanted."""
+
+
+class NotASchema(UnfitSchema):
     """A text that is no JSON Schema, or one that takes too much to work with."""
 
 
 def read(text: str) -> Any:
     """The schema in `text`: an object or a boolean.
 
-    Raises UnfitSchema for what is neither, and beyond the bounds of this module.
+    Raises NotASchema for what is neither, and beyond the bounds of this module.
     """
     if len(text) > LONGEST:
-        raise UnfitSchema(f"is longer than {LONGEST} characters")
+        raise NotASchema(f"is longer than {LONGEST} characters")
     try:
         schema = msgspec.json.decode(text)
     except (ValueError, RecursionError):
-        raise UnfitSchema("is no JSON") from None
+        raise NotASchema("is no JSON") from None
     if not isinstance(schema, dict | bool):
-        raise UnfitSchema("is no JSON Schema: an object is wanted")
+        raise NotASchema("is no JSON Schema: an object is wanted")
     _require_bounds(schema)
     return schema
 
@@ -42,7 +46,7 @@ def _require_bounds(schema: Any) -> None:
         depth += 1
         values += len(level)
         if depth > DEEPEST or values > MOST_VALUES:
-            raise UnfitSchema(
+            raise NotASchema(
                 f"is larger than {MOST_VALUES} values, {DEEPEST} within each other"
             )
         level = [inner for value in level for inner in _inner(value)]

@@ -30,6 +30,7 @@ from majordomo.codec.errors.stream_refusals import (
     refused,
 )
 from majordomo.codec.event_stream import EVENT_STREAM, decode_whole
+from majordomo.codec.restoring import restored, restoring
 from majordomo.media.images import fit_images
 from majordomo.media.parts import media_parts
 from majordomo.media.references import ANYWHERE_PUBLIC, MediaHosts
@@ -231,7 +232,8 @@ class _HttpExchange(Exchange):
                 media_type = headers.get(b"content-type", b"")
                 if not self.streamed and not media_type.startswith(EVENT_STREAM):
                     whole = await _read(response, LONGEST_BODY)
-                    yield decode_whole(self._provider.codec, self._prompt, whole)
+                    answer = decode_whole(self._provider.codec, self._prompt, whole)
+                    yield restored(answer, self._encoded.absent)
                     return
                 async with aclosing(self._streamed(response)) as pieces:
                     async for piece in pieces:
@@ -250,7 +252,9 @@ class _HttpExchange(Exchange):
             raise failure(error) from None
 
     async def _streamed(self, response: Response) -> AsyncGenerator[Piece]:
-        decoder = self._decoder = self._provider.codec.decoder(self._prompt)
+        decoder = self._decoder = restoring(
+            self._provider.codec.decoder(self._prompt), self._encoded.absent
+        )
         received = 0
         shown = glanced = False
         chunks = UntilParked(response, decoder)

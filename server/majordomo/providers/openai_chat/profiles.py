@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from majordomo.codec.capabilities import AUDIO, IMAGE, PDF
 from majordomo.providers.openai_chat.reasoning import CONTENT, DETAILS, THINKING
+from majordomo.schemas.dialects import ANY, LLAMA_CPP, OPENAI, OPENAI_STRICT, Dialect
 
 _TOOL_CALL_ID = re.compile(r"[\x21-\x7e]{1,40}")
 
@@ -45,6 +46,13 @@ class Profile:
     schema: bool = True
     """It takes JSON Schema; else only that the answer shall be JSON."""
 
+    strict: Dialect | None = None
+    """Schemas of answers are made to fit it, to be enforced; None: as they are."""
+
+    answers: Dialect = ANY
+    """Of schemas of answers that are not made to be enforced."""
+
+    tools: Dialect = OPENAI
     media: frozenset[str] = frozenset({IMAGE})
     """What media its form of the wire has, whatever the model."""
 
@@ -61,8 +69,12 @@ PROFILES = {
         max_tokens="max_completion_tokens",
         media=frozenset({IMAGE, AUDIO}),
         cache_key=True,
+        strict=OPENAI_STRICT,
+        answers=OPENAI,
     ),
-    "cerebras": Profile(hosts=("api.cerebras.ai",)),
+    "cerebras": Profile(
+        hosts=("api.cerebras.ai",), strict=OPENAI_STRICT, answers=OPENAI
+    ),
     "deepseek": Profile(
         hosts=("api.deepseek.com",),
         telemetry_name="deepseek",
@@ -76,9 +88,19 @@ PROFILES = {
         telemetry_name="gcp.gemini",
         media=frozenset({IMAGE, AUDIO}),
     ),
-    "groq": Profile(hosts=("api.groq.com",), telemetry_name="groq"),
+    "groq": Profile(
+        hosts=("api.groq.com",),
+        telemetry_name="groq",
+        strict=OPENAI_STRICT,
+        answers=OPENAI,
+    ),
     "huggingface": Profile(hosts=("huggingface.co",)),
-    "llama.cpp": Profile(top_k=True, media=frozenset({IMAGE, AUDIO})),
+    "llama.cpp": Profile(
+        top_k=True,
+        media=frozenset({IMAGE, AUDIO}),
+        answers=LLAMA_CPP,
+        tools=LLAMA_CPP,
+    ),
     "mistral": Profile(
         hosts=("api.mistral.ai",),
         telemetry_name="mistral_ai",
@@ -95,8 +117,12 @@ PROFILES = {
         max_tokens="max_completion_tokens",
         media=frozenset({IMAGE, PDF, AUDIO}),
         cache_key=True,
+        strict=OPENAI_STRICT,
+        answers=OPENAI,
     ),
     "openrouter": Profile(
+        strict=OPENAI_STRICT,
+        answers=OPENAI,
         hosts=("openrouter.ai",),
         top_k=True,
         reasoning=DETAILS,
