@@ -187,7 +187,7 @@ LLAMA_CPP = Dialect(
     "https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md",
     keywords=frozenset(
         {
-            *("type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"),
+            *("type", "enum", "const", "anyOf", "allOf", "$ref"),
             *("properties", "required", "additionalProperties", "items"),
             *("prefixItems", "minItems", "maxItems", "minLength", "maxLength"),
             *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),

@@ -94,6 +94,9 @@ class Fitting:
                 schema = self._typed(schema)
             if "anyOf" in schema:
                 return self._union(schema)
+        scalars = self._dialect.scalar_options
+        if scalars is not None and "null" not in scalars:
+            schema = _null_apart(schema)
         made = self._within(self._kept(schema))
         said = made.get("type")
         listed = said if isinstance(said, list) else [said]
@@ -330,6 +333,33 @@ def _told_type(schema: Schema) -> Any:
     if len(groups) == 1:
         return groups[0]
     raise UnfitSchema("takes any value somewhere")
+
+
+def _null_apart(schema: Schema) -> Schema:
+    """With null as a branch of its own instead of a value in `enum`."""
+    options = schema.get("enum")
+    if not isinstance(options, list) or "anyOf" in schema:
+        return schema
+    takes_null = "null" in types(schema) or schema.get("nullable") is True
+    if not takes_null and None not in options:
+        return schema
+    made = {
+        key: schema[key]
+        for key in schema
+        if key not in REMARKS and key not in {"enum", "type", "nullable"}
+    }
+    said = schema.get("type", [])
+    kinds = [
+        kind for kind in ([said] if isinstance(said, str) else said) if kind != "null"
+    ]
+    if kinds:
+        made["type"] = kinds if len(kinds) > 1 else kinds[0]
+    if left := [option for option in options if option is not None]:
+        made["enum"] = left
+    if not takes_null:
+        return {**_remarks(schema), **made}
+    branches = [made, {"type": "null"}] if left else [{"type": "null"}]
+    return {**_remarks(schema), "anyOf": branches}
 
 
 def _of_type(schema: Schema, kind: str) -> Schema:

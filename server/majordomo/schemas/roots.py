@@ -11,6 +11,7 @@ from majordomo.schemas.merging import Follow, Unmergeable, merged
 
 _UNIONS = ("anyOf", "oneOf")
 _LEFT_OUT = ("enum", "const", "not", "if", "then", "else")
+"""Keywords that a root may not have."""
 
 
 def object_root(schema: Schema, follow: Follow, lose: Callable[[str], None]) -> Schema:
@@ -20,7 +21,8 @@ def object_root(schema: Schema, follow: Follow, lose: Callable[[str], None]) -> 
     """
     if "object" not in types(schema):
         raise Unmergeable("type")
-    made = {key: value for key, value in schema.items() if key not in _LEFT_OUT}
+    left_out = {*_LEFT_OUT, "nullable"}
+    made = {key: value for key, value in schema.items() if key not in left_out}
     for key in _LEFT_OUT:
         if key in schema:
             lose(key)
