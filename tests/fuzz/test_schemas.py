@@ -1,14 +1,19 @@
-"""Schemas and patterns of hostile callers, and answers to them: always within bounds."""
+"""Schemas and patterns of hostile callers, and answers to them: within bounds."""
 
 import json
 import random
 import time
+from contextlib import suppress
 
 import pytest
 
+from majordomo.schemas.absence import AbsentKeys
+from majordomo.schemas.dialects import DIALECTS
+from majordomo.schemas.fitted import fitted
 from majordomo.schemas.reading import UnfitSchema
 from majordomo.schemas.validate import faults_of
 from tests.fuzz.mutations import hammer
+from tests.schemas.collected import ODD
 
 SCHEMAS = [
     (
@@ -48,6 +53,42 @@ ANSWERS = [
 ]
 LONGEST = 1.0
 """Processor seconds of one check; most take less than a millisecond."""
+
+
+def chain(key: str, length: int) -> bytes:
+    definitions: dict[str, object] = {
+        f"d{i}": {key: [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(length)
+    }
+    definitions[f"d{length}"] = {"type": "object", "properties": {}}
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/d0"}}}
+    return json.dumps(
+        {**schema, key: [{"$ref": "#/$defs/d0"}], "$defs": definitions}
+    ).encode()
+
+
+CHAINS = [
+    chain(key, length) for key in ("allOf", "anyOf", "oneOf") for length in (3, 40)
+]
+"""Of references, each of which is followed twice."""
+
+
+@pytest.mark.timeout(300)
+def test_forms() -> None:
+    """A form in each dialect, or none and why; never for long."""
+
+    def attempt(data: bytes, dice: random.Random) -> None:
+        began = time.thread_time()
+        schema = data.decode(errors="replace")
+        with suppress(UnfitSchema):
+            made = fitted(schema, dice.choice(DIALECTS))
+            if made.absent is not None:
+                keys = AbsentKeys(made.absent)
+                answer = dice.choice(ANSWERS)
+                assert answer == keys.feed(answer) + keys.end()
+        assert time.thread_time() - began < LONGEST
+
+    seeds = [*SCHEMAS, *CHAINS, *(json.dumps(each).encode() for each in ODD.values())]
+    assert hammer(seeds, attempt) > 10
 
 
 @pytest.mark.timeout(300)

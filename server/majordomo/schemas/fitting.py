@@ -54,6 +54,9 @@ class Fitting:
         self._nodes = 0
         self._open: set[str] = set()
         self._made: Schema = {}
+        self._null: dict[str, bool] = {}
+        """Whether what a reference leads to takes null."""
+
         original, lost = modern(schema)
         for key in lost:
             self._lose(key)
@@ -76,14 +79,21 @@ class Fitting:
 
     def _object_root(self, original: Schema) -> Schema:
         try:
-            return object_root(original, self._composing.follow, self._lose)
+            return object_root(original, self._count_and_follow, self._lose)
         except Unmergeable:
             raise UnfitSchema("is no object at its root") from None
 
-    def _node(self, schema: Any) -> Any:
+    def _count_and_follow(self, schema: Any) -> Any:
+        self._count()
+        return self._composing.follow(schema)
+
+    def _count(self) -> None:
         self._nodes += 1
         if self._nodes > _MOST_NODES:
             raise UnfitSchema("becomes too large where its references are written out")
+
+    def _node(self, schema: Any) -> Any:
+        self._count()
         if isinstance(schema, bool):
             return self._anything(schema)
         schema = self._composing.without(schema, self._dialect.keywords)
@@ -291,7 +301,7 @@ class Fitting:
         absent = [
             name
             for name in properties
-            if name not in needed and not self._takes_null(originals[name], ())
+            if name not in needed and not self._takes_null(originals[name])
         ]
         for name in absent:
             properties[name] = or_null(properties[name])
@@ -299,20 +309,24 @@ class Fitting:
         if absent:
             made[ABSENT] = frozenset(absent)
 
-    def _takes_null(self, schema: Any, seen: tuple[str, ...]) -> bool:
+    def _takes_null(self, schema: Any) -> bool:
         if not isinstance(schema, dict):
             return bool(schema)
         if "$ref" in schema:
-            reference = schema["$ref"]
-            return reference not in seen and self._takes_null(
-                self._composing.target(reference), (*seen, reference)
-            )
-        for key in ("anyOf", "oneOf"):
-            if key in schema and "null" in types(schema):
-                return any(self._takes_null(each, seen) for each in schema[key])
-        if "allOf" in schema:
-            return all(self._takes_null(each, seen) for each in schema["allOf"])
-        return "null" in types(schema)
+            return self._reference_takes_null(schema["$ref"])
+        if "null" not in types(schema):
+            return False
+        for key, judge in (("anyOf", any), ("oneOf", any), ("allOf", all)):
+            if key in schema:
+                return judge(map(self._takes_null, schema[key]))
+        return True
+
+    def _reference_takes_null(self, reference: str) -> bool:
+        if reference not in self._null:
+            self._null[reference] = False  # as far as it leads back here
+            target = self._composing.target(reference)
+            self._null[reference] = self._takes_null(target)
+        return self._null[reference]
 
     def _list(self, made: Schema) -> None:
         if "items" in made or "prefixItems" in made:

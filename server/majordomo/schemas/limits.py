@@ -50,22 +50,31 @@ def require_limits(schema: Schema, dialect: Dialect) -> None:
     if dialect.most_text and counts.longest_options > _MOST_TEXT_OF_MANY:
         raise UnfitSchema("has an enum of too much text")
     if dialect.most_levels is not None:
-        levels = _levels(schema, schema, frozenset())
+        levels = _Levels(schema).of(schema)
         if levels > dialect.most_levels:
             raise UnfitSchema(f"has {levels} levels, more than {dialect.most_levels}")
 
 
-def _levels(schema: Any, root: Schema, seen: frozenset[str]) -> int:
-    """Objects and lists within each other; a recursive reference adds none."""
-    if not isinstance(schema, dict):
-        return 0
-    reference = schema.get("$ref")
-    if isinstance(reference, str):
-        if reference == "#" or reference in seen:
+class _Levels:
+    """Objects within each other; a recursive reference adds none."""
+
+    def __init__(self, root: Schema) -> None:
+        self._root = root
+        self._known: dict[str, int] = {"#": 0}
+
+    def of(self, schema: Any) -> int:
+        if not isinstance(schema, dict):
             return 0
-        target = root["$defs"][reference.removeprefix("#/$defs/")]
-        return _levels(target, root, seen | {reference})
-    within = [*schema.get("properties", {}).values(), schema.get("items")]
-    deeper = max((_levels(each, root, seen) for each in within), default=0)
-    beside = max((_levels(s, root, seen) for s in schema.get("anyOf", ())), default=0)
-    return max(beside, deeper + ("properties" in schema))
+        if isinstance(reference := schema.get("$ref"), str):
+            return self._of_reference(reference)
+        within = [*schema.get("properties", {}).values(), schema.get("items")]
+        deeper = max(map(self.of, within), default=0)
+        beside = max(map(self.of, schema.get("anyOf", ())), default=0)
+        return max(beside, deeper + ("properties" in schema))
+
+    def _of_reference(self, reference: str) -> int:
+        if reference not in self._known:
+            self._known[reference] = 0
+            target = self._root["$defs"][reference.removeprefix("#/$defs/")]
+            self._known[reference] = self.of(target)
+        return self._known[reference]
