@@ -9,7 +9,7 @@ from majordomo.chain.failure import Failure
 from majordomo.codec.request_json import EMPTY_PARAMETERS, invalid, unsupported
 from majordomo.schemas.absence import Place
 from majordomo.schemas.dialects import OPENAI_STRICT, Dialect
-from majordomo.schemas.fitted import Fitted, fitted
+from majordomo.schemas.fitted import fitted
 from majordomo.schemas.reading import NotASchema, UnfitSchema
 
 Adapted = Callable[[str, str], None]
@@ -44,7 +44,8 @@ def schema_form(
         made = fitted(text, dialect)
     except UnfitSchema as unfit:
         raise refusal(unfit, path) from None
-    tell(made, path, adapted)
+    if made.told:
+        adapted(path, made.told)
     return made.json
 
 
@@ -59,7 +60,8 @@ def answer_form(
     try:
         made = fitted(text, strict or OPENAI_STRICT)
         if strict is not None or bytes(made.json) == text.encode():
-            tell(made, path, adapted)
+            if made.told:
+                adapted(path, made.told)
             return AnswerSchema(made.json, strict=True, absent=made.absent)
         problem = "is not in the form that strict modes take"
     except NotASchema as none:
@@ -69,19 +71,6 @@ def answer_form(
     adapted(path, f"not enforced: the schema {problem}"[:_LONGEST])
     json = schema_form(text, path, loose, adapted)
     return AnswerSchema(json, strict=False, absent=None)
-
-
-def tell(made: Fitted, path: str, adapted: Adapted) -> None:
-    """Say what the schema that is sent no longer rules out, or rules out as well."""
-    told = []
-    if made.lost:
-        told.append(f"not enforced: {', '.join(made.lost)}")
-    if made.closed:
-        told.append("objects take no keys but those listed")
-    if made.absent is not None:
-        told.append("null stood for absent keys")
-    if told:
-        adapted(path, "; ".join(told)[:_LONGEST])
 
 
 def refusal(unfit: UnfitSchema, path: str) -> Failure:

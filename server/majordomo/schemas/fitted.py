@@ -13,6 +13,9 @@ from majordomo.schemas.reading import NotASchema, UnfitSchema, read
 _MOST_KEPT = 8 << 20
 """Characters of schemas, and of what was made of them."""
 
+_LONGEST_TOLD = 200
+"""Characters."""
+
 _LEAST_SIZE = 512
 """Characters that an entry counts as, however short."""
 
@@ -22,11 +25,8 @@ class Fitted:
     """A schema in the form that one dialect takes."""
 
     json: msgspec.Raw
-    lost: tuple[str, ...] = ()
-    """Keywords that rule nothing out any more, in order of name."""
-
-    closed: bool = False
-    """Objects that did not say so take no keys but those that are listed."""
+    told: str = ""
+    """What it no longer rules out, or rules out as well; "" if it means the same."""
 
     absent: Place | None = None
     """Where null stands for a key that is absent."""
@@ -83,9 +83,18 @@ def _fit(text: str, dialect: Dialect) -> Fitted | UnfitSchema:
     except (ValueError, TypeError, AttributeError, LookupError):
         return NotASchema("is no JSON Schema")
     encoded = text.encode() if made == schema else msgspec.json.encode(made)
-    return Fitted(
-        msgspec.Raw(encoded), tuple(sorted(fitting.lost)), fitting.closed, absent
-    )
+    return Fitted(msgspec.Raw(encoded), _told(fitting, absent), absent)
+
+
+def _told(fitting: Fitting, absent: Place | None) -> str:
+    told = []
+    if fitting.lost:
+        told.append(f"not enforced: {', '.join(sorted(fitting.lost))}")
+    if fitting.closed:
+        told.append("objects take no keys but those listed")
+    if absent is not None:
+        told.append("null stood for absent keys")
+    return "; ".join(told)[:_LONGEST_TOLD]
 
 
 def _size(text: str, entry: Fitted | UnfitSchema) -> int:

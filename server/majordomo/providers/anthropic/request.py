@@ -21,7 +21,7 @@ from majordomo.codec.request_json import (
     unsupported,
     wants_json,
 )
-from majordomo.codec.schemas import refusal, schema_form, tell
+from majordomo.codec.schemas import refusal, schema_form
 from majordomo.codec.state import unpack
 from majordomo.providers.anthropic.answer import ANSWER_TOOL, WIRE
 from majordomo.schemas.dialects import ANTHROPIC_ANSWERS, ANTHROPIC_TOOLS
@@ -160,7 +160,8 @@ class _Request:
             path = "prompt.response_format.json"
             raise unsupported(path, "the model takes JSON by a schema only")
         if self._answer is not None:
-            tell(self._answer, SCHEMA_PATH, self._adapted)
+            if self._answer.told:
+                self._adapted(SCHEMA_PATH, self._answer.told)
             form = {"type": "json_schema", "schema": self._answer.json}
             self._output_config()["format"] = form
 

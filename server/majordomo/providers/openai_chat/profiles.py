@@ -47,7 +47,8 @@ class Profile:
     """It takes JSON Schema; else only that the answer shall be JSON."""
 
     strict: Dialect | None = None
-    """Schemas of answers are made to fit it, to be enforced; None: as they are."""
+    """What of an answer's schema it enforces. None: of what all strict modes take, as
+    it is."""
 
     answers: Dialect = ANY
     """Of schemas of answers that are not made to be enforced."""
@@ -98,6 +99,7 @@ PROFILES = {
     "llama.cpp": Profile(
         top_k=True,
         media=frozenset({IMAGE, AUDIO}),
+        strict=LLAMA_CPP,
         answers=LLAMA_CPP,
         tools=LLAMA_CPP,
     ),
