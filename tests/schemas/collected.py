@@ -133,6 +133,13 @@ ODD: dict[str, dict[str, Any]] = {
         {"type": "object", "additionalProperties": {"type": "string"}}
     ),
     "an enum with null": _object({"type": ["string", "null"], "enum": ["a", None]}),
+    "an enum with no text": _object({"enum": ["", "a"]}),
+    "requires what it does not list": _object(
+        {"type": "object", "properties": {"a": {}}, "required": ["a", "b"]}
+    ),
+    "a union that begins alike": _object(
+        {"anyOf": [ITEM, {**ITEM, "properties": {"a": {"type": "string"}}}]}
+    ),
     "an enum of null": _object({"enum": [None]}),
     "by pattern": _object({"type": "object", "patternProperties": {"^x": ITEM}}),
     "a format": _object({"type": "string", "format": "color-hex"}),

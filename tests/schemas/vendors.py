@@ -116,6 +116,7 @@ def openai_strict(schema: Any) -> Problems:
             yield f"several types: {node['type']}"
         if "array" in _types(node) and "items" not in node:
             yield "an array without items"
+        yield from _begin_alike(node.get("anyOf", []), schema)
         properties = node.get("properties", {})
         if {*properties} != {*node.get("required", [])}:
             yield f"not all required: {sorted(properties)}"
@@ -127,6 +128,20 @@ def openai_strict(schema: Any) -> Problems:
         yield f"too large: {keys} keys, {options} options, {text} characters"
     if _levels(schema) > 10:
         yield "too many levels"
+
+
+def _begin_alike(branches: list[Any], root: Any) -> Problems:
+    """https://github.com/openai/openai-python/issues/2193"""
+    first: list[tuple[str, str]] = []
+    for branch in branches:
+        name = branch.get("$ref", "").removeprefix("#/$defs/")
+        properties = root.get("$defs", {}).get(name, branch).get("properties", {})
+        for key, value in [*properties.items()][:1]:
+            first.append((key, str(value.get("const", value.get("enum", "")))))
+    for key in {key for key, _ in first}:
+        told = [value for name, value in first if name == key]
+        if len({*told}) < len(told) or ("" in told and len(told) > 1):
+            yield f"objects of a union all begin with {key}"
 
 
 def _levels(schema: Any) -> int:
@@ -225,6 +240,10 @@ def gemini(schema: Any) -> Problems:
             for each in node.get("enum", []):
                 if isinstance(each, bool) or not isinstance(each, str | int | float):
                     yield f"{each} in an enum"
+                if each == "":
+                    yield "an empty text in an enum"
+            if {*node.get("required", [])} - {*node.get("properties", {})}:
+                yield "a key is required that is not listed"
 
 
 def gemini_tools(schema: Any) -> Problems:

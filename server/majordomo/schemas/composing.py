@@ -71,6 +71,19 @@ class Composing:
                 if str(unmergeable) != "type":  # else no value is of this branch
                     raise UnfitSchema("has a union beside other limits") from None
 
+    def begin_apart(self, branches: list[Any]) -> bool:
+        """Whether objects among the branches begin with a key that tells them apart."""
+        seen: dict[str, list[Any]] = {}
+        for branch in map(self.follow, branches):
+            if isinstance(branch, dict) and branch.get("properties"):
+                first = next(iter(branch["properties"]))
+                known = seen.setdefault(first, [])
+                value = branch["properties"][first]
+                if not all(exclude(value, other, self.follow) for other in known):
+                    return False
+                known.append(value)
+        return True
+
     def _without_all_of(self, schema: Schema) -> Schema:
         made: Any = {key: value for key, value in schema.items() if key != "allOf"}
         members = schema["allOf"]

@@ -67,6 +67,15 @@ class Dialect:
     scalar_options: frozenset[str] | None = None
     """Types of what `enum` lists. None: any."""
 
+    empty_options: bool = True
+    """`enum` may list an empty text."""
+
+    listed_required: bool = False
+    """Only keys that are listed may be required."""
+
+    branches_apart: bool = False
+    """Objects in a union begin with keys that tell them apart."""
+
     most_min_items: int | None = None
     most_optional: int | None = None
     """Optional keys in all."""
@@ -110,6 +119,7 @@ OPENAI_STRICT = Dialect(
     typed=True,
     listed_types=False,
     scalar_options=_SCALARS,
+    branches_apart=True,
     most_keys=5000,
     most_levels=10,
     most_options=1000,
@@ -170,6 +180,8 @@ GEMINI_ANSWERS = Dialect(
     remarks=_GEMINI_REMARKS,
     lone_references=True,
     scalar_options=frozenset({"string", "integer", "number"}),
+    empty_options=False,
+    listed_required=True,
 )
 
 GEMINI_TOOLS = Dialect(
@@ -180,6 +192,8 @@ GEMINI_TOOLS = Dialect(
     object_root=True,
     lone_references=True,
     scalar_options=frozenset({"string", "integer", "number"}),
+    empty_options=False,
+    listed_required=True,
 )
 
 LLAMA_CPP = Dialect(

@@ -166,6 +166,8 @@ class Fitting:
                 made[key] = value
             elif key in {"enum", "const"}:
                 self._options(made, told, key, value)
+            elif key == "required" and dialect.listed_required:
+                self._require_listed(made, schema, value)
             elif key in dialect.keywords:
                 self._keep(made, told, key, value)
             elif key in ASSERTIONS:
@@ -197,10 +199,18 @@ class Fitting:
             return
         made[key] = value
 
+    def _require_listed(self, made: Schema, schema: Schema, names: list[str]) -> None:
+        listed = schema.get("properties", {})
+        made["required"] = [name for name in names if name in listed]
+        if len(made["required"]) < len(names):
+            self._lose("required")
+
     def _options(self, made: Schema, told: Schema, key: str, value: Any) -> None:
         scalars = self._dialect.scalar_options
         options = [value] if key == "const" else value
-        if scalars is not None and not {*map(type_of, options)} <= scalars:
+        kinds = {*map(type_of, options)}
+        empty = "" in options and not self._dialect.empty_options
+        if empty or (scalars is not None and not kinds <= scalars):
             self._lose(key)
             told[key] = value
         elif key in self._dialect.keywords:
@@ -262,6 +272,8 @@ class Fitting:
             raise UnfitSchema("takes nothing somewhere")
         if len(branches) == 1 and isinstance(branches[0], dict):
             return self._node({**branches[0], **_remarks(schema)})
+        if self._dialect.branches_apart and not self._composing.begin_apart(branches):
+            raise UnfitSchema("has a union of objects that begin alike")
         return {**_remarks(schema), "anyOf": [*map(self._node, branches)]}
 
     # Types.
