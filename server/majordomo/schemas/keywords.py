@@ -29,6 +29,18 @@ REMARKS = frozenset(
 )
 """What rules no value out."""
 
+NUMBERS = frozenset(
+    {
+        *("minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"),
+        *("exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minContains"),
+        *("maxContains", "minProperties", "maxProperties"),
+    }
+)
+"""What takes a number."""
+
+TEXTS = frozenset({"format", "pattern", "$ref"})
+"""What takes a text."""
+
 ASSERTIONS = frozenset(
     {
         *("type", "enum", "const", "format", "pattern", "minLength", "maxLength"),

@@ -7,7 +7,17 @@ plain names, whatever place a reference pointed at; the root is no reference.
 import re
 from typing import Any
 
-from majordomo.schemas.keywords import TYPES, Schema, inner
+from majordomo.schemas.keywords import (
+    LISTS,
+    MAPS,
+    NUMBERS,
+    SINGLE,
+    TEXTS,
+    TYPES,
+    Schema,
+    inner,
+    type_of,
+)
 from majordomo.schemas.reading import NotASchema, UnfitSchema, pointed_at
 
 _TYPES = {
@@ -63,6 +73,8 @@ class _Modern:
         _modern_bounds(made)
         _modern_items(made)
         _modern_dependencies(made)
+        self._drop_empty(made)
+        _require_shapes(made)
         if isinstance(made.get("required"), bool):  # draft 3
             del made["required"]
         if not _names(made.get("required", [])):
@@ -70,6 +82,13 @@ class _Modern:
         if isinstance(reference := made.get("$ref"), str):
             self._follow(made, reference)
         return inner(made, self.node)
+
+    def _drop_empty(self, made: Schema) -> None:
+        for key in LISTS:
+            if made.get(key) == []:
+                del made[key]
+                if key in {"anyOf", "oneOf"}:
+                    self.lost.add(key)
 
     def _follow(self, made: Schema, reference: str) -> None:
         if reference == "#":
@@ -105,6 +124,23 @@ def modern(schema: Schema) -> tuple[Schema, set[str]]:
     """
     made = _Modern(schema)
     return made.root(), made.lost
+
+
+def _require_shapes(made: Schema) -> None:
+    """Raises NotASchema where a keyword has a value that it cannot have."""
+    for key, value in made.items():
+        if key in LISTS or key == "enum":
+            fits = isinstance(value, list)
+        elif key in MAPS:
+            fits = isinstance(value, dict)
+        elif key in SINGLE:
+            fits = isinstance(value, dict | bool)
+        elif key in NUMBERS:
+            fits = type_of(value) in {"integer", "number"}
+        else:
+            fits = key not in TEXTS or isinstance(value, str)
+        if not fits:
+            raise NotASchema(f"is no JSON Schema: {key} is malformed")
 
 
 def _names(value: object) -> bool:
