@@ -56,6 +56,11 @@ ODD: dict[str, dict[str, Any]] = {
         "properties": {"next": {"$ref": "#"}, "n": {"type": "integer"}},
         "required": ["n"],
     },
+    "recursive by a required key": {
+        "type": "object",
+        "properties": {"all": {"type": "array", "items": {"$ref": "#"}}},
+        "required": ["all"],
+    },
     "draft 4": {
         "$schema": "http://json-schema.org/draft-04/schema#",
         "type": "object",

@@ -235,6 +235,7 @@ def gemini(schema: Any) -> Problems:
     yield from draft_2020_12(schema)
     yield from _keywords(schema, known)
     yield from _lone_references(schema, {"$defs", "$id", "$anchor"})
+    yield from _required_recursion(schema)
     for node in nodes(schema):
         if isinstance(node, dict):
             for each in node.get("enum", []):
@@ -244,6 +245,31 @@ def gemini(schema: Any) -> Problems:
                     yield "an empty text in an enum"
             if {*node.get("required", [])} - {*node.get("properties", {})}:
                 yield "a key is required that is not listed"
+
+
+def _required_recursion(schema: Any) -> Problems:
+    """Cycles have to go through a key that may be absent."""
+    leads_to: dict[str, set[str]] = {"#": {*_needed(schema)}}
+    for name, each in schema.get("$defs", {}).items():
+        leads_to[f"#/$defs/{name}"] = {*_needed(each)}
+    for _ in leads_to:
+        for name, others in leads_to.items():
+            leads_to[name] = others.union(*(leads_to[other] for other in others))
+    if any(name in others for name, others in leads_to.items()):
+        yield "recursive by required keys"
+
+
+def _needed(schema: Any) -> Iterator[str]:
+    """References within a schema that no optional key comes before."""
+    if not isinstance(schema, dict):
+        return
+    if "$ref" in schema:
+        yield schema["$ref"]
+    properties = schema.get("properties", {})
+    inner = [properties[name] for name in schema.get("required", [])]
+    inner += [*schema.get("anyOf", []), *schema.get("prefixItems", [])]
+    for each in [*inner, schema.get("items")]:
+        yield from _needed(each)
 
 
 def gemini_tools(schema: Any) -> Problems:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from majordomo.schemas.keywords import ASSERTIONS
+from majordomo.schemas.keywords import ASSERTIONS, REMARKS
 
 _FORMATS = frozenset(
     {
@@ -30,7 +30,7 @@ class Dialect:
     keywords: frozenset[str] = ASSERTIONS
     """Those that rule values out and are understood."""
 
-    remarks: frozenset[str] = frozenset({"title", "description", "default"})
+    remarks: frozenset[str] = REMARKS
     """Those that rule nothing out and may stand."""
 
     formats: frozenset[str] | None = None
@@ -61,6 +61,9 @@ class Dialect:
     """Every schema says its type, but for unions and references."""
 
     recursive: bool = True
+    optional_recursion: bool = False
+    """What is recursive may not be in a key that is required."""
+
     listed_types: bool = True
     """`type` may be a list of more than one type and null."""
 
@@ -92,6 +95,7 @@ class Dialect:
     """Characters of names and options."""
 
 
+_USUAL_REMARKS = frozenset({"title", "description", "default"})
 _SCALARS = frozenset({"string", "integer", "number", "boolean", "null"})
 
 ANY = Dialect("2020-12", "https://json-schema.org/draft/2020-12")
@@ -152,6 +156,7 @@ ANTHROPIC_ANSWERS = Dialect(
             *("additionalProperties", "items", "minItems", "pattern", "format"),
         }
     ),
+    remarks=_USUAL_REMARKS,
     formats=_FORMATS | {"uri"},
     patterns=_PLAIN_PATTERN,
     closed=True,
@@ -182,6 +187,7 @@ GEMINI_ANSWERS = Dialect(
     scalar_options=frozenset({"string", "integer", "number"}),
     empty_options=False,
     listed_required=True,
+    optional_recursion=True,
 )
 
 GEMINI_TOOLS = Dialect(
@@ -194,6 +200,7 @@ GEMINI_TOOLS = Dialect(
     scalar_options=frozenset({"string", "integer", "number"}),
     empty_options=False,
     listed_required=True,
+    optional_recursion=True,
 )
 
 LLAMA_CPP = Dialect(
@@ -208,6 +215,7 @@ LLAMA_CPP = Dialect(
             *("pattern", "format"),
         }
     ),
+    remarks=_USUAL_REMARKS,
     formats=frozenset({"date", "time", "date-time", "uuid"}),
     patterns=_ANCHORED_PATTERN,
     lone_references=True,

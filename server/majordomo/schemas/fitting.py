@@ -108,6 +108,8 @@ class Fitting:
         if scalars is not None and "null" not in scalars:
             schema = _null_apart(schema)
         made = self._within(self._kept(schema))
+        if self._dialect.optional_recursion and "required" in made:
+            self._require_no_recursion(made)
         said = made.get("type")
         listed = said if isinstance(said, list) else [said]
         if "object" in listed and self._dialect.closed:
@@ -204,6 +206,25 @@ class Fitting:
         made["required"] = [name for name in names if name in listed]
         if len(made["required"]) < len(names):
             self._lose("required")
+
+    def _require_no_recursion(self, made: Schema) -> None:
+        properties = made.get("properties", {})
+        names = [
+            name
+            for name in made["required"]
+            if not self._leads_back(properties.get(name))
+        ]
+        if len(names) < len(made["required"]):
+            self._lose("required")
+            made["required"] = names
+
+    def _leads_back(self, made: Any) -> bool:
+        if not isinstance(made, dict):
+            return False
+        if "$ref" in made:
+            return self._is_recursive(made["$ref"])
+        within = [*made.get("anyOf", ()), *made.get("prefixItems", ())]
+        return any(map(self._leads_back, [*within, made.get("items")]))
 
     def _options(self, made: Schema, told: Schema, key: str, value: Any) -> None:
         scalars = self._dialect.scalar_options
