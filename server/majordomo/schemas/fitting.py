@@ -7,11 +7,11 @@ object lists where the dialect wants objects closed, and what it no longer rules
 named.
 """
 
-import json
 from typing import Any
 
 from majordomo.schemas.composing import Composing
 from majordomo.schemas.dialects import Dialect
+from majordomo.schemas.keeping import Keeping, null_apart, remarks
 from majordomo.schemas.keywords import (
     ASSERTIONS,
     BY_TYPE,
@@ -36,8 +36,6 @@ stands."""
 _MOST_NODES = 20_000
 """Schemas in what is made; references that are written out could multiply them."""
 
-_LONGEST_NOTE = 200
-
 
 class Fitting:
     """One schema in a dialect; raises UnfitSchema where there is no such form."""
@@ -51,6 +49,7 @@ class Fitting:
         """
 
         self._dialect = dialect
+        self._keeping = Keeping(dialect, self._lose, self.lost)
         self._nodes = 0
         self._open: set[str] = set()
         self._made: Schema = {}
@@ -106,8 +105,8 @@ class Fitting:
                 return self._union(schema)
         scalars = self._dialect.scalar_options
         if scalars is not None and "null" not in scalars:
-            schema = _null_apart(schema)
-        made = self._within(self._kept(schema))
+            schema = null_apart(schema)
+        made = self._within(self._keeping.kept(schema))
         if self._dialect.optional_recursion and "required" in made:
             self._require_no_recursion(made)
         said = made.get("type")
@@ -158,55 +157,6 @@ class Fitting:
             raise UnfitSchema("takes any value somewhere" if schema else "takes none")
         return schema
 
-    def _kept(self, schema: Schema) -> Schema:
-        """What of the keywords is understood; the rest is said in the description."""
-        dialect = self._dialect
-        made: Schema = {}
-        told: Schema = {}
-        for key, value in schema.items():
-            if key in dialect.remarks:
-                made[key] = value
-            elif key in {"enum", "const"}:
-                self._options(made, told, key, value)
-            elif key == "required" and dialect.listed_required:
-                self._require_listed(made, schema, value)
-            elif key in dialect.keywords:
-                self._keep(made, told, key, value)
-            elif key in ASSERTIONS:
-                self._lose(key)
-                told[key] = value
-            elif key not in REMARKS and dialect.keywords is ASSERTIONS:
-                made[key] = value
-        if schema.get("nullable") is True and "null" not in types(schema):
-            self._take_null(made)
-        _tell(made, told)
-        return made
-
-    def _keep(self, made: Schema, told: Schema, key: str, value: Any) -> None:
-        dialect = self._dialect
-        if key == "format" and dialect.formats and value not in dialect.formats:
-            # It rules nothing out by the standard: what is enforced is no less so.
-            self.lost.add(key)
-            told[key] = value
-            return
-        if key == "pattern" and dialect.patterns and not dialect.patterns.match(value):
-            self._lose(key)
-            told[key] = value
-            return
-        most = dialect.most_min_items
-        if key == "minItems" and most is not None and value > most:
-            self._lose(key)
-            told[key] = value
-            made[key] = most
-            return
-        made[key] = value
-
-    def _require_listed(self, made: Schema, schema: Schema, names: list[str]) -> None:
-        listed = schema.get("properties", {})
-        made["required"] = [name for name in names if name in listed]
-        if len(made["required"]) < len(names):
-            self._lose("required")
-
     def _require_no_recursion(self, made: Schema) -> None:
         properties = made.get("properties", {})
         names = [
@@ -226,29 +176,6 @@ class Fitting:
         within = [*made.get("anyOf", ()), *made.get("prefixItems", ())]
         return any(map(self._leads_back, [*within, made.get("items")]))
 
-    def _options(self, made: Schema, told: Schema, key: str, value: Any) -> None:
-        scalars = self._dialect.scalar_options
-        options = [value] if key == "const" else value
-        kinds = {*map(type_of, options)}
-        empty = "" in options and not self._dialect.empty_options
-        if empty or (scalars is not None and not kinds <= scalars):
-            self._lose(key)
-            told[key] = value
-        elif key in self._dialect.keywords:
-            made[key] = value
-        else:
-            made["enum"] = options
-
-    def _take_null(self, made: Schema) -> None:
-        """OpenAPI's `nullable`; JSON Schema has no such word."""
-        if self._dialect.enforced:
-            raise UnfitSchema("has nullable")
-        made.pop("nullable", None)
-        if "type" in made and "const" not in made:
-            made["type"] = or_null({"type": made["type"]})["type"]
-            if isinstance(options := made.get("enum"), list) and None not in options:
-                made["enum"] = [*options, None]
-
     # References and unions.
 
     def _reference(self, schema: Schema) -> Any:
@@ -264,10 +191,10 @@ class Fitting:
                 for key in limits:
                     self._lose(key)
         lone = self._lone_reference(reference)
-        remarks = _remarks(schema)
-        if not remarks or self._dialect.most_unions is not None:
+        beside = remarks(schema)
+        if not beside or self._dialect.most_unions is not None:
             return lone
-        return {**remarks, "anyOf": [lone]}
+        return {**beside, "anyOf": [lone]}
 
     def _lone_reference(self, reference: str) -> Schema:
         name = reference.removeprefix("#/$defs/")
@@ -292,10 +219,10 @@ class Fitting:
         if not branches:
             raise UnfitSchema("takes nothing somewhere")
         if len(branches) == 1 and isinstance(branches[0], dict):
-            return self._node({**branches[0], **_remarks(schema)})
+            return self._node({**branches[0], **remarks(schema)})
         if self._dialect.branches_apart and not self._composing.begin_apart(branches):
             raise UnfitSchema("has a union of objects that begin alike")
-        return {**_remarks(schema), "anyOf": [*map(self._node, branches)]}
+        return {**remarks(schema), "anyOf": [*map(self._node, branches)]}
 
     # Types.
 
@@ -306,7 +233,7 @@ class Fitting:
         several = len([each for each in listed if each != "null"]) > 1
         if several and not self._dialect.listed_types:
             branches = [_of_type(schema, each) for each in listed]
-            return {**_remarks(schema), "anyOf": branches}
+            return {**remarks(schema), "anyOf": branches}
         made = {**schema, "type": said}
         if isinstance(options := made.get("enum"), list):
             made["enum"] = _options_of(listed, options)
@@ -382,33 +309,6 @@ def _told_type(schema: Schema) -> Any:
     raise UnfitSchema("takes any value somewhere")
 
 
-def _null_apart(schema: Schema) -> Schema:
-    """With null as a branch of its own instead of a value in `enum`."""
-    options = schema.get("enum")
-    if not isinstance(options, list) or "anyOf" in schema:
-        return schema
-    takes_null = "null" in types(schema) or schema.get("nullable") is True
-    if not takes_null and None not in options:
-        return schema
-    made = {
-        key: schema[key]
-        for key in schema
-        if key not in REMARKS and key not in {"enum", "type", "nullable"}
-    }
-    said = schema.get("type", [])
-    kinds = [
-        kind for kind in ([said] if isinstance(said, str) else said) if kind != "null"
-    ]
-    if kinds:
-        made["type"] = kinds if len(kinds) > 1 else kinds[0]
-    if left := [option for option in options if option is not None]:
-        made["enum"] = left
-    if not takes_null:
-        return {**_remarks(schema), **made}
-    branches = [made, {"type": "null"}] if left else [{"type": "null"}]
-    return {**_remarks(schema), "anyOf": branches}
-
-
 def _of_type(schema: Schema, kind: str) -> Schema:
     """What of a schema says something of values of one type."""
     group = BY_TYPE.get("number" if kind == "integer" else kind, frozenset())
@@ -426,20 +326,3 @@ def _of_type(schema: Schema, kind: str) -> Schema:
 def _options_of(kinds: list[str], options: list[Any]) -> list[Any]:
     wanted = {*kinds, *(["integer"] if "number" in kinds else ())}
     return [each for each in options if type_of(each) in wanted]
-
-
-def _remarks(schema: Schema) -> Schema:
-    return {key: schema[key] for key in ("title", "description") if key in schema}
-
-
-def _tell(made: Schema, told: Schema) -> None:
-    """Say in the description what is no longer said by keywords."""
-    words = [
-        f"{key}: {json.dumps(value, ensure_ascii=False)}"
-        for key, value in told.items()
-        if not isinstance(value, dict | list)
-    ]
-    if words:
-        note = f"({', '.join(words)})"[:_LONGEST_NOTE]
-        said = made.get("description")
-        made["description"] = f"{said} {note}" if isinstance(said, str) else note
