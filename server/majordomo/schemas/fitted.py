@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from threading import Lock
 
 import msgspec
 
@@ -10,7 +11,7 @@ from majordomo.schemas.dialects import Dialect
 from majordomo.schemas.fitting import Fitting
 from majordomo.schemas.reading import NotASchema, UnfitSchema, read
 
-_MOST_KEPT = 8 << 20
+MOST_KEPT = 8 << 20
 """Characters of schemas, and of what was made of them."""
 
 _LONGEST_TOLD = 200
@@ -37,21 +38,30 @@ class _Kept:
 
     def __init__(self) -> None:
         self.size = 0
+        self._lock = Lock()
         self._entries: OrderedDict[tuple[str, str], Fitted | UnfitSchema]
         self._entries = OrderedDict()
 
     def get(self, text: str, dialect: Dialect) -> Fitted | UnfitSchema:
         key = (text, dialect.name)
-        found = self._entries.get(key)
-        if found is not None:
-            self._entries.move_to_end(key)
-            return found
-        found = self._entries[key] = _fit(text, dialect)
-        self.size += _size(text, found)
-        while self.size > _MOST_KEPT:
+        with self._lock:
+            found = self._entries.get(key)
+            if found is not None:
+                self._entries.move_to_end(key)
+                return found
+        found = _fit(text, dialect)
+        with self._lock:
+            self._keep(key, found)
+        return found
+
+    def _keep(self, key: tuple[str, str], made: Fitted | UnfitSchema) -> None:
+        if key in self._entries:
+            return
+        self._entries[key] = made
+        self.size += _size(key[0], made)
+        while self.size > MOST_KEPT:
             (old, _), entry = self._entries.popitem(last=False)
             self.size -= _size(old, entry)
-        return found
 
 
 _kept = _Kept()

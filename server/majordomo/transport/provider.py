@@ -31,10 +31,12 @@ from majordomo.codec.errors.stream_refusals import (
 )
 from majordomo.codec.event_stream import EVENT_STREAM, decode_whole
 from majordomo.codec.restoring import restored, restoring
+from majordomo.codec.schemas import LARGE, size_of_schemas
 from majordomo.media.images import fit_images
 from majordomo.media.parts import media_parts
 from majordomo.media.references import ANYWHERE_PUBLIC, MediaHosts
 from majordomo.secrets import redact, where
+from majordomo.threads import in_own_thread
 from majordomo.transport.base import ERRORS, Head, Response, Transport, failure
 from majordomo.transport.parked import UntilParked
 from majordomo.transport.pool import PooledTransport
@@ -108,6 +110,8 @@ class HttpProvider:
         self._media_hosts = media_hosts
         self.refusals = StreamRefusals()
         self._heads: dict[tuple[object, ...], Head] = {}
+        self._large = asyncio.Semaphore()
+        """One request at a time with large schemas: they hold the interpreter."""
 
     async def fit(
         self,
@@ -127,10 +131,13 @@ class HttpProvider:
                 self._media_hosts.check(media)
                 images = self.codec.images
                 fitted, adaptations = await fit_images(prompt, images, caller, kept)
-            if part is None:
-                encoded, spared = self.codec.encode(model, fitted, stream=stream), ""
+            if size_of_schemas(fitted) > LARGE:
+                async with self._large:
+                    encoded, spared = await in_own_thread(
+                        self._encode, part, model, fitted, stream
+                    )
             else:
-                encoded, spared = self._without(part, model, fitted, stream)
+                encoded, spared = self._encode(part, model, fitted, stream)
         except Failure:
             raise
         except Exception as error:
@@ -150,6 +157,13 @@ class HttpProvider:
             optional=stream is None,
             spared=bool(spared),
         )
+
+    def _encode(
+        self, part: Refused | None, model: str, prompt: Prompt, stream: bool | None
+    ) -> tuple[Encoded, str]:
+        if part is None:
+            return self.codec.encode(model, prompt, stream=stream), ""
+        return self._without(part, model, prompt, stream)
 
     def _without(
         self, part: Refused, model: str, prompt: Prompt, stream: bool | None
