@@ -70,7 +70,7 @@ async def test_too_much_of_them() -> None:
     ):
         told = await failed(it.generation.Generate(request))
 
-    assert "their schemas are over 4 MiB in all" in str(told.details)
+    assert "its schemas are over 4 MiB in all" in str(told.details)
     assert [] == upstream.requests
 
 

@@ -6,39 +6,17 @@ from typing import NamedTuple
 import msgspec
 
 from majordomo.chain.failure import Failure
-from majordomo.codec.request_json import (
-    EMPTY_PARAMETERS,
-    answer_schema,
-    invalid,
-    unsupported,
-)
+from majordomo.codec.request_json import EMPTY_PARAMETERS, invalid, unsupported
 from majordomo.schemas.absence import Place
 from majordomo.schemas.dialects import OPENAI_STRICT, Dialect
 from majordomo.schemas.fitted import fitted
 from majordomo.schemas.reading import NotASchema, UnfitSchema
-from majordomo.v1.generation_service_pb2 import Prompt
 
 Adapted = Callable[[str, str], None]
 """Takes the path of a field, and what was changed of it."""
 
 _LONGEST = 200
 """Characters of what is told of one schema."""
-
-
-LARGE = 32 << 10
-"""Characters of schemas that take a while to be made to fit: about 20 ms."""
-
-MOST = 4 << 20
-
-
-def size_of_schemas(prompt: Prompt) -> int:
-    """Characters of the schemas of a prompt; Failure (UNSUPPORTED) for over 4 MiB."""
-    size = len(answer_schema(prompt))
-    for tool in prompt.tools:
-        size += len(tool.function.parameters_schema_json)
-    if size > MOST:
-        raise unsupported("prompt.tools", "their schemas are over 4 MiB in all")
-    return size
 
 
 class AnswerSchema(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, local
 
 import msgspec
 
@@ -19,6 +19,27 @@ _LONGEST_TOLD = 200
 
 _LEAST_SIZE = 512
 """Characters that an entry counts as, however short."""
+
+
+class LargeSchemas(Exception):
+    """More would have to be made to fit than is allowed in this thread now."""
+
+
+_here = local()
+
+
+def allow(characters: int | None) -> None:
+    """How much may be made to fit from now on in this thread; None: anything."""
+    _here.left = characters
+
+
+def _take(characters: int) -> None:
+    left = getattr(_here, "left", None)
+    if left is None:
+        return
+    if characters > left:
+        raise LargeSchemas
+    _here.left = left - characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +65,14 @@ class _Kept:
 
     def get(self, text: str, dialect: Dialect) -> Fitted | UnfitSchema:
         key = (text, dialect.name)
-        with self._lock:
-            found = self._entries.get(key)
-            if found is not None:
+        found = self._entries.get(key)
+        if found is not None:
+            try:
                 self._entries.move_to_end(key)
-                return found
+            except KeyError:
+                return found  # another thread has just dropped it
+            return found
+        _take(len(text))
         found = _fit(text, dialect)
         with self._lock:
             self._keep(key, found)
@@ -70,7 +94,8 @@ _kept = _Kept()
 def fitted(text: str, dialect: Dialect) -> Fitted:
     """The JSON Schema in `text` as `dialect` takes it.
 
-    Raises UnfitSchema where there is no such form, NotASchema for what is none.
+    Raises UnfitSchema where there is no such form, NotASchema for what is none, and
+    LargeSchemas for one that is not kept, and longer than is allowed; see allow().
     """
     found = _kept.get(text, dialect)
     if isinstance(found, UnfitSchema):

@@ -30,11 +30,12 @@ from majordomo.codec.errors.stream_refusals import (
     refused,
 )
 from majordomo.codec.event_stream import EVENT_STREAM, decode_whole
+from majordomo.codec.request_json import unsupported
 from majordomo.codec.restoring import restored, restoring
-from majordomo.codec.schemas import LARGE, size_of_schemas
 from majordomo.media.images import fit_images
 from majordomo.media.parts import media_parts
 from majordomo.media.references import ANYWHERE_PUBLIC, MediaHosts
+from majordomo.schemas.fitted import LargeSchemas, allow
 from majordomo.secrets import redact, where
 from majordomo.threads import in_own_thread
 from majordomo.transport.base import ERRORS, Head, Response, Transport, failure
@@ -54,6 +55,12 @@ LONGEST_BODY = 64 << 20
 
 LONGEST_ERROR_BODY = 64 << 10
 """Bytes of a failed answer that are read: enough for its words."""
+
+_INLINE = 32 << 10
+"""Characters of schemas that are made to fit at once: about 20 ms of work."""
+
+_MOST_SCHEMAS = 4 << 20
+"""Characters of schemas that are made to fit for one request."""
 
 _MOST_HEADS = 1024
 """Of requests that are alike; all are made anew beyond it."""
@@ -131,13 +138,16 @@ class HttpProvider:
                 self._media_hosts.check(media)
                 images = self.codec.images
                 fitted, adaptations = await fit_images(prompt, images, caller, kept)
-            if size_of_schemas(fitted) > LARGE:
+            try:
+                allow(_INLINE)
+                encoded, spared = self._encode(part, model, fitted, stream)
+            except LargeSchemas:
                 async with self._large:
                     encoded, spared = await in_own_thread(
-                        self._encode, part, model, fitted, stream
+                        self._encode_large, part, model, fitted, stream
                     )
-            else:
-                encoded, spared = self._encode(part, model, fitted, stream)
+            finally:
+                allow(None)
         except Failure:
             raise
         except Exception as error:
@@ -164,6 +174,15 @@ class HttpProvider:
         if part is None:
             return self.codec.encode(model, prompt, stream=stream), ""
         return self._without(part, model, prompt, stream)
+
+    def _encode_large(
+        self, part: Refused | None, model: str, prompt: Prompt, stream: bool | None
+    ) -> tuple[Encoded, str]:
+        allow(_MOST_SCHEMAS)
+        try:
+            return self._encode(part, model, prompt, stream)
+        except LargeSchemas:
+            raise unsupported("prompt", "its schemas are over 4 MiB in all") from None
 
     def _without(
         self, part: Refused, model: str, prompt: Prompt, stream: bool | None
