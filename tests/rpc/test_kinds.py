@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from majordomo.chain.failure import Failure
-from majordomo.config import GeminiConfig, parse
-from majordomo.connecting import peer
+from majordomo.config import parse
 from majordomo.distribution import require
 from majordomo.providers.gemini.google_token import GoogleToken
+from majordomo.providers.gemini.settings import GeminiSettings
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
 from majordomo.v1.generation_service_pb2 import FINISH_REASON_STOP
 from tests.servers import failed, generate, rest_of, running, stream, text_of
@@ -223,8 +223,8 @@ def test_where_vertex_is(location: str, host: str) -> None:
     """By the project's region; the peer is told as OpenTelemetry calls it."""
     config = parse(f'[providers.v]\nkind = "gemini"\nproject = "p-1"\n{location}')
     settings = config.providers["v"]
-    assert isinstance(settings, GeminiConfig)
-    found = peer("v", settings)
+    assert isinstance(settings, GeminiSettings)
+    found = settings.peer("v")
 
     assert (host, 443, "gcp.vertex_ai") == (
         found.server_address,

@@ -13,7 +13,8 @@ from majordomo.cli.exits import FAILED
 from majordomo.cli.options import config_option
 from majordomo.cli.words import table
 from majordomo.config import Config, ConfigError, Settings, read, validate
-from majordomo.config.problems import KeyPath, key
+from majordomo.config.problems import key
+from majordomo.config.sections import KeyPath
 from majordomo.names import elements
 
 

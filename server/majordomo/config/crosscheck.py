@@ -7,7 +7,8 @@ has the wrong type is somebody else's to tell.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from majordomo.config.problems import KeyPath, Problem
+from majordomo.config.problems import Problem
+from majordomo.config.sections import KeyPath
 from majordomo.names import (
     MODEL_ID,
     NAME,

@@ -15,7 +15,7 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
-from majordomo.config import TokenConfig
+from majordomo.config.schema import TokenConfig
 from majordomo.names import elements
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
 

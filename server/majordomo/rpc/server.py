@@ -18,7 +18,8 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
-from majordomo.config import Config, TlsConfig
+from majordomo.config import Config
+from majordomo.config.schema import TlsConfig
 from majordomo.registry import Registry
 from majordomo.rpc.access import Access
 from majordomo.rpc.admission import Admission

@@ -5,7 +5,7 @@ import os
 
 import grpc
 
-from majordomo.config import TlsConfig
+from majordomo.config.schema import TlsConfig
 
 _log = logging.getLogger("majordomo")
 
