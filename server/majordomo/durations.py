@@ -1,28 +1,49 @@
 """Durations: seconds, texts with a unit, and protobuf's messages."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from google.protobuf.duration_pb2 import Duration
 
 NANOSECONDS = 1_000_000_000
 """A second."""
 
-UNITS: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-"""Seconds of each unit that configurations and scripts know."""
+SECONDS: Mapping[str, float] = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86_400.0,
+}
+"""Of each unit."""
 
-CLI_UNITS: Mapping[str, float] = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400}
-"""Those of the command line, which are for people: a day, and plain seconds."""
+UNITS = ("ms", "s", "m", "h")
+"""Those of configurations and scripts."""
 
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([a-z]*)")
+_ONE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([a-z]*)")
+_GO = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?(?:h|ms|m|s|us|µs|ns))+")
+_GO_PART = re.compile(r"([0-9.]+)([a-zµ]+)")
 
 
-def parse(text: str, units: Mapping[str, float] = UNITS) -> float:
+def parse(text: str, units: Collection[str] = UNITS) -> float:
     """Seconds, from a number with one of `units`: "1.5s". Raises ValueError."""
-    match = _QUANTITY.fullmatch(text)
+    match = _ONE.fullmatch(text)
     if match is None or match[2] not in units:
         raise ValueError(f"{text!r} is no duration")
-    return float(match[1]) * units[match[2]]
+    return float(match[1]) * SECONDS[match[2]]
+
+
+def parse_go(text: str) -> float:
+    """Seconds, as Go's time.Duration writes them: "1h2m", "59.56s", "120ms".
+
+    Raises ValueError.
+    """
+    if not _GO.fullmatch(text):
+        raise ValueError(f"{text!r} is no duration")
+    return sum(float(n) * SECONDS[unit] for n, unit in _GO_PART.findall(text))
 
 
 def set_duration(field: Duration, seconds: float) -> None:

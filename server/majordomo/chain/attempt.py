@@ -5,13 +5,14 @@ from types import TracebackType
 
 from majordomo.chain.answers import WORDS
 from majordomo.chain.call import Call
-from majordomo.chain.clock import Clock, set_duration
+from majordomo.chain.clock import Clock
 from majordomo.chain.evidence import Lease
 from majordomo.chain.failure import Failure, failure_class
 from majordomo.chain.plan import Plan
 from majordomo.chain.target import Answer, Life, Piece, Target
 from majordomo.chain.timing import Patience
 from majordomo.chain.tracker import Tracker
+from majordomo.durations import set_duration
 from majordomo.v1.attempt_pb2 import (
     ANSWER_FAULT_UNSPECIFIED,
     ATTEMPT_OUTCOME_CANCELLED,

@@ -10,9 +10,9 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from majordomo.chain.call import Call, Policy
-from majordomo.chain.clock import seconds
 from majordomo.chain.engine import Engine
 from majordomo.chain.target import Answer
+from majordomo.durations import seconds
 from majordomo.names import MalformedChain
 from majordomo.registry import Catalog, Registry
 from majordomo.rpc.access import caller

@@ -19,9 +19,9 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from majordomo.chain.call import CallFailed
-from majordomo.chain.clock import duration
 from majordomo.chain.tracker import BenchedByProvider
 from majordomo.domain import ERROR_DOMAIN
+from majordomo.durations import duration
 from majordomo.names import (
     ChainError,
     ResolverFailed,

@@ -13,7 +13,8 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from majordomo.chain.changes import Change
-from majordomo.chain.clock import CLOCK, NANOSECONDS, Clock, seconds
+from majordomo.chain.clock import CLOCK, Clock
+from majordomo.durations import NANOSECONDS, seconds
 from majordomo.secrets import redact, where
 from majordomo.telemetry import words
 from majordomo.telemetry.observation import Observation, current

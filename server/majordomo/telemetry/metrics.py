@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from majordomo.chain.call import Call
 from majordomo.chain.changes import Change
-from majordomo.chain.clock import seconds
 from majordomo.chain.target import Target
 from majordomo.chain.tracker import Tracker, wildcard
+from majordomo.durations import seconds
 from majordomo.telemetry import semconv, words
 from majordomo.telemetry.observation import Observation
 from majordomo.v1.attempt_pb2 import (
