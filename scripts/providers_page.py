@@ -11,6 +11,7 @@ from typing import Literal, get_args, get_origin
 from majordomo.chain.failure import Failure
 from majordomo.codec.base import Codec
 from majordomo.codec.errors.families import FAMILIES
+from majordomo.labels import label
 from majordomo.providers.kinds import KINDS
 from majordomo.providers.openai_chat.codec import OpenAICompatible
 from majordomo.providers.openai_chat.profiles import COMMON, PROFILES
@@ -240,7 +241,7 @@ def _refusals() -> list[str]:
     lines = ["", REFUSALS, _row("what is said", "reason", "by its code alone")]
     lines.append(_row(*["---"] * 3))
     for family in FAMILIES:
-        reason = FailureReason.Name(family.reason).removeprefix("FAILURE_REASON_")
+        reason = label(FailureReason, family.reason)
         codes = f"{family.codes} {family.wide_codes}".split()
         told = ", ".join(f"`{code}`" for code in codes)
         lines.append(_row(family.what, reason, told or "-"))

@@ -11,7 +11,8 @@ import yaml
 
 from majordomo.config import Config, parse
 from majordomo.media.images import AT_ONCE, MOST_MEMORY
-from majordomo.rpc.server import FAREWELL, SERVICES
+from majordomo.rpc.server import FAREWELL
+from majordomo.services import SERVICES
 from majordomo.telemetry.setup import SHUTDOWN_PATIENCE
 
 ROOT = Path(__file__).parents[2]

@@ -20,6 +20,7 @@ from pydantic import (
 from majordomo.chain.call import Policy
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import HealthSettings
+from majordomo.labels import label
 from majordomo.names import MODEL_ID, NAME
 from majordomo.providers.kinds import KINDS
 from majordomo.providers.settings import AttemptSettings, ProviderSettings
@@ -35,8 +36,7 @@ from majordomo.v1.generation_service_pb2 import (
 )
 
 _PERMANENT = {
-    FailureReason.Name(reason).removeprefix("FAILURE_REASON_").lower(): reason
-    for reason in sorted(PERMANENT)
+    label(FailureReason, reason).lower(): reason for reason in sorted(PERMANENT)
 }
 _ALL_BENCHED = {
     "last_resort": ALL_BENCHED_POLICY_LAST_RESORT,

@@ -18,11 +18,9 @@ from grpc.aio import ServicerContext
 from majordomo.config.schema import TokenConfig
 from majordomo.names import elements
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
+from majordomo.services import GENERATION, OPERATOR
 
-_SCOPES = {
-    "majordomo.v1.GenerationService": "generate",
-    "majordomo.v1.OperatorService": "operate",
-}
+_SCOPES = {GENERATION: "generate", OPERATOR: "operate"}
 
 
 class Unauthenticated(Exception):

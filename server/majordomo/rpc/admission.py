@@ -21,8 +21,9 @@ from majordomo.rpc.wrapping import (
     behaviour_of,
     like,
 )
+from majordomo.services import GENERATION
 
-_LIMITED = "majordomo.v1.GenerationService/"
+_LIMITED = f"{GENERATION}/"
 
 
 class Admission(WrappingInterceptor):

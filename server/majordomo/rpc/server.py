@@ -33,13 +33,13 @@ from majordomo.rpc.operator import OperatorService
 from majordomo.rpc.reload import Source, keep_current
 from majordomo.rpc.tls import Certificates
 from majordomo.secrets import hide
+from majordomo.services import SERVICES
 from majordomo.telemetry.service import Telemetry
 from majordomo.v1.generation_service_pb2_grpc import (
     add_GenerationServiceServicer_to_server,
 )
 from majordomo.v1.operator_service_pb2_grpc import add_OperatorServiceServicer_to_server
 
-SERVICES = ("majordomo.v1.GenerationService", "majordomo.v1.OperatorService")
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _METADATA = 16 << 10
 """Bytes of a call's metadata, at most: one limit, where gRPC has one above which it

@@ -18,6 +18,7 @@ import msgspec
 
 from majordomo import secrets
 from majordomo.codec.json_text import WHITESPACE, mend, read_broken
+from majordomo.text import cut
 
 _MESSAGE_BYTES = 200
 _LONGEST_TEXT = 2048
@@ -307,7 +308,4 @@ def unquoted(text: str) -> str:
 def scrub(text: str) -> str:
     """`text` on one line, without what must not be told, at most 200 bytes."""
     line = " ".join(text[:_LONGEST_TEXT].split())
-    line = secrets.scrub(line)
-    if len(line.encode()) <= _MESSAGE_BYTES:
-        return line
-    return line.encode()[: _MESSAGE_BYTES - 3].decode(errors="ignore") + "…"
+    return cut(secrets.scrub(line), _MESSAGE_BYTES)
