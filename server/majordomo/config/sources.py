@@ -16,7 +16,7 @@ from majordomo.config.problems import ConfigError, Problem
 from majordomo.config.sections import KeyPath
 from majordomo.distribution import DISTRIBUTION, is_installed
 from majordomo.providers.kinds import KINDS
-from majordomo.providers.local.provider import EMBEDDED as MODEL
+from majordomo.providers.local.model_file import MODEL
 from majordomo.providers.local.settings import LocalSettings
 from majordomo.providers.settings import Preset
 

@@ -19,7 +19,6 @@ from majordomo.codec.capabilities import Capabilities, capabilities
 from majordomo.media.references import MediaHosts
 from majordomo.providers.openai_chat.profiles import guess
 from majordomo.section import BaseUrl, Secret, Section, Timeout
-from majordomo.transport.provider import HttpProvider
 
 Token = Callable[[], Awaitable[str]]
 """Gives the bearer token of the moment."""
@@ -230,6 +229,9 @@ class HttpSettings(ProviderSettings):
         return None
 
     def connect(self, name: str) -> Provider:
+        # What is only checked needs nothing to connect with.
+        from majordomo.transport.provider import HttpProvider  # noqa: PLC0415
+
         return HttpProvider(
             self.codec(name),
             self.url,

@@ -6,7 +6,6 @@ from typing import Literal
 from pydantic import Field
 
 from majordomo.chain.target import Provider
-from majordomo.providers.local.provider import Local
 from majordomo.providers.settings import ProviderSettings
 
 
@@ -29,6 +28,9 @@ class LocalSettings(ProviderSettings):
     """When llama.cpp is started: with the first call, or with the server."""
 
     def connect(self, name: str) -> Provider:
+        # What is only checked needs nothing to connect with.
+        from majordomo.providers.local.provider import Local  # noqa: PLC0415
+
         local = Local(self.model_path, threads=self.threads, context=self.context)
         if self.start == "at_start":
             local.start()
