@@ -193,7 +193,7 @@ class Catalog:
             settings.known(model).reasons is not False,
             tuple(rooms),
             shared.place,
-            _STREAMS[_first(it.generate_via for it in narrowest_first)],
+            _STREAMS[_narrowest(it.generate_via for it in narrowest_first)],
         )
 
 
@@ -270,14 +270,14 @@ def _limits(config: Config) -> Iterator[tuple[str, int | None]]:
 
 
 def _timeouts(settings: Sequence[AttemptSettings]) -> Timeouts:
-    stall = _first(it.stall_timeout for it in settings)
+    stall = _narrowest(it.stall_timeout for it in settings)
     return Timeouts(
-        first_content=_first(it.first_content_timeout for it in settings),
+        first_content=_narrowest(it.first_content_timeout for it in settings),
         stall=Timeouts().stall if stall is None else stall,
-        attempt=_first(it.attempt_timeout for it in settings),
+        attempt=_narrowest(it.attempt_timeout for it in settings),
     )
 
 
-def _first(values: Iterable[T | None]) -> T | None:
+def _narrowest(values: Iterable[T | None]) -> T | None:
     """The first of `values` that is set."""
     return next((value for value in values if value is not None), None)
