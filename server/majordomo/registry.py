@@ -4,10 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from majordomo.chain.target import Place, Room, Target, Timeouts
-from majordomo.chain.tracker import Moved
-from majordomo.config import Config
-from majordomo.names import (
+from majordomo.chain.names import (
     MalformedChain,
     UnknownProvider,
     UnknownTier,
@@ -15,12 +12,15 @@ from majordomo.names import (
     expand,
     split_target,
 )
+from majordomo.chain.resolvers import Resolver, Resolvers, load_plugin
+from majordomo.chain.target import Place, Room, Target, Timeouts
+from majordomo.chain.tracker import Moved
+from majordomo.config import Config
 from majordomo.providers.settings import (
     AttemptSettings,
     ModelSettings,
     ProviderSettings,
 )
-from majordomo.resolvers import Resolver, Resolvers, load_plugin
 
 T = TypeVar("T")
 

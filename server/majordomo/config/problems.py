@@ -4,8 +4,8 @@ import difflib
 from dataclasses import dataclass
 from typing import Any
 
+from majordomo.chain.names import NAME
 from majordomo.config.sections import KeyPath, locate
-from majordomo.names import NAME
 from majordomo.providers.kinds import KINDS
 from majordomo.section import Section
 

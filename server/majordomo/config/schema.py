@@ -20,8 +20,8 @@ from pydantic import (
 from majordomo.chain.call import Policy
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import HealthSettings
+from majordomo.chain.names import MODEL_ID, NAME
 from majordomo.labels import label
-from majordomo.names import MODEL_ID, NAME
 from majordomo.providers.kinds import KINDS
 from majordomo.providers.settings import AttemptSettings, ProviderSettings
 from majordomo.section import Duration, Section, Size, Timeout

@@ -15,8 +15,8 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
+from majordomo.chain.names import elements
 from majordomo.config.schema import TokenConfig
-from majordomo.names import elements
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
 from majordomo.services import GENERATION, OPERATOR
 

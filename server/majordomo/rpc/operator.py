@@ -12,10 +12,10 @@ from grpc.aio import ServicerContext
 
 from majordomo.chain.changes import NOTHING_TOLD, Change
 from majordomo.chain.clock import CLOCK, Clock
+from majordomo.chain.names import MalformedChain
 from majordomo.chain.tracker import Tracker, wildcard
 from majordomo.distribution import DISTRIBUTION
 from majordomo.durations import seconds
-from majordomo.names import MalformedChain
 from majordomo.registry import Registry
 from majordomo.rpc.access import caller
 from majordomo.rpc.health_feed import HealthFeed

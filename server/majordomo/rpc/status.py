@@ -19,16 +19,16 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from majordomo.chain.call import CallFailed
-from majordomo.chain.tracker import BenchedByProvider
-from majordomo.domain import ERROR_DOMAIN
-from majordomo.durations import duration
-from majordomo.labels import label
-from majordomo.names import (
+from majordomo.chain.names import (
     ChainError,
     ResolverFailed,
     UnknownName,
     UnknownProvider,
 )
+from majordomo.chain.tracker import BenchedByProvider
+from majordomo.domain import ERROR_DOMAIN
+from majordomo.durations import duration
+from majordomo.labels import label
 from majordomo.rpc.access import PermissionDenied, Unauthenticated
 from majordomo.rpc.driver import AnswerTooLarge, CompressedRequest
 from majordomo.rpc.memory import CallerStalled, ServerFull
