@@ -56,8 +56,8 @@ installed; then `{embedded}` is the default chain.
 On SIGHUP, and within two seconds of a change of the file or of one that holds a secret,
 the configuration is loaded again: validated, then swapped whole. Calls that run finish
 under the old one, and the health of targets is kept. A file with errors changes nothing
-and is told in the log. `server.listen`, `server.tls` and `server.reflection` need a
-restart; what the files of `server.tls` hold does not.
+and is told in the log. `server.listen`, `server.metrics_listen`, `server.tls` and
+`server.reflection` need a restart; what the files of `server.tls` hold does not.
 
 ## Tiers and resolvers
 
