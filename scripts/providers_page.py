@@ -11,7 +11,7 @@ from typing import Literal, get_args, get_origin
 from majordomo.chain.failure import Failure
 from majordomo.codec.base import Codec
 from majordomo.codec.errors.families import FAMILIES
-from majordomo.labels import label
+from majordomo.contract import label
 from majordomo.providers.kinds import KINDS
 from majordomo.providers.openai_chat.codec import OpenAICompatible
 from majordomo.providers.openai_chat.profiles import COMMON, PROFILES

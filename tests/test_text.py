@@ -2,8 +2,7 @@
 
 import pytest
 
-from majordomo.labels import label
-from majordomo.services import GENERATION, OPERATOR
+from majordomo.contract import GENERATION, OPERATOR, label
 from majordomo.text import cut
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_OVERLOADED, FailureReason
 from majordomo.v1.operator_service_pb2 import HealthChange, TargetHealth

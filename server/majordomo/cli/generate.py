@@ -12,7 +12,7 @@ import click
 from majordomo.cli.client import Place, connect, json_option, server_options
 from majordomo.cli.words import describe, length, printed, reason, table, until
 from majordomo.client import Asking, Client, media, user
-from majordomo.labels import label
+from majordomo.contract import label
 from majordomo.v1.attempt_pb2 import ATTEMPT_OUTCOME_SUCCEEDED
 from majordomo.v1.content_pb2 import FunctionTool, Message, Part, Tool
 from majordomo.v1.generation_service_pb2 import (

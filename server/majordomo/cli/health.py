@@ -17,7 +17,7 @@ from majordomo.cli.client import (
 )
 from majordomo.cli.words import printed, state, still, table, why
 from majordomo.client import Client, MajordomoError, ServerDraining
-from majordomo.labels import label
+from majordomo.contract import label
 from majordomo.v1.operator_service_pb2 import (
     HealthChange,
     HealthSnapshotPiece,

@@ -8,7 +8,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from majordomo.labels import label
+from majordomo.contract import label
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_SKIPPED,
     ATTEMPT_OUTCOME_SUCCEEDED,

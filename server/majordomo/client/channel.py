@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
-from majordomo.services import GENERATION, OPERATOR
+from majordomo.contract import GENERATION, OPERATOR
 
 Options = Sequence[tuple[str, Any]]
 

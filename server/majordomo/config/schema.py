@@ -21,7 +21,7 @@ from majordomo.chain.call import Policy
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import HealthSettings
 from majordomo.chain.names import MODEL_ID, NAME
-from majordomo.labels import label
+from majordomo.contract import label
 from majordomo.providers.kinds import KINDS
 from majordomo.providers.settings import AttemptSettings, ProviderSettings
 from majordomo.section import Duration, Section, Size, Timeout

@@ -17,8 +17,8 @@ from grpc.aio import ServicerContext
 
 from majordomo.chain.names import elements
 from majordomo.config.schema import TokenConfig
+from majordomo.contract import GENERATION, OPERATOR
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
-from majordomo.services import GENERATION, OPERATOR
 
 _SCOPES = {GENERATION: "generate", OPERATOR: "operate"}
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
+from majordomo.contract import GENERATION
 from majordomo.rpc.access import caller
 from majordomo.rpc.leaving import Leaving
 from majordomo.rpc.memory import CALL, Account, ServerFull, account
@@ -21,7 +22,6 @@ from majordomo.rpc.wrapping import (
     behaviour_of,
     like,
 )
-from majordomo.services import GENERATION
 
 _LIMITED = f"{GENERATION}/"
 

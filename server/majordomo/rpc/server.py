@@ -20,6 +20,7 @@ from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
 from majordomo.config import Config
 from majordomo.config.schema import TlsConfig
+from majordomo.contract import SERVICES
 from majordomo.registry import Registry
 from majordomo.rpc.access import Access
 from majordomo.rpc.admission import Admission
@@ -33,7 +34,6 @@ from majordomo.rpc.operator import OperatorService
 from majordomo.rpc.reload import Source, keep_current
 from majordomo.rpc.tls import Certificates
 from majordomo.secrets import hide
-from majordomo.services import SERVICES
 from majordomo.telemetry.service import Telemetry
 from majordomo.v1.generation_service_pb2_grpc import (
     add_GenerationServiceServicer_to_server,

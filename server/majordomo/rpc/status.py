@@ -26,9 +26,8 @@ from majordomo.chain.names import (
     UnknownProvider,
 )
 from majordomo.chain.tracker import BenchedByProvider
-from majordomo.domain import ERROR_DOMAIN
+from majordomo.contract import ERROR_DOMAIN, label
 from majordomo.durations import duration
-from majordomo.labels import label
 from majordomo.rpc.access import PermissionDenied, Unauthenticated
 from majordomo.rpc.driver import AnswerTooLarge, CompressedRequest
 from majordomo.rpc.memory import CallerStalled, ServerFull

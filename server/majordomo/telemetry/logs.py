@@ -14,9 +14,9 @@ from structlog.typing import EventDict, Processor
 
 from majordomo.chain.changes import Change
 from majordomo.chain.clock import CLOCK, Clock
+from majordomo.contract import GENERATION
 from majordomo.durations import NANOSECONDS, seconds
 from majordomo.secrets import redact, where
-from majordomo.services import GENERATION
 from majordomo.telemetry import words
 from majordomo.telemetry.observation import Observation, current
 from majordomo.v1.attempt_pb2 import Attempt, BenchRecord, Usage

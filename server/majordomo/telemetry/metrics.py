@@ -14,8 +14,8 @@ from majordomo.chain.call import Call
 from majordomo.chain.changes import Change
 from majordomo.chain.target import Target
 from majordomo.chain.tracker import Tracker, wildcard
+from majordomo.contract import GENERATION
 from majordomo.durations import seconds
-from majordomo.services import GENERATION
 from majordomo.telemetry import semconv, words
 from majordomo.telemetry.observation import Observation
 from majordomo.v1.attempt_pb2 import (

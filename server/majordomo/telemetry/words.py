@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from majordomo.labels import label
+from majordomo.contract import label
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CANCELLED,
     Attempt,
