@@ -78,6 +78,8 @@ FAULTS = [
         'write "provider/model-id"',
     ),
     ('[servr]\nlisten = "x"', "line 1: servr", "did you mean server?"),
+    ('# none\nservr.listen = "x"', "line 2: servr", "did you mean server?"),
+    ("providers.x.closed = true", "line 1: providers.x.kind", "is required"),
     ('[server]\nlisten = "nowhere"', "line 2: server.listen", "host:port"),
     ("[server]\nlisten = 5", "line 2: server.listen", "must be a text"),
     ("server = 5", "line 1: server", "must be a table"),

@@ -233,6 +233,21 @@ def test_where_vertex_is(location: str, host: str) -> None:
     )
 
 
+def test_an_address_of_ones_own_comes_before_vertex_ai() -> None:
+    """Also where it is the one that Gemini has without a project."""
+    gemini = "https://generativelanguage.googleapis.com/v1beta"
+    project = '[providers.v]\nkind = "gemini"\nproject = "p-1"'
+    usual = parse(project).providers["v"]
+    written = parse(f'{project}\nbase_url = "{gemini}"').providers["v"]
+    assert isinstance(usual, GeminiSettings)
+    assert isinstance(written, GeminiSettings)
+
+    assert "aiplatform.googleapis.com" in usual.url
+    assert gemini == written.url
+    assert usual.fingerprint() != written.fingerprint()
+    assert usual.place() != written.place()
+
+
 class Credentials:
     """As google-auth's: good for a while, and refreshed by a blocking call."""
 

@@ -44,10 +44,14 @@ class Settings:
             around = path[:length]
             if around in self._variables:
                 return self._variables[around]
-            if around in self._lines:
-                line = self._lines[around]
+            if line := self._line(around):
                 return f"{self.file}:{line}" if self.file else f"line {line}"
         return ""
+
+    def _line(self, path: KeyPath) -> int:
+        """Of `path`, or of the first key in it where it has none of its own; or 0."""
+        inside = (n for key, n in self._lines.items() if key[: len(path)] == path)
+        return self._lines.get(path) or min(inside, default=0)
 
     def secrets(self) -> list[Path]:
         """The files that secrets are read from."""

@@ -34,7 +34,7 @@ class ScriptedSettings(ProviderSettings):
         return Scripted(self._scripts())
 
     def fingerprint(self) -> dict[str, object]:
-        return {"kind": self.kind, **self._scripts()}
+        return {"kind": self.kind, "scripts": self._scripts()}
 
     def _scripts(self) -> dict[str, list[str]]:
         return {name: model.script for name, model in self.models.items()}
