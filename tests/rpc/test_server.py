@@ -24,7 +24,8 @@ import majordomo.rpc.server
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
 from majordomo.config import parse
-from majordomo.rpc.server import OPTIONS, SERVICES, Server
+from majordomo.contract import SERVICES
+from majordomo.rpc.server import OPTIONS, Server
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest, TargetHealth
 from tests.processes import serving

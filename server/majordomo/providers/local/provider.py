@@ -39,9 +39,6 @@ from majordomo.v1.generation_service_pb2 import Prompt
 
 _log = logging.getLogger(__name__)
 
-EMBEDDED = "smollm2"
-"""The model id of the model that majordomo brings."""
-
 CONTEXT = 2048
 """Tokens. SmolLM2 was trained with 8192, but one thread reads about 80 a second: this
 is what it reads within the usual limit for the first content. A slot takes 47 MB."""
@@ -89,7 +86,7 @@ class Local:
         self._model_path = model_path
         self._threads = threads or default_threads()
         self._context = context or CONTEXT
-        self.model = EMBEDDED if model_path is None else model_path.stem
+        self.model = model_file.MODEL if model_path is None else model_path.stem
         """The one model id that is served."""
 
         name = f"majordomo-{secrets.token_hex(8)}"
