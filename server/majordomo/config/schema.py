@@ -121,6 +121,23 @@ def _base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _listen(value: str) -> str:
+    if value.startswith("unix:"):
+        if value == "unix:":
+            raise ValueError("name the socket's path, as in unix:/run/majordomo.sock")
+        return value
+    return _host_port(value)
+
+
+def _host_port(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not (port.isascii() and port.isdecimal()):
+        raise ValueError(f"{value!r} is no host:port, such as 127.0.0.1:50051")
+    if int(port) > _LAST_PORT:
+        raise ValueError(f"there is no port {port}: ports end at {_LAST_PORT}")
+    return value
+
+
 def _script(value: str) -> str:
     Script.parse(value)
     return value
@@ -150,6 +167,8 @@ def _reason(value: object) -> object:
         raise ValueError(f"{value!r} is none of {', '.join(_PERMANENT)}")
     return _PERMANENT[str(value)]
 
+
+_LAST_PORT = 65_535
 
 _DURATION_TEXT = WithJsonSchema(
     {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h)$", "examples": ["5s"]}
@@ -181,6 +200,11 @@ PermanentReason = Annotated[
 ]
 ProfileName = Annotated[
     str, AfterValidator(_profile), WithJsonSchema({"enum": sorted(PROFILES)})
+]
+HostPort = Annotated[
+    str,
+    AfterValidator(_host_port),
+    WithJsonSchema({"type": "string", "pattern": r"^.+:\d{1,5}$"}),
 ]
 MediaHost = Annotated[str, Field(pattern=r"^([A-Za-z0-9:._-]+|\*)$")]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
@@ -264,7 +288,11 @@ class TokenConfig(_Section):
 class ServerConfig(_Section):
     """Where the server listens, and what it answers with by default."""
 
-    listen: str = Field(default="127.0.0.1:50051", pattern=r"^(unix:.+|.+:\d{1,5})$")
+    listen: Annotated[
+        str,
+        AfterValidator(_listen),
+        WithJsonSchema({"type": "string", "pattern": r"^(unix:.+|.+:\d{1,5})$"}),
+    ] = "127.0.0.1:50051"
     """host:port, or unix:/path. Port 0 takes a free one."""
 
     default_chain: str = ""
@@ -290,9 +318,19 @@ class ServerConfig(_Section):
     tls: TlsConfig | None = None
     """Without it the server speaks plain text."""
 
-    metrics_listen: str | None = Field(default=None, pattern=r"^.+:\d{1,5}$")
+    metrics_listen: HostPort | None = None
     """host:port of a page for Prometheus, /metrics, over plain HTTP. Without it there
     is none."""
+
+    health_listen: HostPort | None = None
+    """host:port where grpc.health.v1 alone is served, in plain text and without tokens:
+    for probes that speak no TLS, such as those of Kubernetes. Without it there is
+    none."""
+
+    max_connection_age: Duration | None = None
+    """How old a connection may become before its client is asked to open another, which
+    is how clients find new replicas; calls that run on it end well. Each connection has
+    a tenth more or less. Without it there is no limit."""
 
 
 class AttemptConfig(_Section):

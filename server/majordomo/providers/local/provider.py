@@ -69,6 +69,14 @@ def default_threads() -> int:
     return max(1, (os.cpu_count() or 1) - 1)
 
 
+def _temporary() -> Path:
+    """Where sockets go; where nothing can be written, the child says so later."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        return Path("/tmp")  # noqa: S108 - the folder within it has a secret name
+
+
 class Local:
     """The provider; implements chain.target.Provider.
 
@@ -93,7 +101,7 @@ class Local:
         """The one model id that is served."""
 
         name = f"majordomo-{secrets.token_hex(8)}"
-        self.socket = Path(tempfile.gettempdir()) / name / "llama.sock"
+        self.socket = _temporary() / name / "llama.sock"
         """Where the child listens; the folder is made anew for each."""
 
         self.child = Child(self._command, start_timeout=start_timeout, clock=clock)
@@ -148,7 +156,11 @@ class Local:
                 FAILURE_REASON_UNSUPPORTED,
                 f"llama.cpp is not installed: {installing('local')}",
             )
-        if not self._file().is_file():
+        try:
+            here = os.path.isfile(self._file())
+        except model_file.ModelFileError as error:
+            raise Failure(FAILURE_REASON_MODEL_NOT_FOUND, str(error)) from None
+        if not here:
             mend = (
                 "run `majordomo model fetch`"
                 if self._model_path is None
