@@ -1,5 +1,6 @@
 """Sockets that listen, on both families where the address names neither."""
 
+import os
 import socket
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - to know them, not to bind them
@@ -24,4 +25,5 @@ def listening_socket(address: str) -> socket.socket:
     except socket.gaierror:
         raise OSError(f"cannot listen on {address}: unknown host {host}") from None
     except OSError as error:
-        raise OSError(f"cannot listen on {address}: {error.strerror}") from None
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(f"cannot listen on {address}: {why}") from None

@@ -16,7 +16,6 @@ from majordomo.process import drop_stdout
 from majordomo.rpc.reload import Source
 from majordomo.rpc.server import serve as run
 from majordomo.telemetry import logs
-from majordomo.telemetry.setup import TelemetryError
 
 _log = logging.getLogger("majordomo")
 
@@ -47,7 +46,7 @@ def serve(path: Path | None, listen: str | None) -> None:
         logs.configure(log, terminal=sys.stderr.isatty())
         try:
             asyncio.run(run(Source(path, environ), _listening))
-        except (ConfigError, TelemetryError, OSError) as error:
+        except (ConfigError, OSError) as error:
             raise click.ClickException(str(error)) from None
 
 

@@ -107,8 +107,7 @@ _log = logging.getLogger("majordomo")
 class Server:
     """A server made of a configuration; started and stopped as a context manager.
 
-    Raises OSError where it cannot listen, and TelemetryError where spans cannot go
-    where the environment wants them.
+    Raises OSError where it cannot listen.
     """
 
     def __init__(self, config: Config) -> None:
@@ -215,14 +214,17 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if config.server.reflection:
             self._reflect()
-        self.address = listen(self._server, config.server.listen, config.server.tls)
         self.metrics_address = await telemetry.start(config.server.metrics_listen)
-        if config.server.health_listen is not None:
-            self.health_address = await self._serve_health(config.server.health_listen)
+        probes = self._probes()
+        # Last: a server that has a port and is not started keeps it.
+        self.address = listen(self._server, config.server.listen, config.server.tls)
         _warn(config)
         for service in ("", *SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
+        if probes is not None:
+            await probes.start()
+            self._held.push_async_callback(probes.stop, 0)
 
     def _reflect(self) -> None:
         """Serve reflection as v1alpha, which the library has, and as v1.
@@ -244,14 +246,15 @@ class Server:
         self._server.add_generic_rpc_handlers((generic,))
         self._server.add_registered_method_handlers(_REFLECTION_V1, handlers)
 
-    async def _serve_health(self, address: str) -> str:
-        """Serve grpc.health.v1 by itself on `address`; returns it with its port."""
-        server = core_server([ErrorBoundary(), Driver()], _PROBE_OPTIONS)
+    def _probes(self) -> grpc.aio.Server | None:
+        """A server of grpc.health.v1 by itself, if one is wanted."""
+        address = self._config.server.health_listen
+        if address is None:
+            return None
+        server = core_server([ErrorBoundary()], _PROBE_OPTIONS)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        where = listen(server, address, None)
-        await server.start()
-        self._held.push_async_callback(server.stop, 0)
-        return where
+        self.health_address = listen(server, address, None)
+        return server
 
 
 def _age(limit: float | None) -> Iterator[tuple[str, int]]:
