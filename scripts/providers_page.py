@@ -14,7 +14,7 @@ from majordomo.codec.errors.families import FAMILIES
 from majordomo.contract import label
 from majordomo.providers.kinds import KINDS
 from majordomo.providers.openai_chat.codec import OpenAICompatible
-from majordomo.providers.openai_chat.profiles import COMMON, PROFILES
+from majordomo.providers.profiles import COMMON, PROFILES
 from majordomo.providers.settings import HttpSettings, ProviderSettings
 from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.content_pb2 import (

@@ -28,8 +28,8 @@ from majordomo.codec.state import pack, unpack
 from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.providers.gemini.codec import Gemini
 from majordomo.providers.openai_chat.codec import OpenAICompatible
-from majordomo.providers.openai_chat.profiles import PROFILES
 from majordomo.providers.openai_responses.codec import OpenAIResponses
+from majordomo.providers.profiles import PROFILES
 from majordomo.rpc.validation import InvalidRequest, check
 from majordomo.transport.http11 import Responses
 from majordomo.v1.content_pb2 import ROLE_ASSISTANT, FunctionTool, Part

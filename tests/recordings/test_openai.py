@@ -18,7 +18,7 @@ import pytest
 from majordomo.chain.deltas import message as message_of
 from majordomo.chain.failure import Failure
 from majordomo.providers.openai_chat.codec import OpenAICompatible
-from majordomo.providers.openai_chat.profiles import COMMON, PROFILES
+from majordomo.providers.profiles import COMMON, PROFILES
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MALFORMED_RESPONSE,
     FailureReason,

@@ -50,6 +50,23 @@ _INTERRUPTION = {
 }
 
 
+def _listen(value: str) -> str:
+    if value.startswith("unix:"):
+        if value == "unix:":
+            raise ValueError("name the socket's path, as in unix:/run/majordomo.sock")
+        return value
+    return _host_port(value)
+
+
+def _host_port(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not (port.isascii() and port.isdecimal()):
+        raise ValueError(f"{value!r} is no host:port, such as 127.0.0.1:50051")
+    if int(port) > _LAST_PORT:
+        raise ValueError(f"there is no port {port}: ports end at {_LAST_PORT}")
+    return value
+
+
 def _tier(value: str) -> str:
     if not NAME.fullmatch(value):
         raise ValueError(f"{value!r} is no name of a tier")
@@ -69,6 +86,13 @@ def _reason(value: object) -> object:
     return _PERMANENT[str(value)]
 
 
+_LAST_PORT = 65_535
+
+HostPort = Annotated[
+    str,
+    AfterValidator(_host_port),
+    WithJsonSchema({"type": "string", "pattern": r"^.+:\d{1,5}$"}),
+]
 PermanentReason = Annotated[
     int, BeforeValidator(_reason), WithJsonSchema({"enum": list(_PERMANENT)})
 ]
@@ -145,7 +169,11 @@ class TokenConfig(Section):
 class ServerConfig(Section):
     """Where the server listens, and what it answers with by default."""
 
-    listen: str = Field(default="127.0.0.1:50051", pattern=r"^(unix:.+|.+:\d{1,5})$")
+    listen: Annotated[
+        str,
+        AfterValidator(_listen),
+        WithJsonSchema({"type": "string", "pattern": r"^(unix:.+|.+:\d{1,5})$"}),
+    ] = "127.0.0.1:50051"
     """host:port, or unix:/path. Port 0 takes a free one."""
 
     default_chain: str = ""
@@ -171,9 +199,19 @@ class ServerConfig(Section):
     tls: TlsConfig | None = None
     """Without it the server speaks plain text."""
 
-    metrics_listen: str | None = Field(default=None, pattern=r"^.+:\d{1,5}$")
+    metrics_listen: HostPort | None = None
     """host:port of a page for Prometheus, /metrics, over plain HTTP. Without it there
     is none."""
+
+    health_listen: HostPort | None = None
+    """host:port where grpc.health.v1 alone is served, in plain text and without tokens:
+    for probes that speak no TLS, such as those of Kubernetes. Without it there is
+    none."""
+
+    max_connection_age: Duration | None = None
+    """How old a connection may become before its client is asked to open another, which
+    is how clients find new replicas; calls that run on it end well. Each connection has
+    a tenth more or less. Without it there is no limit."""
 
 
 class ChainConfig(AttemptSettings):

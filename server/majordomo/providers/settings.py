@@ -17,7 +17,7 @@ from majordomo.chain.target import Peer, Provider
 from majordomo.codec.base import Codec
 from majordomo.codec.capabilities import Capabilities, capabilities
 from majordomo.media.references import MediaHosts
-from majordomo.providers.openai_chat.profiles import guess
+from majordomo.providers.profiles import guess
 from majordomo.section import BaseUrl, Secret, Section, Timeout
 
 Token = Callable[[], Awaitable[str]]

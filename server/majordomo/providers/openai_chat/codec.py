@@ -12,8 +12,8 @@ from majordomo.codec.capabilities import Lookup, capabilities
 from majordomo.codec.event_stream import EventReader
 from majordomo.codec.wire import WireCodec
 from majordomo.providers.openai_chat.answer import ChatReader, decode_chat
-from majordomo.providers.openai_chat.profiles import COMMON, Profile
 from majordomo.providers.openai_chat.request import encode_chat
+from majordomo.providers.profiles import COMMON, Profile
 from majordomo.v1.generation_service_pb2 import Prompt
 
 

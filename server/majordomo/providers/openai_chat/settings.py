@@ -7,7 +7,7 @@ from pydantic import AfterValidator, WithJsonSchema
 
 from majordomo.codec.base import Codec
 from majordomo.providers.openai_chat.codec import OpenAICompatible
-from majordomo.providers.openai_chat.profiles import PROFILES, Profile, guess
+from majordomo.providers.profiles import PROFILES, Profile, guess
 from majordomo.providers.settings import HttpSettings, Preset
 from majordomo.section import BaseUrl
 

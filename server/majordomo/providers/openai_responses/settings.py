@@ -4,8 +4,8 @@ from typing import ClassVar, Literal
 
 from majordomo.codec.base import Codec
 from majordomo.providers.openai_chat.codec import OpenAICompatible
-from majordomo.providers.openai_chat.profiles import guess
 from majordomo.providers.openai_responses.codec import OpenAIResponses
+from majordomo.providers.profiles import guess
 from majordomo.providers.settings import HttpSettings
 from majordomo.section import BaseUrl
 
