@@ -6,7 +6,7 @@ import re
 import pytest
 from scripts import contract_page
 
-from majordomo.domain import ERROR_DOMAIN
+from majordomo.contract import ERROR_DOMAIN
 from majordomo.rpc.status import CODES
 from majordomo.v1.errors_pb2 import ErrorReason
 

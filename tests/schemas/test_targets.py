@@ -11,8 +11,8 @@ from majordomo.codec.request_json import SCHEMA_PATH
 from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.providers.gemini.codec import Gemini
 from majordomo.providers.openai_chat.codec import OpenAICompatible
-from majordomo.providers.openai_chat.profiles import PROFILES
 from majordomo.providers.openai_responses.codec import OpenAIResponses
+from majordomo.providers.profiles import PROFILES
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_UNSUPPORTED,

@@ -23,7 +23,6 @@ from majordomo.codec.request_json import (
     wants_json,
 )
 from majordomo.codec.schemas import answer_form, schema_form
-from majordomo.providers.openai_chat.profiles import Profile
 from majordomo.providers.openai_chat.reasoning import (
     CONTENT,
     DETAILS,
@@ -31,6 +30,7 @@ from majordomo.providers.openai_chat.reasoning import (
     extra_content,
     given_back,
 )
+from majordomo.providers.profiles import Profile
 from majordomo.schemas.absence import Place
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
