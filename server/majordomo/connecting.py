@@ -136,4 +136,6 @@ def _telemetry_name(settings: HttpConfig) -> str:
 def _profile(settings: HttpConfig) -> Profile:
     if isinstance(settings, OpenAICompatibleConfig) and settings.profile:
         return PROFILES[settings.profile]
+    if isinstance(settings, OpenAIConfig):
+        return guess(_base_url(settings), PROFILES["openai"])
     return guess(_base_url(settings))

@@ -33,6 +33,8 @@ class Encoded:
     """Beside authorization and content type, which are the provider's."""
 
     adaptations: list[Adaptation] = field(default_factory=list)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """The names of tools as the caller knows them, by those that were sent instead."""
 
 
 class StreamDecoder(Protocol):

@@ -5,7 +5,7 @@ is no JSON is never spliced into a body.
 """
 
 import hashlib
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_UNSUPPORTED,
 )
-from majordomo.v1.content_pb2 import Message
+from majordomo.v1.content_pb2 import FunctionTool, Message
 from majordomo.v1.generation_service_pb2 import Prompt
 
 Body = dict[str, object]
@@ -68,6 +68,84 @@ def raw(text: str, path: str) -> msgspec.Raw:
         return msgspec.json.decode(text, type=msgspec.Raw)
     except (ValueError, RecursionError):
         raise invalid(path, "is no JSON") from None
+
+
+def object_text(text: str) -> tuple[str, str]:
+    """`text` if it is one JSON object, or an object around it; and what was done.
+
+    What a model has written as arguments may be cut, or no object.
+    """
+    said = text.strip()
+    if said in _NO_ARGUMENTS:
+        return "{}", ""
+    try:
+        # Half a character in an escape is what only the whole decoder looks at.
+        if "\\u" in said:
+            msgspec.json.decode(said)
+        value = _decode_raw(said)
+    except (ValueError, RecursionError):
+        value = msgspec.Raw(msgspec.json.encode(said))
+    else:
+        if said[0] == "{":
+            return said, ""
+    wrapped = msgspec.json.encode({"arguments": value}).decode()
+    return wrapped, "arguments put into an object"
+
+
+_NO_ARGUMENTS = ("{}", "", "null")
+_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def parameters(
+    function: FunctionTool, index: int, adapted: Callable[[str, str], None]
+) -> msgspec.Raw:
+    """The schema of a tool's arguments, which says that they are an object.
+
+    Failure (INVALID_REQUEST) if it is none.
+    """
+    text = function.parameters_schema_json
+    if not text:
+        return EMPTY_PARAMETERS
+    try:
+        schema = _decode_parameters(text)
+    except (ValueError, RecursionError):
+        path = f"prompt.tools[{index}].function.parameters_schema_json"
+        raise invalid(path, "is no JSON") from None
+    if schema.whole:
+        return msgspec.Raw(text)
+    path = f"prompt.tools[{index}].function.parameters_schema_json"
+    added = msgspec.json.decode(EMPTY_PARAMETERS) | msgspec.json.decode(
+        text, type=dict[str, msgspec.Raw]
+    )
+    adapted(path, "type object, properties: what is missing of these is added")
+    return msgspec.Raw(msgspec.json.encode(added))
+
+
+_MISSING = msgspec.Raw(b"")
+
+
+class _Parameters(msgspec.Struct, rename={"ref": "$ref"}):
+    """What has to be known of a schema of arguments."""
+
+    type: object = None
+    properties: msgspec.Raw = _MISSING
+    ref: msgspec.Raw = _MISSING
+    anyOf: msgspec.Raw = _MISSING  # noqa: N815 - as in JSON
+    oneOf: msgspec.Raw = _MISSING  # noqa: N815
+    allOf: msgspec.Raw = _MISSING  # noqa: N815
+
+    @property
+    def whole(self) -> bool:
+        """It says that it is an object's, or what it says is not known."""
+        if self.type == "object" and self.properties is not _MISSING:
+            return True
+        references = (self.ref, self.anyOf, self.oneOf, self.allOf)
+        if any(one is not _MISSING for one in references):
+            return True
+        return self.type not in (None, "object")
+
+
+_decode_parameters = msgspec.json.Decoder(_Parameters).decode
 
 
 def is_strict(text: str, path: str) -> bool:

@@ -4,7 +4,7 @@ Reads values that are not validated yet, so that all errors can be told at once;
 has the wrong type is somebody else's to tell.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from majordomo.config.problems import KeyPath, Problem
@@ -18,6 +18,10 @@ from majordomo.names import (
     elements,
     expand,
 )
+from majordomo.providers.anthropic.request import RESERVED as ANTHROPIC
+from majordomo.providers.gemini.request import RESERVED as GEMINI
+from majordomo.providers.openai_chat.request import RESERVED as OPENAI_CHAT
+from majordomo.providers.openai_responses.request import RESERVED as OPENAI_RESPONSES
 from majordomo.resolvers import PluginError, load_plugin
 
 _PLACEHOLDER = "any/model"
@@ -31,6 +35,12 @@ def cross_check(values: Mapping[str, Any]) -> Iterator[Problem]:
     for name, provider in providers.items():
         if not NAME.fullmatch(name):
             yield Problem(("providers", name), f"names are {NAME.pattern}")
+        for i, key in enumerate(_list(provider, "provider_options")):
+            if key in _reserved(provider):
+                path = ("providers", name, "provider_options", i)
+                yield Problem(
+                    path, f"{key!r} is the server's own: no caller may set it"
+                )
         for model in _table(provider, "models"):
             if not MODEL_ID.fullmatch(model):
                 yield Problem(("providers", name, "models", model), "is no model id")
@@ -51,6 +61,22 @@ def cross_check(values: Mapping[str, Any]) -> Iterator[Problem]:
                 if problem:
                     yield Problem(("tokens", name, key), problem)
     yield from _chains(values, providers, tiers, ask=bool(resolvers))
+
+
+def _reserved(provider: object) -> Set[str]:
+    """The keys of a request that no caller may set at a provider, listed or not."""
+    kind = _of(provider, "kind")
+    if kind == "openai" and _of(provider, "api") != "chat":
+        return OPENAI_RESPONSES
+    return _RESERVED.get(str(kind), frozenset())
+
+
+_RESERVED: Mapping[str, Set[str]] = {
+    "anthropic": ANTHROPIC,
+    "gemini": GEMINI,
+    "openai": OPENAI_CHAT,
+    "openai-compatible": OPENAI_CHAT,
+}
 
 
 def _chains(

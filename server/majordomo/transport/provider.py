@@ -30,7 +30,8 @@ from majordomo.codec.errors.stream_refusals import (
     refused,
 )
 from majordomo.codec.event_stream import EVENT_STREAM, decode_whole
-from majordomo.media.images import fit_images
+from majordomo.codec.names import name_tools
+from majordomo.media.images import fit_images, named_rightly
 from majordomo.media.parts import media_parts
 from majordomo.media.references import ANYWHERE_PUBLIC, MediaHosts
 from majordomo.secrets import redact, where
@@ -124,8 +125,10 @@ class HttpProvider:
             adaptations: list[Adaptation] = []
             if media := [*media_parts(prompt)]:
                 self._media_hosts.check(media)
+                named, adaptations = named_rightly(prompt)
                 images = self.codec.images
-                fitted, adaptations = await fit_images(prompt, images, caller, kept)
+                fitted, made = await fit_images(named, images, caller, kept)
+                adaptations += made
             if part is None:
                 encoded, spared = self.codec.encode(model, fitted, stream=stream), ""
             else:
@@ -231,11 +234,12 @@ class _HttpExchange(Exchange):
                 media_type = headers.get(b"content-type", b"")
                 if not self.streamed and not media_type.startswith(EVENT_STREAM):
                     whole = await _read(response, LONGEST_BODY)
-                    yield decode_whole(self._provider.codec, self._prompt, whole)
+                    answer = decode_whole(self._provider.codec, self._prompt, whole)
+                    yield self._named(answer)
                     return
                 async with aclosing(self._streamed(response)) as pieces:
                     async for piece in pieces:
-                        yield piece
+                        yield self._named(piece)
             except (Failure, *ERRORS):
                 raise
             except Exception as error:
@@ -248,6 +252,12 @@ class _HttpExchange(Exchange):
             raise
         except ERRORS as error:
             raise failure(error) from None
+
+    def _named(self, piece: Piece) -> Piece:
+        """`piece`, its tools called as the caller calls them."""
+        if renamed := self._encoded.renamed:
+            name_tools(piece, renamed)
+        return piece
 
     async def _streamed(self, response: Response) -> AsyncGenerator[Piece]:
         decoder = self._decoder = self._provider.codec.decoder(self._prompt)
