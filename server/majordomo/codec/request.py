@@ -30,6 +30,7 @@ from majordomo.codec.request_json import (
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
+    ROLE_UNSPECIFIED,
     ROLE_USER,
     FunctionTool,
     Message,
@@ -109,8 +110,8 @@ class RequestBuilder(ABC):
         self.renamed: dict[str, str] = {}
         """The names of tools as they were, by those that are sent."""
 
-        self.last: Role = 0  # type: ignore[assignment] - of no turn yet
-        """Whose turn was put last."""
+        self.last: Role = ROLE_UNSPECIFIED
+        """Whose turn was put last; of none so far."""
 
         self._reasoning_left_out = False
         self._at = 0
@@ -335,7 +336,7 @@ class RequestBuilder(ABC):
             name = function.name
             if not self.tool_name.fullmatch(name):
                 name = self.wire_name(name, f"prompt.tools[{i}].function.name")
-            yield function, name, parameters(function, i, self.adapted)
+            yield function, name, parameters(function, i)
 
     def allowed_names(self, choice: ToolChoice) -> list[str]:
         """The names that a tool choice allows, as they are sent; none: any."""

@@ -5,7 +5,7 @@ is no JSON is never spliced into a body.
 """
 
 import hashlib
-from collections.abc import Callable, Set
+from collections.abc import Set
 from typing import Any
 
 import msgspec
@@ -96,9 +96,7 @@ _NO_ARGUMENTS = ("{}", "", "null")
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
-def parameters(
-    function: FunctionTool, index: int, adapted: Callable[[str, str], None]
-) -> msgspec.Raw:
+def parameters(function: FunctionTool, index: int) -> msgspec.Raw:
     """The schema of a tool's arguments, which says that they are an object.
 
     Failure (INVALID_REQUEST) if it is none.
@@ -113,12 +111,10 @@ def parameters(
         raise invalid(path, "is no JSON") from None
     if schema.whole:
         return msgspec.Raw(text)
-    path = f"prompt.tools[{index}].function.parameters_schema_json"
-    added = msgspec.json.decode(EMPTY_PARAMETERS) | msgspec.json.decode(
-        text, type=dict[str, msgspec.Raw]
-    )
-    adapted(path, "type object, properties: what is missing of these is added")
-    return msgspec.Raw(msgspec.json.encode(added))
+    # It means the same with what is missing added, and some APIs insist on it.
+    whole: Body = {"type": "object", "properties": {}}
+    said = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    return msgspec.Raw(msgspec.json.encode(whole | said))
 
 
 _MISSING = msgspec.Raw(b"")
@@ -136,7 +132,7 @@ class _Parameters(msgspec.Struct, rename={"ref": "$ref"}):
 
     @property
     def whole(self) -> bool:
-        """It says that it is an object's, or what it says is not known."""
+        """It says that it is an object's, or what it says is another matter."""
         if self.type == "object" and self.properties is not _MISSING:
             return True
         references = (self.ref, self.anyOf, self.oneOf, self.allOf)

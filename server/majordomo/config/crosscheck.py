@@ -37,7 +37,7 @@ def cross_check(values: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(("providers", name), f"names are {NAME.pattern}")
         for i, key in enumerate(_list(provider, "provider_options")):
             if key in _reserved(provider):
-                path = ("providers", name, "provider_options", i)
+                path = ("providers", name, "provider_options", str(i))
                 yield Problem(
                     path, f"{key!r} is the server's own: no caller may set it"
                 )

@@ -203,9 +203,7 @@ def _message(
                 yield from _tool_result(part.tool_result, at, unanswered)
             case "reasoning":
                 continue
-            case "opaque" if role == ROLE_ASSISTANT:
-                continue
-            case "blob" if role == ROLE_ASSISTANT:
+            case "opaque" | "blob" | "media_reference" if role == ROLE_ASSISTANT:
                 continue  # as its provider has written it
             case _:
                 yield from _media(part, at)

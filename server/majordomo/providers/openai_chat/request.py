@@ -246,7 +246,9 @@ class _Chat(RequestBuilder):
             turn[CONTENT] = NO_REASONING
         return turn
 
-    def _reasoning(self, parts: list[tuple[str, Part]], *, calls: bool) -> Body:
+    def _reasoning(
+        self, parts: list[tuple[str, Part]], *, calls: bool
+    ) -> dict[str, Any]:
         """What of its reasoning goes back with its own turn, by its field.
 
         As a text it is for turns that called tools, and refused or not wanted in
@@ -304,7 +306,12 @@ class _Chat(RequestBuilder):
         if result.is_error:
             texts.insert(0, "The tool failed:")
             self.adapted(f"{path}.is_error", "said in the text")
-        return {"role": "tool", "tool_call_id": call.id, "content": "\n".join(texts)}
+        content = "\n".join(texts)
+        if not content and self.alternates:
+            # OpenAI's own servers take it; of the others not all.
+            self.adapted(path, f"sent as {NO_OUTPUT}: it holds nothing")
+            content = NO_OUTPUT
+        return {"role": "tool", "tool_call_id": call.id, "content": content}
 
     def _content(self, part: Part, path: str) -> Body:
         match part.WhichOneof("kind"):
@@ -338,6 +345,9 @@ class _Chat(RequestBuilder):
             raise unsupported(path, f"{media_type} is not among the media of this wire")
         return kind
 
+
+NO_OUTPUT = "(no output)"
+"""Stands for the result of a tool that holds nothing."""
 
 _REQUIRED = ToolChoice.MODE_REQUIRED
 
