@@ -11,6 +11,7 @@ from majordomo.codec.calls import Result
 from majordomo.codec.capabilities import IMAGE, PDF, Capabilities
 from majordomo.codec.request import RequestBuilder
 from majordomo.codec.request_json import (
+    EMPTY_PARAMETERS,
     SCHEMA_PATH,
     Body,
     answer_schema,
@@ -102,7 +103,7 @@ class _Messages(RequestBuilder):
         """What comes first: the system's words and the tools, perhaps cached."""
         cached = self.prompt.cache_policy.cache_instructions
         system = self.instruction_texts(instructions(self.prompt))
-        tools = self._tools()
+        tools = self._tools() or self._called()
         if tools:
             self.body["tools"] = tools
             if cached and not system:
@@ -130,6 +131,8 @@ class _Messages(RequestBuilder):
         if choice.HasField("parallel_calls") and choice.mode != ToolChoice.MODE_NONE:
             said = said or {"type": "auto"}
             said["disable_parallel_tool_use"] = not choice.parallel_calls
+        if "tools" in self.body and not (self.prompt.tools or self._answers_by_tool):
+            said = {"type": "none"}
         if said and "tools" in self.body:
             self.body["tool_choice"] = said
 
@@ -302,6 +305,20 @@ class _Messages(RequestBuilder):
             }
             tools.append(answer)
         return tools
+
+    def _called(self) -> list[Body]:
+        """Tools that were called, where none are offered: it wants to know them."""
+        names = {
+            str(block["name"]): None
+            for _, blocks in self._turns
+            for block in blocks
+            if block["type"] == "tool_use"
+        }
+        if names:
+            self.adapted(
+                "prompt.tools", "those declared that were called, as MODE_NONE"
+            )
+        return [{"name": name, "input_schema": EMPTY_PARAMETERS} for name in names]
 
     def _required(self, choice: ToolChoice) -> Body:
         if self._thinks or not self.known.forced_tools:
