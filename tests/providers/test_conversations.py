@@ -260,7 +260,7 @@ SLOW = [
 
 
 @pytest.mark.rule("2.13", "2.14")
-@settings(max_examples=80, suppress_health_check=SLOW)
+@settings(max_examples=30, suppress_health_check=SLOW)
 @given(conversation=_conversations())
 def test_vendors_change_at_every_turn(
     conversation: list[tuple[Vendor, Prompt]],
@@ -281,7 +281,7 @@ def test_vendors_change_at_every_turn(
 
 
 @pytest.mark.rule("2.13")
-@settings(max_examples=40, suppress_health_check=SLOW)
+@settings(max_examples=25, suppress_health_check=SLOW)
 @given(
     answer=_answers(),
     answered_=st.booleans(),

@@ -245,7 +245,8 @@ def _chat(body: Json, server: str) -> Iterator[str]:
             yield f"{at}: tool_calls must be followed by tool messages"
         calls = message.get("tool_calls", [])
         waiting += [call["id"] for call in calls]
-        if not message.get("content") and not calls:
+        silent = server == "openai" and message["role"] == "tool"
+        if not message.get("content") and not calls and not silent:
             yield f"{at}: must have content or tool_calls"
         for call in calls:
             yield from _chat_call(call, server, at)

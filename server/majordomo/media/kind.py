@@ -54,7 +54,9 @@ def media_type(named: str, data: bytes) -> str:
     found = _found(data)
     if not found:
         return _ALIASES.get(lower, named)
-    if found == lower or _SAME.get(found, found) == _SAME.get(lower, lower):
+    if found == lower:
+        return found
+    if _SAME.get(found, found) == _SAME.get(lower, lower):
         return named
     if lower.startswith(("audio/", "video/")) and found == "audio/ogg":
         return named  # of either

@@ -164,6 +164,7 @@ PROFILES = {
     "moonshot": Profile(
         hosts=("api.moonshot.ai", "api.moonshot.cn", "api.kimi.com"),
         reasoning=(CONTENT,),
+        wants_reasoning=True,
         thinking_switch=True,
         tool_name=_LETTER_FIRST,
         prefill="partial",
