@@ -38,9 +38,7 @@ def cross_check(values: Mapping[str, Any]) -> Iterator[Problem]:
         for i, key in enumerate(_list(provider, "provider_options")):
             if key in _reserved(provider):
                 path = ("providers", name, "provider_options", str(i))
-                yield Problem(
-                    path, f"{key!r} is the server's own: no caller may set it"
-                )
+                yield Problem(path, f"{key!r} is set by the server; no caller can")
         for model in _table(provider, "models"):
             if not MODEL_ID.fullmatch(model):
                 yield Problem(("providers", name, "models", model), "is no model id")
