@@ -74,11 +74,10 @@ class Calls:
         call = Call(id, name, said_id, path, self._count)
         self._count += 1
         self.pending = True
-        waiting = self._waiting.get(said_id)
-        if waiting is None:
-            self._waiting[said_id] = deque((call,))
+        if said_id in self._waiting:
+            self._waiting[said_id].append(call)
         else:
-            waiting.append(call)
+            self._waiting[said_id] = deque((call,))
         return call
 
     def take(self, index: int, message: Message, wire_id: Callable[[str], str]) -> None:

@@ -20,7 +20,6 @@ from majordomo.codec.calls import Call, Calls, Result
 from majordomo.codec.capabilities import AUDIO, IMAGE, PDF, VIDEO, Capabilities
 from majordomo.codec.request_json import (
     Body,
-    lone_text,
     may_be_long,
     merge_options,
     object_text,
@@ -126,6 +125,10 @@ class RequestBuilder(ABC):
     def text(self, role: Role, text: str) -> Any:
         """A turn that is one text."""
 
+    def say(self, role: Role, text: str) -> None:
+        """Add a turn that is one text."""
+        self.add(role, self.text(role, text))
+
     @abstractmethod
     def user(self, parts: list[tuple[str, Part]]) -> Any:
         """A turn of the user's: its parts with their paths, at least one."""
@@ -154,6 +157,7 @@ class RequestBuilder(ABC):
     def turns(self) -> None:
         """Put all turns of the conversation."""
         calls, aside, takes_space = self.calls, self._aside, self.takes_space
+        say = self.say
         for i, message in enumerate(self.prompt.messages):
             self._at = i
             role = message.role
@@ -162,13 +166,15 @@ class RequestBuilder(ABC):
                 continue
             if calls.pending or aside:
                 self._settle()
-            text = lone_text(message)
+            parts = message.parts
+            # Most turns are one text, and need no more looking at.
+            part = parts[0] if len(parts) == 1 else None
+            text = "" if part is None or part.provider_state else part.text
             if text and (takes_space or not text.isspace()):
                 last = self.last
                 if last and last != role and last != ROLE_TOOL:
-                    # Most turns: put() would do nothing else.
                     self.last = role
-                    self.add(role, self.text(role, text))
+                    say(role, text)
                 else:
                     self.put(role, self.text(role, text))
             elif role == ROLE_ASSISTANT:

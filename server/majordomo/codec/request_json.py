@@ -15,7 +15,7 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_UNSUPPORTED,
 )
-from majordomo.v1.content_pb2 import FunctionTool, Message
+from majordomo.v1.content_pb2 import FunctionTool
 from majordomo.v1.generation_service_pb2 import Prompt
 
 Body = dict[str, object]
@@ -49,17 +49,6 @@ _NEVER_STRICT = frozenset(
     }
 )
 """Keywords that OpenAI's strict mode refuses."""
-
-
-def lone_text(message: Message) -> str:
-    """The text of a turn that is one text and nothing else; "" for any other.
-
-    Most turns are, and need no more looking at.
-    """
-    parts = message.parts
-    if len(parts) != 1 or parts[0].provider_state:
-        return ""
-    return parts[0].text
 
 
 def raw(text: str, path: str) -> msgspec.Raw:

@@ -341,6 +341,10 @@ class _Messages(RequestBuilder):
     def text(self, role: Role, text: str) -> list[Body]:  # noqa: ARG002
         return [{"type": "text", "text": text}]
 
+    def say(self, role: Role, text: str) -> None:
+        name = "assistant" if role == ROLE_ASSISTANT else "user"
+        self._turns.append((name, [{"type": "text", "text": text}]))
+
     def add(self, role: Role, content: list[Body]) -> None:
         name = "assistant" if role == ROLE_ASSISTANT else "user"
         self._turns.append((name, content))

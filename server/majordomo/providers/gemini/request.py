@@ -191,6 +191,10 @@ class _Contents(RequestBuilder):
     def text(self, role: Role, text: str) -> list[Body]:  # noqa: ARG002
         return [{"text": text}]
 
+    def say(self, role: Role, text: str) -> None:
+        name = "model" if role == ROLE_ASSISTANT else "user"
+        self._turns.append({"role": name, "parts": [{"text": text}]})
+
     def add(self, role: Role, content: list[Body]) -> None:
         name = "model" if role == ROLE_ASSISTANT else "user"
         self._turns.append({"role": name, "parts": content})

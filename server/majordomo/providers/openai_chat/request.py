@@ -195,6 +195,10 @@ class _Chat(RequestBuilder):
         name = "assistant" if role == ROLE_ASSISTANT else "user"
         return {"role": name, "content": text}
 
+    def say(self, role: Role, text: str) -> None:
+        name = "assistant" if role == ROLE_ASSISTANT else "user"
+        self._messages.append({"role": name, "content": text})
+
     def add(self, role: Role, content: Any) -> None:
         if role == ROLE_TOOL:
             self._messages += content

@@ -196,6 +196,12 @@ class _Input(RequestBuilder):
             return [{"type": "message", "role": "assistant", "content": text}]
         return [{"role": "user", "content": text}]
 
+    def say(self, role: Role, text: str) -> None:
+        item: Body = {"role": "user", "content": text}
+        if role == ROLE_ASSISTANT:
+            item = {"type": "message", "role": "assistant", "content": text}
+        self._items.append(item)
+
     def add(self, role: Role, content: list[Item]) -> None:  # noqa: ARG002
         self._items += content
 
@@ -211,11 +217,11 @@ class _Input(RequestBuilder):
     def model(self, message: Message, path: str, *, own: bool) -> list[Item]:
         items: list[Item] = []
         for i, part in enumerate(message.parts):
-            state = unpack(WIRE, part.provider_state) if own else {}
+            state = self._state(part) if own else {}
             at = f"{path}.parts[{i}]"
             match part.WhichOneof("kind"):
                 case "text":
-                    _add_text(items, part.text, self._once(state))
+                    _add_text(items, part.text, state)
                 case "tool_call":
                     call, arguments = self.call(part.tool_call, at)
                     item: Body = {
@@ -224,7 +230,7 @@ class _Input(RequestBuilder):
                         "name": call.name,
                         "arguments": arguments,
                     }
-                    if "id" in (state := self._once(state)):
+                    if "id" in state:
                         item["id"] = state["id"]
                     items.append(item)
                 case "reasoning":
@@ -235,16 +241,17 @@ class _Input(RequestBuilder):
                         self.leave_out_reasoning(at)
                 case _:
                     self.leave(part, at)
+        if not own:
+            return items
         self._ids.update(filter(None, map(_id, items)))
-        if any(isinstance(item, ReasoningItem) for item in items):
-            return self._with_followers(items, path)
-        return items
+        return self._with_followers(items, path)
 
-    def _once(self, state: dict[str, str]) -> dict[str, str]:
-        """`state` without an id that came before: the turn was said twice."""
-        if self._is_new(state.get("id")):
-            return state
-        return {key: value for key, value in state.items() if key != "id"}
+    def _state(self, part: Part) -> dict[str, str]:
+        """What is kept of a part, without an id that came before: it was said twice."""
+        state = unpack(WIRE, part.provider_state)
+        if not self._is_new(state.get("id")):
+            del state["id"]
+        return state
 
     def _is_new(self, id_: str | None) -> bool:
         return id_ is None or id_ not in self._ids
