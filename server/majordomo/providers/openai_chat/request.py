@@ -237,9 +237,10 @@ class _Chat(RequestBuilder):
         if calls:
             turn["tool_calls"] = calls
         sent = self._reasoning(reasoning, calls=bool(calls)) if own else {}
-        if reasoning and not sent:
+        silent = not (text or calls)
+        if reasoning and (silent or not sent):
             self.leave_out_reasoning(reasoning[0][0])
-        if not (text or calls):
+        if silent:
             return None
         if THINKING in sent:
             said = [{"type": "text", "text": text}] if text else []
