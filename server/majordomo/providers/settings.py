@@ -5,7 +5,7 @@ settings stand in `majordomo.providers.kinds`, and all else reads them there.
 """
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -130,6 +130,14 @@ class ProviderSettings(AttemptSettings):
         if cls.KEY_VARIABLE:
             kind = cls.kind_name()
             yield Preset(cls.KEY_VARIABLE, kind, {"kind": kind})
+
+    @classmethod
+    def reserved_options(cls, values: Mapping[str, Any]) -> Set[str]:  # noqa: ARG003
+        """Keys of a request that no caller may set, whatever `values` lists.
+
+        `values` are the settings before they are validated.
+        """
+        return frozenset()
 
     @abstractmethod
     def connect(self, name: str) -> Provider:
