@@ -5,6 +5,15 @@ from base64 import b64decode
 from binascii import Error
 from typing import NamedTuple
 
+from majordomo.v1.content_pb2 import Message, Part
+
+MOVED = "moved to a message of the user"
+SPOKEN = "left out: its words are in the text beside it"
+"""What is told of media in a model's own turn, where it may hold none."""
+
+MOVED_TEXT = "Attachments of the answer above:"
+"""What stands before media that were moved."""
+
 _SIGNATURES = (
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
     (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
@@ -64,3 +73,10 @@ def from_data_url(url: str) -> Media | None:
 def signed(data: bytes) -> str:
     """The media type that the first bytes of `data` tell; "" if none."""
     return next((type_ for sign, type_ in _SIGNATURES if sign.match(data)), "")
+
+
+def is_spoken(part: Part, message: Message) -> bool:
+    """Whether `part` is audio whose words the turn has as text beside it."""
+    return part.blob.media_type.startswith("audio/") and any(
+        other.text for other in message.parts
+    )

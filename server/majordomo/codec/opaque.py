@@ -17,6 +17,9 @@ from majordomo.codec.json_text import mended, read_broken
 from majordomo.codec.state import pack, unpack
 from majordomo.v1.content_pb2 import OpaquePart, Part
 
+LEFT_OUT = "left out: content that this target cannot read"
+"""What is told of opaque parts that do not go back."""
+
 _LONGEST_TYPE = 64
 _LONGEST_DESCRIPTION = 200
 _KEY = "block"

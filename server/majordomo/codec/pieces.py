@@ -85,6 +85,9 @@ class Pieces:
         self.alive = False
         """Something was read that shows nothing, but for which the model worked."""
 
+        self.texts: list[Block] = []
+        """Those that have begun, in their order."""
+
         self._deltas: list[PartDelta] = []
         self._run: list[str] = []
         self._current: Block | None = None
@@ -115,9 +118,9 @@ class Pieces:
             self._turn_to(block)
         self._run.append(text)
 
-    def text(self, text: str) -> Block:
+    def text(self, text: str) -> None:
         """Go on with the text that began last, or begin one. `text` is not empty."""
-        return self._go_on(TEXT, text)
+        self._go_on(TEXT, text)
 
     def reasoning(self, text: str) -> None:
         """Go on with the reasoning that began last, or begin one. Not empty."""
@@ -211,7 +214,7 @@ class Pieces:
         self._place(block, PartDelta(media_reference=reference))
 
     def omit(self, kind: str, why: str) -> None:
-        """Say that the answer does not carry something; `kind` is its provider's word."""
+        """The answer does not carry something; `kind` is its provider's word for it."""
         self.alive = True
         if len(self._omitted) < _MOST_OMISSIONS:
             self._omitted.setdefault(mend(kind)[:64], why)
@@ -275,12 +278,11 @@ class Pieces:
         delta.part_index = block.index
         self._deltas.append(delta)
 
-    def _go_on(self, kind: int, text: str) -> Block:
+    def _go_on(self, kind: int, text: str) -> None:
         block = self._last
         if block is None or block.kind != kind:
             block = Block(kind)
         self.add(block, text)
-        return block
 
     def _turn_to(self, block: Block) -> None:
         if self._current is not None:
@@ -304,6 +306,8 @@ class Pieces:
         block.index = self._next
         self._next += 1
         self._last = block
+        if block.kind == TEXT:
+            self.texts.append(block)
 
     def flush(self) -> None:
         """Close the run of pieces: what has come of a text is counted then."""
@@ -344,7 +348,9 @@ class Pieces:
             self._content = True
         else:
             if block.kind == TEXT:
-                delta = PartDelta(part_index=block.index, text=text)
+                delta = PartDelta(text=text)
+                if block.index:
+                    delta.part_index = block.index
                 if not text.isascii():
                     self._widen(block, text)
                 block.length += len(text)

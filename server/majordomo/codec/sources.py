@@ -47,11 +47,8 @@ def annotations(block: Block, said: Sequence[Any]) -> tuple[list[Citation], set[
     """
     found: list[tuple[Citation, object, object]] = []
     others: set[str] = set()
-    for one in said:
-        kind = one.get("type") if isinstance(one, dict) else None
-        inner = one.get(kind) if isinstance(kind, str) else None
-        if isinstance(inner, dict):  # Chat's are nested
-            one = inner
+    for entry in said:
+        kind, one = _annotation(entry)
         match kind:
             case "url_citation":
                 made = citation(one, quoted="content")
@@ -66,8 +63,17 @@ def annotations(block: Block, said: Sequence[Any]) -> tuple[list[Citation], set[
                 made = file_citation(one.get("file_id"), one.get("filename"))
                 found.append((made, None, None))
             case _:
-                others.add(str(kind))
+                others.add(kind)
     return ranged(block, found), others
+
+
+def _annotation(said: Any) -> tuple[str, dict[str, Any]]:
+    """An annotation's type and what it says; Chat's are nested."""
+    if not isinstance(said, dict):
+        return "annotation", {}
+    kind = str(said.get("type"))
+    inner = said.get(kind)
+    return kind, inner if isinstance(inner, dict) else said
 
 
 def ranged(
@@ -105,9 +111,9 @@ def placed(
         total += size(block)
     of: dict[int, list[Citation]] = {}
     for made, start, end in found:
-        first = start if _is_index(start) else 0
-        index = max(bisect_right(starts, first) - 1, 0)
-        if _is_index(end):
+        first = start if isinstance(start, int) and start > 0 else 0
+        index = bisect_right(starts, first) - 1
+        if isinstance(end, int):
             most = size(blocks[index])
             first, last = (min(n - starts[index], most) for n in (first, end))
             _set_range(made, first, last)

@@ -1,8 +1,8 @@
 """Answers of the Messages API, whole and streamed.
 
-An answer is a list of blocks: text, tool uses, thinking, and blocks that only Claude can
-read, such as those of tools that the provider runs itself (`blocks`). Streamed, each
-block is begun, written and stopped; mostly one after the other.
+An answer is a list of blocks: text, tool uses, thinking, and blocks that only Claude
+can read, such as those of tools that the provider runs itself (`blocks`). Streamed,
+each block is begun, written and stopped; mostly one after the other.
 
 Thinking is signed. What the same model needs to go on from it goes out as
 provider_state: the signature, with the thinking itself where it is not shown, and
@@ -347,11 +347,12 @@ class MessagesReader:
             case _:
                 self._think(writing, delta.thinking, delta.signature)
 
-    def _add_other(
-        self, writing: _Writing | None, delta: Delta, data: bytes
-    ) -> None:
+    def _add_other(self, writing: _Writing | None, delta: Delta, data: bytes) -> None:
         """Of a block that only Claude can read, of its sources, or what is new."""
         self.pieces.alive = True
+        if writing is None:  # it does not say of which: of the one that is open
+            open_ = (one for one in reversed(self._blocks) if not one.done)
+            writing = next(open_, None)
         if writing is None or writing.done:
             self.pieces.omit(str(delta.type), "a piece of no block")
         elif writing.other is not None:
@@ -362,9 +363,11 @@ class MessagesReader:
             self.pieces.omit(str(delta.type), f"a piece of {writing.type}")
 
     def _cite(self, writing: _Writing, said: object) -> None:
-        if writing.block and isinstance(said, list):
-            writing.citations += said
-            self.pieces.cite(writing.block, blocks.sources(said, self._prompt))
+        entries = said if isinstance(said, list) else []
+        known = [entry for entry in entries if isinstance(entry, dict)]
+        if writing.block and known:
+            writing.citations += known
+            self.pieces.cite(writing.block, blocks.sources(known, self._prompt))
 
     def _meant(self, kind: str) -> _Writing:
         """The last block that takes a piece which names none that does."""

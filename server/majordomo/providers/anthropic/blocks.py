@@ -12,7 +12,14 @@ import msgspec
 from majordomo.codec.json_text import mended
 from majordomo.codec.opaque import given_back
 from majordomo.codec.sources import citation
-from majordomo.v1.content_pb2 import Citation, Part, RequestSource
+from majordomo.codec.state import unpack
+from majordomo.v1.content_pb2 import (
+    ROLE_ASSISTANT,
+    Citation,
+    Message,
+    Part,
+    RequestSource,
+)
 from majordomo.v1.generation_service_pb2 import Prompt
 
 WIRE = "anthropic"
@@ -38,7 +45,6 @@ _REFUSED = frozenset(
 """Types of blocks that are of the contract's own kinds, or that only callers send."""
 
 
-
 class Writing:
     """A block while it is written."""
 
@@ -53,11 +59,9 @@ class Writing:
             return
         for key, piece in delta.items():
             before = self._block.get(key)
-            if key == "type":
-                continue
-            if isinstance(before, str) and isinstance(piece, str):
-                piece = before + piece
-            self._block[key] = piece
+            joined = isinstance(before, str) and isinstance(piece, str)
+            if key != "type":
+                self._block[key] = before + piece if joined else piece
 
     def done(self) -> dict[str, Any]:
         """The whole block."""
@@ -69,9 +73,9 @@ class Writing:
         return self._block
 
 
-def sources(said: Iterable[Any], prompt: Prompt) -> list[Citation]:
+def sources(said: Iterable[dict[str, Any]], prompt: Prompt) -> list[Citation]:
     """The citations of a text, each of the whole of it."""
-    return [_source(one, prompt) for one in said if isinstance(one, dict)]
+    return [_source(one, prompt) for one in said]
 
 
 def citations_state(said: list[Any]) -> str:
@@ -79,16 +83,36 @@ def citations_state(said: list[Any]) -> str:
     return msgspec.json.encode(mended(said)).decode()
 
 
-def text_block(text: str, state: dict[str, str]) -> dict[str, object]:
-    """A text of the model's own, with the citations that its state holds."""
+def text_block(text: str, state: bytes) -> dict[str, object]:
+    """A text, with the citations that its state holds if it is the model's own."""
     block: dict[str, object] = {"type": "text", "text": text}
+    if not state:
+        return block
     try:
-        said = _decode_list(state.get("citations", ""))
+        said = _decode_list(unpack(WIRE, state).get("citations", ""))
     except (ValueError, RecursionError):
         return block
-    if all(one.get("type", "").endswith("_location") for one in said):
+    if all(str(one.get("type")).endswith("_location") for one in said):
         block["citations"] = said
     return block
+
+
+def is_paused(message: Message, target: str) -> bool:
+    """Whether a turn is one of the target's that it may have paused.
+
+    Such a turn has blocks of its own tools; sent back as the last, it is gone on with.
+    """
+    own = message.role == ROLE_ASSISTANT and message.origin == target
+    return own and any(part.HasField("opaque") for part in message.parts)
+
+
+def with_moved(
+    blocks: list[dict[str, object]], moved: list[dict[str, object]]
+) -> list[dict[str, object]]:
+    """A turn of the user with media before all but the results of tools."""
+    results = [block for block in blocks if block["type"] == "tool_result"]
+    others = [block for block in blocks if block["type"] != "tool_result"]
+    return [*results, *moved, *others]
 
 
 def own_block(part: Part) -> dict[str, Any] | None:

@@ -131,7 +131,6 @@ class GeminiReader:
         self._finish_message: object = None
         self._blocked = ""
         self._grounding: Grounding | None = None
-        self._texts: list[Block] = []
         self._calls: list[_Writing] = []
 
     @property
@@ -168,7 +167,7 @@ class GeminiReader:
             raise failure
         if self._finish_reason or self._blocked or (whole and not self.pieces.empty):
             if self._grounding is not None:
-                self._grounding.settle(self.pieces, self._texts)
+                self._grounding.settle(self.pieces, self.pieces.texts)
             self.pieces.end(cut=cut(self._finish_reason))
             self.complete = True
 
@@ -219,9 +218,9 @@ class GeminiReader:
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self._blocked = mend(str(feedback["blockReason"]))
             self._finish_message = feedback.get("blockReasonMessage")
-        for number, candidate in enumerate(whole.candidates or ()):
+        for candidate in whole.candidates or ():
             if not candidate.index:
-                self._read_candidate(candidate, number, data)
+                self._read_candidate(candidate, data)
             else:
                 self.pieces.omit("candidates", "answers beside the first")
 
@@ -233,12 +232,12 @@ class GeminiReader:
         self.pieces.broken = True
         return whole
 
-    def _read_candidate(self, candidate: Candidate, number: int, data: bytes) -> None:
-        """Read a candidate, which is that `number` in `data`."""
+    def _read_candidate(self, candidate: Candidate, data: bytes) -> None:
+        """Read the first candidate in `data`."""
         if candidate.content is not None:
             for part in candidate.content.parts or ():
                 if part.text is None and part.function_call is None:
-                    self._read_other(candidate, part, number, data)
+                    self._read_other(candidate, part, data)
                 else:
                     self._read_part(part)
         if (
@@ -247,11 +246,10 @@ class GeminiReader:
             or candidate.url_context_metadata
         ):
             self._read_grounding(candidate)
-        if candidate.finish_message:
-            self._finish_message = candidate.finish_message
         reason = candidate.finish_reason
         if reason and reason != "FINISH_REASON_UNSPECIFIED":
             self._finish_reason = mend(str(reason))
+            self._finish_message = candidate.finish_message
             # Some say it in every piece: then it tells nothing of the end.
             self.finished = self._went_on
         else:
@@ -267,23 +265,16 @@ class GeminiReader:
         elif signature:
             # Never joined with another: what was signed is this text.
             block = Block(TEXT)
-            self._texts.append(block)
             self.pieces.begin(block)
             if text := _text(part.text):
                 self.pieces.add(block, text)
             self._state(block, signature=signature)
         elif part.text:
-            block = self.pieces.text(_text(part.text))
-            if not self._texts or self._texts[-1] is not block:
-                self._texts.append(block)
+            self.pieces.text(_text(part.text))
 
-    def _read_other(
-        self, candidate: Candidate, part: Part, number: int, data: bytes
-    ) -> None:
+    def _read_other(self, candidate: Candidate, part: Part, data: bytes) -> None:
         """Read a part that is neither text nor a call: media, or Google's own."""
-        parts = candidate.content.parts if candidate.content else None
-        place = next(i for i, one in enumerate(parts or ()) if one is part)
-        whole = again(data)["candidates"][number]["content"]["parts"][place]
+        whole = _again(candidate, part, data)
         kind = blocks.kind(whole)
         signature = _text(part.thought_signature)
         if not kind:
@@ -392,6 +383,15 @@ def decode_gemini(prompt: Prompt, body: bytes) -> Answer:
     if not reader.complete:
         raise _unreadable(body)
     return Answer(reader.completion(), message(reader.pieces.rest()))
+
+
+def _again(candidate: Candidate, part: Part, data: bytes) -> dict[str, Any]:
+    """All of a part of the first candidate in `data`."""
+    parts = candidate.content.parts if candidate.content else None
+    place = next(i for i, one in enumerate(parts or ()) if one is part)
+    first = next(one for one in again(data)["candidates"] if not one.get("index"))
+    whole: dict[str, Any] = first["content"]["parts"][place]
+    return whole
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -141,8 +141,9 @@ class Grounding:
         """A range of a part, as one of all text."""
         if not (isinstance(start, int) and isinstance(end, int)):
             return None, None
-        known = isinstance(part, int) and 0 <= part < len(self._parts)
-        before = self._parts[part] if known else 0
+        before = 0
+        if isinstance(part, int) and 0 <= part < len(self._parts):
+            before = self._parts[part]
         return start + before, end + before
 
     def _of_recitations(self) -> Iterator[tuple[Citation, object, object]]:
@@ -152,7 +153,8 @@ class Grounding:
 
 
 def _source(chunk: dict[str, Any]) -> Citation:
-    said = next((chunk[key] for key in _CHUNKS if isinstance(chunk.get(key), dict)), {})
+    kinds = (chunk[key] for key in _CHUNKS if isinstance(chunk.get(key), dict))
+    said: dict[str, Any] = next(kinds, {})
     if said.get("uri") or said.get("sourceUri"):
         uri = "uri" if said.get("uri") else "sourceUri"
         return citation(said, uri=uri, quoted="text")
@@ -172,5 +174,6 @@ def _objects(said: object, *keys: str) -> list[dict[str, Any]]:
     """The objects in the list that stands under one of `keys`."""
     if not isinstance(said, dict):
         return []
-    entries = next((said[key] for key in keys if isinstance(said.get(key), list)), [])
+    lists = (said[key] for key in keys if isinstance(said.get(key), list))
+    entries: list[Any] = next(lists, [])
     return [entry for entry in entries if isinstance(entry, dict)]

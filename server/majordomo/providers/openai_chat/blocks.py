@@ -5,7 +5,7 @@ Mistral's references. Media: OpenRouter's images, OpenAI's audio. What servers d
 tools that Groq ran, the files that OpenRouter has read.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from majordomo.codec.json_text import mend
@@ -152,10 +152,10 @@ class Beside:
         self._pieces.opaque(Block(OTHER), part, kept(WIRE, block))
 
 
-def own_annotations(parts: Iterator[Part]) -> list[dict[str, Any]]:
-    """The annotations that opaque parts of an own turn hold: files that were read."""
-    blocks = (given_back(WIRE, part, frozenset()) for part in parts)
-    return [block for block in blocks if block and block.get("type") == _FILE]
+def own_annotation(part: Part) -> dict[str, Any] | None:
+    """The annotation that an opaque part was, if that is a file which was read."""
+    block = given_back(WIRE, part, frozenset())
+    return block if block and block.get("type") == _FILE else None
 
 
 def _words(block: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Answers of the Responses API, whole and streamed.
 
-An answer is a list of items: messages, function calls, reasoning, and items that OpenAI
-alone can read, such as those of tools that it runs itself (`blocks`). Streamed, each item
-is begun, written and done, and a last event holds the whole answer again. What was not
-written in pieces is taken from an item when it is done, so whole answers are read alike.
+An answer is a list of items: messages, function calls, reasoning, and items that
+OpenAI alone can read, such as those of tools that it runs itself (`blocks`). Streamed,
+each item is begun, written and done, and a last event holds the whole answer again.
+What was not written in pieces is taken from an item when it is done, so whole answers
+are read alike.
 
 What the same model needs to read its own items again goes out as provider_state:
 the ids of messages and calls, the phase of messages, whole reasoning items.
@@ -500,7 +501,7 @@ def unreadable(data: bytes) -> Failure:
     return malformed("the provider's answer cannot be read")
 
 
-def _item(value: object) -> Item | None:
+def _item(value: Any) -> Item | None:
     """An item; None for what is none."""
     kind = value.get("type") if isinstance(value, dict) else None
     if not isinstance(kind, str):
