@@ -105,6 +105,7 @@ class Grounding:
 
     def settle(self, pieces: Pieces, texts: Sequence[Block]) -> None:
         """Name the sources of the texts, and tell what was searched for and read."""
+        pieces.flush()
         found = [*self._supported(), *self._of_recitations()]
         if texts:
             for block, citations in placed(texts, found):
