@@ -78,7 +78,7 @@ def by_google(recording: Recording) -> list[Cited]:
     """A citation for each chunk of each support, then those without one."""
     cited = []
     for body in events(recording):
-        # By the types alone: the client leaves out citationMetadata as Vertex AI has it.
+        # By the types alone: the client leaves out what Vertex AI recites.
         said = types.GenerateContentResponse.model_validate(body)
         for candidate in said.candidates or ():
             grounding = candidate.grounding_metadata or types.GroundingMetadata()
@@ -86,8 +86,9 @@ def by_google(recording: Recording) -> list[Cited]:
             for support in grounding.grounding_supports or ():
                 segment = support.segment
                 assert segment is not None
-                for index in support.grounding_chunk_indices or ():
-                    cited.append(chunks[index]._replace(text=segment.text or ""))
+                text = segment.text or ""
+                indices = support.grounding_chunk_indices or ()
+                cited += [chunks[index]._replace(text=text) for index in indices]
             cited += _recited(recording, candidate)
     return cited
 
