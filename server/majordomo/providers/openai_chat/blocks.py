@@ -43,12 +43,12 @@ class Beside:
 
     def read(self, delta: Delta) -> None:
         """Read what `delta` has."""
+        if isinstance(delta.annotations, list) and delta.annotations:
+            self._annotate(delta.annotations)
         if delta.audio:
             self._read_audio(delta.audio)
         for image in _objects(delta.images):
             self.image(image.get("image_url"))
-        if isinstance(delta.annotations, list) and delta.annotations:
-            self._annotate(delta.annotations)
         for tool in _objects(delta.executed_tools):
             self._keep(str(tool.get("type") or "executed_tool"), tool)
 
