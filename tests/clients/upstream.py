@@ -7,8 +7,8 @@ that calls them, such as `hang-go`:
   one call of the client.
 - `hang-LANGUAGE` streams one piece, "one ", and waits until the caller leaves.
 - `tool-LANGUAGE` calls get_weather of Paris; given its result, says "Paris: RESULT".
-- `sources-LANGUAGE` answers "Ça va [1]." with a source, an image of 1.5 MB and a file that
-  it has read.
+- `sources-LANGUAGE` answers "Ça va [1]." with a source, an image of 1.5 MB and a file
+  that it has read.
 - `talk-LANGUAGE` answers "Hello." with state. Asked again, it answers "kept" where
   that came back, and else "lost".
 """

@@ -31,7 +31,7 @@ from majordomo.v1.generation_service_pb2 import Completion, Prompt
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels"
 CODED = b64encode(PNG).decode()
 CHAT = OpenAICompatible("author")
-ROUTER = OpenAICompatible("author", PROFILES["openrouter"])
+ROUTER = OpenAICompatible("author", profile=PROFILES["openrouter"])
 CLAUDE = Anthropic("author")
 GEMINI = Gemini("author")
 OPENAI = OpenAIResponses("author")
@@ -102,7 +102,7 @@ def test_ranges_of_code_points_are_bytes(piece: int) -> None:
     said = {"type": "url_citation", "url_citation": {**url, "end_index": start + 1}}
     late = {**url, "start_index": len(WIDE) - 6, "end_index": len(WIDE) + 100}
     again = {"type": "url_citation", "url_citation": late}
-    deltas = [{"content": char} for char in WIDE]
+    deltas: list[dict[str, Any]] = [{"content": char} for char in WIDE]
     deltas.insert(start + 1, {"annotations": [said]})
     message, _ = streamed(CHAT, chunks(*deltas, {"annotations": [again]}), piece)
     [part] = message.parts
@@ -275,7 +275,7 @@ def test_images_are_parts(piece: int) -> None:
     done = {"type": "response.output_item.done", "output_index": 0, "item": item}
     end = {"type": "response.completed",
            "response": {"status": "completed", "output": [item]}}  # fmt: skip
-    cases = [
+    cases: list[tuple[Codec, bytes, bytes]] = [
         (GEMINI, json.dumps(google).encode(), sse(google)),
         (
             ROUTER,
@@ -312,6 +312,7 @@ def test_audio_has_its_words_as_text() -> None:
     said = {"id": "a1", "data": sound, "transcript": "Hello.", "expires_at": 1}
     message, _ = whole(CHAT, chat({"content": None, "audio": said}))
     pcm = b64encode(bytes(range(90))).decode()
+    pieces: list[dict[str, Any]]
     pieces = [{"audio": {"id": "a1", "transcript": "Hel"}}]
     pieces += [{"audio": {"data": pcm[at : at + 7]}} for at in range(0, len(pcm), 7)]
     pieces += [{"audio": {"transcript": "lo."}}, {"audio": {"expires_at": 1}}]

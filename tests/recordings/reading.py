@@ -36,7 +36,7 @@ def codec(recording: Recording) -> Codec:
         case "responses":
             return OpenAIResponses("author")
     name = recording.provider.partition(":")[2]
-    return OpenAICompatible("author", PROFILES.get(name, COMMON))
+    return OpenAICompatible("author", profile=PROFILES.get(name, COMMON))
 
 
 def read(recording: Recording, prompt: Prompt) -> tuple[Message, Completion]:

@@ -193,7 +193,8 @@ def of_chat(received: list[Any], carried: Carried) -> Iterator[object]:
 def _missing(said: Any, carried: Carried) -> Iterator[object]:
     yield from (key for key in said if key not in KNOWN and said[key])
     content = said.get("content") or ""
-    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    whole = [{"type": "text", "text": content}]
+    parts: list[Any] = whole if isinstance(content, str) else content
     for part in parts:
         thinking = "".join(one["text"] for one in part.get("thinking", []))
         if (

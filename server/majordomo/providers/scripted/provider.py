@@ -11,6 +11,7 @@ attempt in order, the last one for all that follow:
 | --- | --- |
 | `echo` | answer with the last text of the prompt: what an empty script does |
 | `text:WORDS` | answer with WORDS |
+| `source:URL` | ... and name a source of the answer; may be repeated |
 | `delay:2s` | wait before anything else (ms, s, m, h) |
 | `pace:50ms` | wait before each piece of a streamed answer; a piece is a word |
 | `status:503` | fail with an HTTP status |
@@ -35,7 +36,7 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MODEL_NOT_FOUND,
     Usage,
 )
-from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Part
+from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Citation, Message, Part
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_STOP,
     Completion,
@@ -47,6 +48,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _STEPS = {
     "echo": "()",
     "text": "(.*)",
+    "source": r"(https?://\S+)",
     "delay": r"(\d+(?:\.\d+)?)(ms|s|m|h)",
     "pace": r"(\d+(?:\.\d+)?)(ms|s|m|h)",
     "status": "([1-5][0-9]{2})",
@@ -66,6 +68,7 @@ class Script:
     """What one attempt does."""
 
     text: str | None = None
+    sources: tuple[str, ...] = ()
     delay: float = 0.0
     pace: float = 0.0
     status: int = 0
@@ -77,7 +80,8 @@ class Script:
     @classmethod
     def parse(cls, script: str) -> "Script":
         """Read a script; ScriptError names the step that cannot be read."""
-        values: dict[str, str | float | int] = {}
+        values: dict[str, str | float | int | tuple[str, ...]] = {}
+        sources: list[str] = []
         for step in script.split("+") if script else ():
             name, _, value = step.partition(":")
             match = re.fullmatch(_STEPS.get(name, "(?!)"), value)
@@ -92,9 +96,11 @@ class Script:
                     values[name] = int(match[1])
                 case "text" | "code":
                     values[name] = match[1]
+                case "source":
+                    sources.append(match[1])
                 case "retry-after":
                     values["retry_after"] = match[1]
-        return cls(**values)  # type: ignore[arg-type]
+        return cls(sources=tuple(sources), **values)  # type: ignore[arg-type]
 
 
 class Scripted:
@@ -162,6 +168,9 @@ class _Exchange(Exchange):
                 if script.pace:
                     await asyncio.sleep(script.pace)
                 yield [PartDelta(text=word)]
+        citations = [Citation(uri=uri) for uri in script.sources]
+        if self.streamed and citations:
+            yield [PartDelta(text="", citations=citations)]
         await _break(script, len(words))
         self._usage = Usage(
             input_tokens=len(_last_text(self._prompt).split()), output_tokens=len(words)
@@ -175,7 +184,9 @@ class _Exchange(Exchange):
         if self.streamed:
             yield Answer(completion)
         else:
-            message = Message(role=ROLE_ASSISTANT, parts=[Part(text=text)])
+            message = Message(
+                role=ROLE_ASSISTANT, parts=[Part(text=text, citations=citations)]
+            )
             yield Answer(completion, message)
 
 
