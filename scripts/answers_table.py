@@ -21,6 +21,18 @@ rest on them. Blocks of the provider's own, such as what its search found, are o
 parts; **given back** to the same target, they go in its next request as they came. What
 an answer cannot carry is listed in `Completion.omissions`
 ([rules 3.13 to 3.16](semantics.md#3-when-a-stream-is-open)).
+
+`majordomo generate` prints sources after the answer, by their numbers; where they rest on
+some of its words, with these:
+
+```
+$ majordomo generate -c acme/cited 'How large is Paris?'
+Paris has about two million people [1], its region twelve [2].
+
+Sources:
+[1] https://en.wikipedia.org/wiki/Paris
+[2] https://www.insee.fr/en/statistiques
+```
 """
 
 _PNG = b64encode(b"\x89PNG\r\n\x1a\n").decode()

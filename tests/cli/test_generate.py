@@ -152,6 +152,23 @@ async def test_nobody_answers() -> None:
     assert "acme/status:500" == error["attempts"][0]["target"]
 
 
+async def test_sources_of_a_whole_answer_are_a_list() -> None:
+    """As the demo's provider gives them, and docs/providers.md shows."""
+    script = "text:[1][2].+source:https://a.b+source:https://c.d"
+    config = f"""
+        [providers.acme]
+        kind = "scripted"
+        [providers.acme.models.cited]
+        script = ["{script}"]
+    """
+    async with running(config) as it:
+        ask = ("generate", "-a", it.server.address, "-c", "acme/cited", "x")
+        done = await majordomo(*ask)
+
+    lines = ["[1][2].", "", "Sources:", "[1] https://a.b", "[2] https://c.d"]
+    assert lines == done.stdout.splitlines()
+
+
 async def test_files_go_with_the_prompt(tmp_path: Path) -> None:
     """Texts as text, images as media; what it is not known for is refused."""
     text, image, unknown = (tmp_path / name for name in ("a.txt", "b.png", "c.weird"))

@@ -13,11 +13,12 @@ def sources(message: Message) -> Iterator[str]:
 
     In the order of the text; where an answer numbers its sources, by its numbers.
     """
+    alone = sum(part.HasField("text") for part in message.parts) == 1
     supported: dict[str, list[str]] = {}
     for part in message.parts:
         for citation in part.citations:
             texts = supported.setdefault(_named(citation), [])
-            text = _text(part, citation)
+            text = _text(part, citation, alone=alone)
             if text and text not in texts:
                 texts.append(text)
     for number, (name, texts) in enumerate(supported.items(), start=1):
@@ -62,13 +63,13 @@ def _place(citation: Citation) -> str:
     return f"pages {place.first_page} to {place.last_page}"
 
 
-def _text(part: Part, citation: Citation) -> str:
-    """The words that rest on a source, if they are not all of a long text."""
+def _text(part: Part, citation: Citation, *, alone: bool) -> str:
+    """The words that rest on a source; "" where these are the whole answer."""
     text = part.text
     if citation.HasField("range"):
         encoded = text.encode()[citation.range.start : citation.range.end]
         text = encoded.decode(errors="replace")
-    elif len(text) > _LONGEST:
+    elif alone:
         return ""
     words = " ".join(text.split())
     return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
