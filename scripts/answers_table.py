@@ -22,8 +22,8 @@ parts; **given back** to the same target, they go in its next request as they ca
 an answer cannot carry is listed in `Completion.omissions`
 ([rules 3.13 to 3.16](semantics.md#3-when-a-stream-is-open)).
 
-`majordomo generate` prints sources after the answer, by their numbers; where they rest on
-some of its words, with these:
+`majordomo generate` prints sources after the answer, by their numbers; where they rest
+on some of its words, with these:
 
 ```
 $ majordomo generate -c acme/cited 'How large is Paris?'

@@ -95,6 +95,9 @@ def content(body: dict[str, Any]) -> list[Any]:
     return found
 
 
+UNTYPED = "openai-compatible:mistral"
+"""Its parts of the content are not among OpenAI's."""
+
 API_SOURCE = "openai-responses-stream-c68abee3f4"
 """It names a source of a type that OpenAI's own package does not know."""
 
@@ -113,7 +116,8 @@ def test_the_author_is_given_its_own_back(
     body, _ = asked_of(codec(recording), "some-model", message)
     sent = content(body)
 
-    assert recording.id == API_SOURCE or [] == faults(wire(recording), body)
+    if UNTYPED != recording.provider and API_SOURCE != recording.id:
+        assert [] == faults(wire(recording), body)
     kept = blocks(message)
     assert kept == [one for one in sent if one in kept]
     cited = [text for part in message.parts if (text := states(part).get("citations"))]
