@@ -78,6 +78,9 @@ class Block:
 class Pieces:
     """The content of one answer as it comes in."""
 
+    _omitted: dict[str, str] | None = None
+    """Why something is not carried, by its type."""
+
     def __init__(self) -> None:
         self.broken = False
         """Text may hold surrogates from now on."""
@@ -100,7 +103,6 @@ class Pieces:
         self._places: list[Block] = []
         self._placed: list[Block] = []
         self._content = False
-        self._omitted: dict[str, str] = {}
 
     @property
     def tool_calls(self) -> bool:
@@ -216,13 +218,16 @@ class Pieces:
     def omit(self, kind: str, why: str) -> None:
         """The answer does not carry something; `kind` is its provider's word for it."""
         self.alive = True
+        if self._omitted is None:
+            self._omitted = {}
         if len(self._omitted) < _MOST_OMISSIONS:
             self._omitted.setdefault(mend(kind)[:64], why)
 
     def account(self, completion: Completion) -> Completion:
         """`completion`, with what the answer does not carry."""
-        for kind, why in self._omitted.items():
-            completion.omissions.append(Omission(type=kind, description=why))
+        if self._omitted is not None:
+            for kind, why in self._omitted.items():
+                completion.omissions.append(Omission(type=kind, description=why))
         return completion
 
     def take(self) -> list[PartDelta]:

@@ -234,7 +234,7 @@ class _Request:
                     opaque.append((f"{path}.parts[{i}]", part))
                 case _:
                     self._move(message, part, f"{path}.parts[{i}]", attachments)
-        annotations = self._annotations(opaque, own=own)
+        annotations = self._annotations(opaque, own=own) if opaque else []
         text = "".join(texts)
         turn: Body = {
             "role": "assistant",
@@ -257,9 +257,10 @@ class _Request:
             turn["content"] = [thinking, *said]
         if annotations:
             turn["annotations"] = annotations
+        if texts or calls or annotations or not message.parts:
+            return [turn]
         kinds = {part.WhichOneof("kind") for part in message.parts}
-        untold = bool(kinds) and kinds <= _UNTOLD and not annotations
-        return [] if untold else [turn]
+        return [] if kinds <= _UNTOLD else [turn]
 
     def _annotations(
         self, opaque: list[tuple[str, Part]], *, own: bool

@@ -107,7 +107,8 @@ class _Request:
                     result_path = f"{path}.parts[{j}].tool_result"
                     items.append(self._tool_result(part.tool_result, result_path))
                 continue
-            self._place_moved(items)
+            if self._moved:
+                self._place_moved(items)
             if text := lone_text(message):
                 if role == ROLE_ASSISTANT:
                     item: Body = {"type": "message", "role": "assistant"}
@@ -119,7 +120,8 @@ class _Request:
                 items += self._assistant(message, path)
             else:
                 items.append(self._user(message, path))
-        self._place_moved(items)
+        if self._moved:
+            self._place_moved(items)
         self.body["input"] = items
 
     def tools(self) -> None:
@@ -303,9 +305,8 @@ class _Request:
         self._adapted(path, MOVED)
 
     def _place_moved(self, items: list[Item]) -> None:
-        if self._moved:
-            items.append({"role": "user", "content": self._moved})
-            self._moved = []
+        items.append({"role": "user", "content": self._moved})
+        self._moved = []
 
     def _leave_out_reasoning(self, path: str) -> None:
         if not self._reasoning_left_out:
