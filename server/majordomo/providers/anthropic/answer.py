@@ -110,6 +110,12 @@ _READ = frozenset({*_PIECES.values(), "redacted_thinking"})
 class _Writing:
     """A block while it is written."""
 
+    citations: tuple[Any, ...] = ()
+    """Of a text."""
+
+    other: blocks.Writing | None = None
+    """Of a block that only Claude can read."""
+
     def __init__(self, said: Written) -> None:
         self.type = said.type if isinstance(said.type, str) else ""
         self.done = False
@@ -122,13 +128,14 @@ class _Writing:
         self.thinking: list[str] = []
         self.signature: list[str] = []
         self.data = said.data
-        self.citations: list[Any] = []
-        self.other: blocks.Writing | None = None
-        """Of a block that only Claude can read."""
 
 
 class MessagesReader:
     """Reads one answer; implements event_stream.EventReader."""
+
+    _stop_details: object = None
+    _again: tuple[bytes, Any] = (b"", None)
+    """What was read once more, and what it holds."""
 
     def __init__(self, prompt: Prompt) -> None:
         self.pieces = Pieces()
@@ -145,8 +152,6 @@ class MessagesReader:
         self._id = ""
         self._model = ""
         self._stop_reason = ""
-        self._stop_details: object = None
-        self._again: tuple[bytes, Any] = (b"", None)
 
     def read_event(self, name: bytes, data: bytes) -> None:
         """Read one event; its `name` is its type again."""
@@ -366,7 +371,7 @@ class MessagesReader:
         entries = said if isinstance(said, list) else []
         known = [entry for entry in entries if isinstance(entry, dict)]
         if writing.block and known:
-            writing.citations += known
+            writing.citations = (*writing.citations, *known)
             self.pieces.cite(writing.block, blocks.sources(known, self._prompt))
 
     def _meant(self, kind: str) -> _Writing:

@@ -78,9 +78,9 @@ def sources(said: Iterable[dict[str, Any]], prompt: Prompt) -> list[Citation]:
     return [_source(one, prompt) for one in said]
 
 
-def citations_state(said: list[Any]) -> str:
+def citations_state(said: Iterable[Any]) -> str:
     """Citations as they are kept for the model, which wants its own ones back."""
-    return msgspec.json.encode(mended(said)).decode()
+    return msgspec.json.encode(mended(list(said))).decode()
 
 
 def text_block(text: str, state: bytes) -> dict[str, object]:

@@ -188,8 +188,9 @@ class GeminiReader:
             provider_finish_reason=self._finish_reason or self._blocked,
             usage=self.usage,
             provider_response_id=self._id,
-            provider_finish_message=self._words,
         )
+        if self._finish_message:
+            completion.provider_finish_message = self._words
         return self.pieces.account(completion)
 
     @property

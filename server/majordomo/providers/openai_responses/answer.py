@@ -130,7 +130,7 @@ class _Writing:
         self.summary: tuple[str, object] = ("", None)
         """Of reasoning: what is read of it, and its paragraph."""
 
-        self.annotations: dict[int, list[Any]] = {}
+        self.annotations: dict[int, list[Any]] | None = None
         """Of a message, by the index of the content: those that came in pieces."""
 
 
@@ -248,6 +248,8 @@ class ResponsesReader:
         self.pieces.alive = True
         item = self._writing(event.output_index, event.item_id, "message")
         index = event.content_index if isinstance(event.content_index, int) else 0
+        if item.annotations is None:
+            item.annotations = {}
         item.annotations.setdefault(index, []).append(event.annotation)
 
     def _read_arguments(self, event: Event) -> None:
@@ -396,7 +398,7 @@ class ResponsesReader:
             self.pieces.leave_place(writing.block)
 
     def _cite(self, writing: _Writing, index: int, said: object) -> None:
-        said = said or writing.annotations.get(index)
+        said = said or (writing.annotations or {}).get(index)
         if not isinstance(said, list) or not said:
             return
         block = writing.texts.get(index) or writing.block
