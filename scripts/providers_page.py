@@ -27,6 +27,7 @@ from majordomo.v1.content_pb2 import (
     FunctionTool,
     MediaReference,
     Message,
+    OpaquePart,
     Part,
     Tool,
     ToolCall,
@@ -39,6 +40,7 @@ from majordomo.v1.generation_service_pb2 import (
     Prompt,
     ReasoningConfig,
 )
+from scripts import answers_table
 
 PAGE = Path(__file__).parent.parent / "docs" / "providers.md"
 
@@ -104,6 +106,16 @@ def _result(*parts: Part, is_error: bool = False) -> Callable[[Prompt], object]:
     return call
 
 
+def _answered(*parts: Part) -> Callable[[Prompt], object]:
+    """A turn of another target's, and another question."""
+
+    def answer(prompt: Prompt) -> None:
+        prompt.messages.add(role=ROLE_ASSISTANT, parts=parts, origin="other/model")
+        prompt.messages.add(role=ROLE_USER, parts=[Part(text="And?")])
+
+    return answer
+
+
 def _config(**config: object) -> Callable[[Prompt], object]:
     made = GenerationConfig(**config)  # type: ignore[arg-type]
     return lambda prompt: prompt.config.MergeFrom(made)
@@ -155,6 +167,15 @@ FEATURES: dict[str, Callable[[Prompt], object]] = {
     "failed tool result": _result(Part(text="no"), is_error=True),
     "image in a tool result": _result(
         Part(blob=Blob(media_type="image/png", data=_PNG))
+    ),
+    "image that a model wrote": _answered(
+        Part(blob=Blob(media_type="image/png", data=_PNG))
+    ),
+    "audio that a model spoke": _answered(
+        Part(text="Hi."), Part(blob=Blob(media_type="audio/wav", data=_PNG))
+    ),
+    "opaque part of another target": _answered(
+        Part(text="Hi."), Part(opaque=OpaquePart(type="web_search_call"))
     ),
     "JSON Schema": _schema,
     "JSON Schema, optional keys": _optional_keys,
@@ -254,6 +275,9 @@ def page() -> str:
         other = [f"{key}: {told[key]}" for key in told if told[key] != common[key]]
         hosts = ", ".join(f"`{host}`" for host in profile.hosts)
         lines.append(_row(f"`{name}`", hosts or "-", "; ".join(other) or "-"))
+    lines += ["", answers_table.HEAD, _row("in an answer", *(f"`{k}`" for k in found))]
+    lines.append(_row(*["---"] * (len(found) + 1)))
+    lines += [_row(*cells) for cells in answers_table.rows(found)]
     return "\n".join([*lines, *_schemas(), *_refusals(), ""])
 
 

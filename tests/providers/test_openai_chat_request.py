@@ -252,7 +252,6 @@ def test_tool_call_ids_of_other_providers(provider: str, id_: str, kept: bool) -
             ROLE_USER,
         ),
         (Part(), ROLE_USER),
-        (PNG, ROLE_ASSISTANT),
         (result("c", Part(blob=Blob(media_type="application/pdf"))), ROLE_TOOL),
     ],
 )

@@ -355,7 +355,6 @@ def test_tool_call_ids_of_other_providers(id_: str, kept: bool) -> None:
             "some-model",
         ),
         (Part(), ROLE_USER, "some-model"),
-        (PNG, ROLE_ASSISTANT, "some-model"),
         (result("c", Part(blob=Blob(media_type="audio/wav"))), ROLE_TOOL, "gpt-5"),
         (PNG, ROLE_USER, "o3-mini"),
         (

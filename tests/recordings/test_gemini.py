@@ -205,8 +205,8 @@ def _add(read: Read, part: types.Part) -> None:
     elif part.thought:
         if part.text:
             read.reasoning(part.text, signature)
-    elif signature:
-        read.parts.append(("text", part.text or "", signature))
+    elif signature and part.text is not None:
+        read.parts.append(("text", part.text, signature))
     elif part.text:
         read.text(part.text)
 

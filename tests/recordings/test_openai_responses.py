@@ -93,7 +93,7 @@ def _read(message: Message, completion: Completion) -> Read:
         state = unpack("openai-responses", part.provider_state)
         if "item" in state:
             read.kept.append(json.loads(state["item"]))
-        else:
+        elif not part.HasField("opaque"):
             read.ids.append((state.get("id", ""), state.get("phase", "")))
         if part.HasField("text"):
             read.parts.append(("text", part.text))

@@ -32,7 +32,7 @@ def _say_nothing(parts: Iterable[Part | PartDelta]) -> bool:
             case "text":
                 if part.text and not part.text.isspace():
                     return False
-            case "reasoning" | None:
+            case "reasoning" | "opaque" | None:
                 pass
             case _:
                 return False

@@ -43,11 +43,14 @@ from majordomo.v1.generation_service_pb2 import (
 )
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
+_MEDIA_TYPE = re.compile(
+    r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(?:;[ -~]{1,127})?"
+)
 _HOLDERS = {
     "tool_call": ROLE_ASSISTANT,
     "tool_result": ROLE_TOOL,
     "reasoning": ROLE_ASSISTANT,
+    "opaque": ROLE_ASSISTANT,
 }
 """Kinds of parts that belong in the turns of one role only."""
 
@@ -198,7 +201,7 @@ def _message(message: Message, path: str, unanswered: set[str]) -> Iterator[Viol
             case "tool_result":
                 at = f"{at}.tool_result"
                 yield from _tool_result(part.tool_result, at, unanswered)
-            case "reasoning":
+            case "reasoning" | "opaque":
                 continue
             case _:
                 yield from _media(part, at)

@@ -51,18 +51,20 @@ class Part(_message.Message):
     def __init__(self, text: _Optional[str] = ..., blob: _Optional[_Union[Blob, _Mapping]] = ..., media_reference: _Optional[_Union[MediaReference, _Mapping]] = ..., tool_call: _Optional[_Union[ToolCall, _Mapping]] = ..., tool_result: _Optional[_Union[ToolResult, _Mapping]] = ..., reasoning: _Optional[_Union[Reasoning, _Mapping]] = ..., opaque: _Optional[_Union[OpaquePart, _Mapping]] = ..., provider_state: _Optional[bytes] = ..., citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ...) -> None: ...
 
 class Citation(_message.Message):
-    __slots__ = ("uri", "request", "title", "quoted_text", "range")
+    __slots__ = ("uri", "request", "provider_file", "title", "quoted_text", "range")
     URI_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FILE_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     QUOTED_TEXT_FIELD_NUMBER: _ClassVar[int]
     RANGE_FIELD_NUMBER: _ClassVar[int]
     uri: str
     request: RequestSource
+    provider_file: str
     title: str
     quoted_text: str
     range: TextRange
-    def __init__(self, uri: _Optional[str] = ..., request: _Optional[_Union[RequestSource, _Mapping]] = ..., title: _Optional[str] = ..., quoted_text: _Optional[str] = ..., range: _Optional[_Union[TextRange, _Mapping]] = ...) -> None: ...
+    def __init__(self, uri: _Optional[str] = ..., request: _Optional[_Union[RequestSource, _Mapping]] = ..., provider_file: _Optional[str] = ..., title: _Optional[str] = ..., quoted_text: _Optional[str] = ..., range: _Optional[_Union[TextRange, _Mapping]] = ...) -> None: ...
 
 class RequestSource(_message.Message):
     __slots__ = ("message_index", "part_index", "first_page", "last_page")

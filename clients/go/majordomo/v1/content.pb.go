@@ -222,7 +222,10 @@ type Part struct {
 	// no other target ever sees it. Without Message.origin it is dropped.
 	ProviderState []byte `protobuf:"bytes,7,opt,name=provider_state,json=providerState,proto3" json:"provider_state,omitempty"`
 	// Optional. With text: the sources that it rests on, in the order of their ranges.
-	// Set by the server; nobody has to send them back. No server fills it yet.
+	// Those without a range follow the others; where an answer numbers its sources, as
+	// in "[2]", they are in the order of the numbers. Set by the server; nobody has to
+	// send them back.
+	// Limits: at most 1000 entries.
 	Citations     []*Citation `protobuf:"bytes,9,rep,name=citations,proto3" json:"citations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -377,8 +380,7 @@ type Part_Reasoning struct {
 }
 
 type Part_Opaque struct {
-	// Content that only its provider can read. Only in ROLE_ASSISTANT. No server
-	// fills it or takes it yet.
+	// Content that only its provider can read. Only in ROLE_ASSISTANT.
 	Opaque *OpaquePart `protobuf:"bytes,8,opt,name=opaque,proto3,oneof"`
 }
 
@@ -405,10 +407,13 @@ type Citation struct {
 	//
 	//	*Citation_Uri
 	//	*Citation_Request
+	//	*Citation_ProviderFile
 	Source isCitation_Source `protobuf_oneof:"source"`
-	// Its title.
+	// Its title, or the name of its file.
+	// Limits: at most 4096 characters.
 	Title string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
 	// The words of the source that are cited.
+	// Limits: at most 4096 characters.
 	QuotedText string `protobuf:"bytes,4,opt,name=quoted_text,json=quotedText,proto3" json:"quoted_text,omitempty"`
 	// The text that rests on it. Unset: the whole part.
 	Range         *TextRange `protobuf:"bytes,5,opt,name=range,proto3" json:"range,omitempty"`
@@ -471,6 +476,15 @@ func (x *Citation) GetRequest() *RequestSource {
 	return nil
 }
 
+func (x *Citation) GetProviderFile() string {
+	if x != nil {
+		if x, ok := x.Source.(*Citation_ProviderFile); ok {
+			return x.ProviderFile
+		}
+	}
+	return ""
+}
+
 func (x *Citation) GetTitle() string {
 	if x != nil {
 		return x.Title
@@ -498,6 +512,7 @@ type isCitation_Source interface {
 
 type Citation_Uri struct {
 	// On the web.
+	// Limits: at most 8192 characters.
 	Uri string `protobuf:"bytes,1,opt,name=uri,proto3,oneof"`
 }
 
@@ -506,9 +521,17 @@ type Citation_Request struct {
 	Request *RequestSource `protobuf:"bytes,2,opt,name=request,proto3,oneof"`
 }
 
+type Citation_ProviderFile struct {
+	// A file or a collection that the provider holds, by the provider's id of it.
+	// Limits: at most 4096 characters.
+	ProviderFile string `protobuf:"bytes,6,opt,name=provider_file,json=providerFile,proto3,oneof"`
+}
+
 func (*Citation_Uri) isCitation_Source() {}
 
 func (*Citation_Request) isCitation_Source() {}
+
+func (*Citation_ProviderFile) isCitation_Source() {}
 
 // Media or text of the request, as a source.
 type RequestSource struct {
@@ -584,7 +607,8 @@ func (x *RequestSource) GetLastPage() int32 {
 }
 
 // A range of a part's text, in bytes of its UTF-8. Of a part that is streamed: of the
-// whole text, however it was cut.
+// whole text, however it was cut. Never beyond the text. Where both ends are the same it
+// is a point: what stands before it rests on the source.
 type TextRange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The first byte, from 0.
@@ -644,8 +668,11 @@ func (x *TextRange) GetEnd() int32 {
 type OpaquePart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it is, in the provider's own word, such as "web_search_call".
+	// Limits: at most 64 characters.
 	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
-	// The same for people, in a few words.
+	// What was done, for people: what was searched for, the code that ran, what came of
+	// it.
+	// Limits: at most 200 characters.
 	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -698,8 +725,9 @@ func (x *OpaquePart) GetDescription() string {
 // Media bytes.
 type Blob struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. IANA media type, such as image/png.
-	// Limits: halves 1 to 127 characters.
+	// Required. IANA media type, such as image/png; it may have parameters, such as
+	// audio/L16;rate=24000.
+	// Limits: halves 1 to 127 characters; parameters at most 127 characters.
 	MediaType string `protobuf:"bytes,1,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
 	// Required. The bytes, not base64.
 	// Limits: at least 1 byte.
@@ -1206,10 +1234,11 @@ const file_majordomo_v1_content_proto_rawDesc = "" +
 	"\x06opaque\x18\b \x01(\v2\x18.majordomo.v1.OpaquePartH\x00R\x06opaque\x12%\n" +
 	"\x0eprovider_state\x18\a \x01(\fR\rproviderState\x124\n" +
 	"\tcitations\x18\t \x03(\v2\x16.majordomo.v1.CitationR\tcitationsB\x06\n" +
-	"\x04kind\"\xc7\x01\n" +
+	"\x04kind\"\xee\x01\n" +
 	"\bCitation\x12\x12\n" +
 	"\x03uri\x18\x01 \x01(\tH\x00R\x03uri\x127\n" +
-	"\arequest\x18\x02 \x01(\v2\x1b.majordomo.v1.RequestSourceH\x00R\arequest\x12\x14\n" +
+	"\arequest\x18\x02 \x01(\v2\x1b.majordomo.v1.RequestSourceH\x00R\arequest\x12%\n" +
+	"\rprovider_file\x18\x06 \x01(\tH\x00R\fproviderFile\x12\x14\n" +
 	"\x05title\x18\x03 \x01(\tR\x05title\x12\x1f\n" +
 	"\vquoted_text\x18\x04 \x01(\tR\n" +
 	"quotedText\x12-\n" +
@@ -1345,6 +1374,7 @@ func file_majordomo_v1_content_proto_init() {
 	file_majordomo_v1_content_proto_msgTypes[2].OneofWrappers = []any{
 		(*Citation_Uri)(nil),
 		(*Citation_Request)(nil),
+		(*Citation_ProviderFile)(nil),
 	}
 	file_majordomo_v1_content_proto_msgTypes[11].OneofWrappers = []any{
 		(*Tool_Function)(nil),

@@ -1855,10 +1855,12 @@ type Completion struct {
 	ProviderResponseId string `protobuf:"bytes,9,opt,name=provider_response_id,json=providerResponseId,proto3" json:"provider_response_id,omitempty"`
 	// The trace that shows this call, in hex; also a trailer, majordomo-trace-id.
 	TraceId string `protobuf:"bytes,10,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
-	// What the provider sent and the answer does not carry. No server fills it yet.
+	// What the provider sent and the answer does not carry, each type once.
+	// Limits: at most 32 entries.
 	Omissions []*Omission `protobuf:"bytes,11,rep,name=omissions,proto3" json:"omissions,omitempty"`
-	// The provider's own words for why the model stopped or refused, bounded. No server
-	// fills it yet.
+	// The provider's own words for why the model stopped or refused. In no log and on no
+	// span.
+	// Limits: at most 1000 characters.
 	ProviderFinishMessage string `protobuf:"bytes,12,opt,name=provider_finish_message,json=providerFinishMessage,proto3" json:"provider_finish_message,omitempty"`
 	// Tokens of all attempts that were billed. No server fills it yet.
 	TotalUsage *TotalUsage `protobuf:"bytes,13,opt,name=total_usage,json=totalUsage,proto3" json:"total_usage,omitempty"`
@@ -2001,6 +2003,7 @@ func (x *Completion) GetAnswerFault() AnswerFault {
 type Omission struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it was, in the provider's own word.
+	// Limits: at most 64 characters.
 	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
 	// Why it is not there, in a few words.
 	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
@@ -2180,7 +2183,8 @@ type PartDelta struct {
 	Delta isPartDelta_Delta `protobuf_oneof:"delta"`
 	// Set once, with the last piece of the part. See Part.provider_state.
 	ProviderState []byte `protobuf:"bytes,6,opt,name=provider_state,json=providerState,proto3" json:"provider_state,omitempty"`
-	// Citations to append to those of the part. No server fills it yet.
+	// Citations to append to those of the part. Their ranges may be of text that came
+	// before or comes after them.
 	Citations     []*Citation `protobuf:"bytes,9,rep,name=citations,proto3" json:"citations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2323,12 +2327,13 @@ type PartDelta_Blob struct {
 }
 
 type PartDelta_MediaReference struct {
-	// A whole part. No server fills it yet.
+	// A whole part.
 	MediaReference *MediaReference `protobuf:"bytes,7,opt,name=media_reference,json=mediaReference,proto3,oneof"`
 }
 
 type PartDelta_Opaque struct {
-	// A whole part; see Part.opaque. No server fills it yet.
+	// A whole part; see Part.opaque. It is no content: until some comes it is held
+	// back, and failing over goes on.
 	Opaque *OpaquePart `protobuf:"bytes,8,opt,name=opaque,proto3,oneof"`
 }
 

@@ -9,6 +9,8 @@ import msgspec
 
 from majordomo.codec.base import Encoded
 from majordomo.codec.capabilities import IMAGE, PDF, Capabilities
+from majordomo.codec.media import MOVED, MOVED_TEXT, SPOKEN, is_spoken
+from majordomo.codec.opaque import LEFT_OUT
 from majordomo.codec.request_json import (
     SCHEMA_PATH,
     Body,
@@ -23,7 +25,14 @@ from majordomo.codec.request_json import (
 )
 from majordomo.codec.schemas import refusal, schema_form
 from majordomo.codec.state import unpack
-from majordomo.providers.anthropic.answer import ANSWER_TOOL, WIRE
+from majordomo.providers.anthropic.answer import ANSWER_TOOL
+from majordomo.providers.anthropic.blocks import (
+    WIRE,
+    is_paused,
+    own_block,
+    text_block,
+    with_moved,
+)
 from majordomo.schemas.dialects import ANTHROPIC_ANSWERS, ANTHROPIC_TOOLS
 from majordomo.schemas.fitted import Fitted, fitted
 from majordomo.schemas.reading import NotASchema, UnfitSchema
@@ -83,6 +92,10 @@ class _Request:
         self._target = f"{provider_name}/{model}"
         self._thinks = False
         self._reasoning_left_out = False
+        self._opaque_left_out = False
+        self._moved: list[Body] = []
+        """Media of the model's own turns, until the next turn of the user."""
+
         self.body: Body = {"model": model, "max_tokens": self._most_tokens()}
         self._answer = self._native_answer()
 
@@ -96,11 +109,15 @@ class _Request:
                 blocks = [{"type": "text", "text": text}]
             else:
                 blocks = self._blocks(message, f"prompt.messages[{i}]")
+            if self._moved and role == "user":
+                blocks, self._moved = with_moved(blocks, self._moved), []
             if turns and turns[-1][0] == role:
                 turns[-1][1].extend(blocks)
             elif blocks:
                 turns.append((role, blocks))
-        if turns and turns[-1][0] == "assistant":
+        if self._moved:
+            turns.append(("user", with_moved([], self._moved)))
+        if turns and turns[-1][0] == "assistant" and not self._paused:
             self._prefill(turns[-1][1])
         if self._prompt.cache_policy.cache_conversation:
             of_user = [blocks for role, blocks in turns if role == "user"]
@@ -270,11 +287,17 @@ class _Request:
     def _prefilled(self) -> bool:
         """Whether the answer is begun by the caller: then there is no thinking."""
         messages = self._prompt.messages
-        if not messages or messages[-1].role != ROLE_ASSISTANT:
+        if not messages or messages[-1].role != ROLE_ASSISTANT or self._paused:
             return False
         path = "prompt.config.reasoning"
         self._adapted(path, "left out: the answer is begun by the caller")
         return True
+
+    @property
+    def _paused(self) -> bool:
+        """Whether the model goes on with a turn of its own that it had paused."""
+        messages = self._prompt.messages
+        return bool(messages) and is_paused(messages[-1], self._target)
 
     def _sampling(self, field: str) -> None:
         path = f"prompt.config.{field}"
@@ -358,7 +381,8 @@ class _Request:
             kind = part.WhichOneof("kind")
             if kind == "text":
                 if part.text:  # the wire refuses empty ones
-                    blocks.append({"type": "text", "text": part.text})
+                    kept = part.provider_state if own else b""
+                    blocks.append(text_block(part.text, kept))
                 continue
             at = f"{path}.parts[{i}]"
             match kind:
@@ -369,9 +393,32 @@ class _Request:
                     blocks.append(self._tool_use(part.tool_call, at))
                 case "tool_result":
                     blocks.append(self._tool_result(part.tool_result, at))
+                case "opaque":
+                    blocks += self._opaque(part, at, own=own)
+                case _ if message.role == ROLE_ASSISTANT:
+                    self._move(message, part, at)
                 case _:
                     blocks.append(self._block(part, at))
         return blocks
+
+    def _opaque(self, part: Part, path: str, *, own: bool) -> list[Body]:
+        block = own_block(part) if own else None
+        if block is not None:
+            return [block]
+        if not self._opaque_left_out:
+            self._adapted(path, LEFT_OUT)
+        self._opaque_left_out = True
+        return []
+
+    def _move(self, message: Message, part: Part, path: str) -> None:
+        """Media that the model wrote: its own turns may hold none."""
+        if is_spoken(part, message):
+            self._adapted(path, SPOKEN)
+            return
+        if not self._moved:
+            self._moved.append({"type": "text", "text": MOVED_TEXT})
+        self._moved.append(self._block(part, path))
+        self._adapted(path, MOVED)
 
     def _thinking(self, part: Part, state: dict[str, str], path: str) -> list[Body]:
         if "redacted" in state:

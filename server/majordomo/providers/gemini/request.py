@@ -16,6 +16,8 @@ from majordomo.codec.capabilities import (
     VIDEO,
     Capabilities,
 )
+from majordomo.codec.media import SPOKEN, is_spoken
+from majordomo.codec.opaque import LEFT_OUT
 from majordomo.codec.request_json import (
     SCHEMA_PATH,
     Body,
@@ -30,7 +32,7 @@ from majordomo.codec.request_json import (
 )
 from majordomo.codec.schemas import schema_form
 from majordomo.codec.state import unpack
-from majordomo.providers.gemini.answer import WIRE
+from majordomo.providers.gemini.blocks import WIRE, own_part
 from majordomo.providers.gemini.thinking import thinking_config
 from majordomo.schemas.dialects import GEMINI_ANSWERS, GEMINI_TOOLS
 from majordomo.v1.content_pb2 import (
@@ -112,6 +114,7 @@ class _Request:
         self._newer = bool(_THIRD_OR_LATER.search(model))
         self._target = f"{provider_name}/{model}"
         self._reasoning_left_out = False
+        self._opaque_left_out = False
         self._calls: dict[str, tuple[int, Body]] = {}
         """The calls so far and their places, by the ids that the caller knows."""
 
@@ -281,8 +284,12 @@ class _Request:
                         parts.append({**thought, **_signature(state)})
                     elif not own:
                         self._leave_out_reasoning(at)
+                case "opaque":
+                    parts += self._opaque(part, at, own=own)
+                case _ if is_spoken(part, message) and not own:
+                    self._adapted(at, SPOKEN)
                 case _:
-                    parts.append(self._part(part, at))
+                    parts.append({**self._part(part, at), **_signature(state)})
         if calls and self._newer and not any("thoughtSignature" in c for c in calls):
             calls[0]["thoughtSignature"] = UNSIGNED
         return parts
@@ -300,6 +307,16 @@ class _Request:
             said["id"] = state["id"]
         self._calls[call.id] = len(self._calls), said
         return {"functionCall": said, **_signature(state)}
+
+    def _opaque(self, part: Part, path: str, *, own: bool) -> list[Body]:
+        back = own_part(part) if own else None
+        if back is not None:
+            return [back]
+        told = own and not part.provider_state  # there was nothing to give back
+        if not told and not self._opaque_left_out:
+            self._adapted(path, LEFT_OUT)
+            self._opaque_left_out = True
+        return []
 
     def _leave_out_reasoning(self, path: str) -> None:
         if not self._reasoning_left_out:

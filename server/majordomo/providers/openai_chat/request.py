@@ -9,6 +9,8 @@ import msgspec
 
 from majordomo.codec.base import Encoded
 from majordomo.codec.capabilities import AUDIO, IMAGE, PDF, Capabilities
+from majordomo.codec.media import MOVED, MOVED_TEXT, SPOKEN, is_spoken
+from majordomo.codec.opaque import LEFT_OUT
 from majordomo.codec.openai_effort import effort_word, takes_sampling
 from majordomo.codec.request_json import (
     SCHEMA_PATH,
@@ -23,6 +25,7 @@ from majordomo.codec.request_json import (
     wants_json,
 )
 from majordomo.codec.schemas import answer_form, schema_form
+from majordomo.providers.openai_chat.blocks import own_annotation
 from majordomo.providers.openai_chat.reasoning import (
     CONTENT,
     DETAILS,
@@ -69,6 +72,7 @@ class _Request:
         self._takes_schema = profile.schema and self._known.schema
         self._target = f"{provider_name}/{model}"
         self._reasoning_left_out = False
+        self._opaque_left_out = False
 
     def messages(self) -> None:
         messages: list[Body] = []
@@ -91,7 +95,7 @@ class _Request:
                 role = "assistant" if own else "user"
                 messages.append({"role": role, "content": text})
             elif own:
-                messages.append(self._assistant(message, path))
+                messages += self._assistant(message, path, attachments)
             else:
                 messages.append(self._user(message, path))
         if attachments:
@@ -206,11 +210,15 @@ class _Request:
             return {"role": "user", "content": message.parts[0].text}
         return {"role": "user", "content": parts}
 
-    def _assistant(self, message: Message, path: str) -> Body:
+    def _assistant(
+        self, message: Message, path: str, attachments: list[Body]
+    ) -> list[Body]:
+        """A turn of the model; none if nothing of it can be sent."""
         form = self._profile.reasoning
         own = message.origin == self._target
         texts: list[str] = []
         calls: list[Body] = []
+        opaque: list[tuple[str, Part]] = []
         reasoning: Any = None
         for i, part in enumerate(message.parts):
             match part.WhichOneof("kind"):
@@ -223,10 +231,11 @@ class _Request:
                         reasoning = given_back(form, part.provider_state)
                     elif not own:
                         self._leave_out_reasoning(f"{path}.parts[{i}]")
+                case "opaque":
+                    opaque.append((f"{path}.parts[{i}]", part))
                 case _:
-                    raise unsupported(
-                        f"{path}.parts[{i}]", "media in the model's own turn"
-                    )
+                    self._move(message, part, f"{path}.parts[{i}]", attachments)
+        annotations = self._annotations(opaque, own=own) if opaque else []
         text = "".join(texts)
         turn: Body = {
             "role": "assistant",
@@ -247,7 +256,33 @@ class _Request:
             }
             said = [{"type": "text", "text": text}] if text else []
             turn["content"] = [thinking, *said]
-        return turn
+        if annotations:
+            turn["annotations"] = annotations
+        if texts or calls or annotations or not message.parts:
+            return [turn]
+        kinds = {part.WhichOneof("kind") for part in message.parts}
+        return [] if kinds <= _UNTOLD else [turn]
+
+    def _annotations(
+        self, opaque: list[tuple[str, Part]], *, own: bool
+    ) -> list[dict[str, Any]]:
+        """The files that the server has read, of its own turn; it takes no others."""
+        back = {path: own_annotation(part) if own else None for path, part in opaque}
+        for path, annotation in back.items():
+            if annotation is None and not self._opaque_left_out:
+                self._adapted(path, LEFT_OUT)
+                self._opaque_left_out = True
+        return [annotation for annotation in back.values() if annotation]
+
+    def _move(
+        self, message: Message, part: Part, path: str, attachments: list[Body]
+    ) -> None:
+        """Media that the model wrote: its own turns may hold none."""
+        if is_spoken(part, message):
+            self._adapted(path, SPOKEN)
+            return
+        attachments += [{"type": "text", "text": MOVED_TEXT}, self._content(part, path)]
+        self._adapted(path, MOVED)
 
     def _tool_call(self, part: Part, *, own: bool) -> Body:
         call = part.tool_call
@@ -345,6 +380,9 @@ class _Request:
     def _adapted(self, field: str, description: str) -> None:
         self.adaptations.append(Adaptation(field=field, description=description))
 
+
+_UNTOLD = frozenset({"opaque", "blob", "media_reference"})
+"""What is no part of a turn of the model in this wire."""
 
 _REQUIRED = ToolChoice.MODE_REQUIRED
 

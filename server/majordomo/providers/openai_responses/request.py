@@ -20,6 +20,8 @@ from majordomo.codec.capabilities import (
     VIDEO,
     Capabilities,
 )
+from majordomo.codec.media import MOVED, MOVED_TEXT, SPOKEN, is_spoken
+from majordomo.codec.opaque import LEFT_OUT
 from majordomo.codec.openai_effort import effort_word, takes_sampling
 from majordomo.codec.request_json import (
     SCHEMA_PATH,
@@ -35,7 +37,8 @@ from majordomo.codec.request_json import (
 )
 from majordomo.codec.schemas import answer_form, schema_form
 from majordomo.codec.state import unpack
-from majordomo.providers.openai_responses.answer import WIRE, ReasoningItem
+from majordomo.providers.openai_responses.answer import ReasoningItem
+from majordomo.providers.openai_responses.blocks import WIRE, own_item
 from majordomo.schemas.absence import Place
 from majordomo.schemas.dialects import OPENAI, OPENAI_STRICT
 from majordomo.v1.content_pb2 import (
@@ -88,6 +91,9 @@ class _Request:
         self._known = known
         self._target = f"{provider_name}/{model}"
         self._reasoning_left_out = False
+        self._opaque_left_out = False
+        self._moved: list[Body] = []
+        """Media of the model's own turns, until the next turn of the user."""
 
     def input(self) -> None:
         schema = "" if self._known.schema else answer_schema(self._prompt)
@@ -101,7 +107,10 @@ class _Request:
                 for j, part in enumerate(message.parts):
                     result_path = f"{path}.parts[{j}].tool_result"
                     items.append(self._tool_result(part.tool_result, result_path))
-            elif text := lone_text(message):
+                continue
+            if self._moved:
+                self._place_moved(items)
+            if text := lone_text(message):
                 if role == ROLE_ASSISTANT:
                     item: Body = {"type": "message", "role": "assistant"}
                 else:
@@ -112,6 +121,8 @@ class _Request:
                 items += self._assistant(message, path)
             else:
                 items.append(self._user(message, path))
+        if self._moved:
+            self._place_moved(items)
         self.body["input"] = items
 
     def tools(self) -> None:
@@ -248,10 +259,15 @@ class _Request:
                         items.append(reasoning)
                     else:
                         self._leave_out_reasoning(f"{path}.parts[{i}]")
+                case "opaque":
+                    if own and (back := own_item(part, state)):
+                        items.append(back)
+                    elif not (own and not part.provider_state):
+                        self._leave_out_opaque(f"{path}.parts[{i}]")
+                case _ if "image" in state and (back := own_item(part, state)):
+                    items.append(back)
                 case _:
-                    raise unsupported(
-                        f"{path}.parts[{i}]", "media in the model's own turn"
-                    )
+                    self._move(message, part, f"{path}.parts[{i}]")
         if any(isinstance(item, ReasoningItem) for item in items):
             return self._with_followers(items, path)
         return items
@@ -271,6 +287,25 @@ class _Request:
         if len(kept) < len(items):
             self._leave_out_reasoning(path)
         return kept
+
+    def _leave_out_opaque(self, path: str) -> None:
+        if not self._opaque_left_out:
+            self._adapted(path, LEFT_OUT)
+        self._opaque_left_out = True
+
+    def _move(self, message: Message, part: Part, path: str) -> None:
+        """Media that the model wrote: its own turns may hold none."""
+        if is_spoken(part, message):
+            self._adapted(path, SPOKEN)
+            return
+        if not self._moved:
+            self._moved.append({"type": "input_text", "text": MOVED_TEXT})
+        self._moved.append(self._content(part, path))
+        self._adapted(path, MOVED)
+
+    def _place_moved(self, items: list[Item]) -> None:
+        items.append({"role": "user", "content": self._moved})
+        self._moved = []
 
     def _leave_out_reasoning(self, path: str) -> None:
         if not self._reasoning_left_out:

@@ -541,7 +541,10 @@ pub struct Part {
     #[prost(bytes="vec", tag="7")]
     pub provider_state: ::prost::alloc::vec::Vec<u8>,
     /// Optional. With text: the sources that it rests on, in the order of their ranges.
-    /// Set by the server; nobody has to send them back. No server fills it yet.
+    /// Those without a range follow the others; where an answer numbers its sources, as
+    /// in "\[2\]", they are in the order of the numbers. Set by the server; nobody has to
+    /// send them back.
+    /// Limits: at most 1000 entries.
     #[prost(message, repeated, tag="9")]
     pub citations: ::prost::alloc::vec::Vec<Citation>,
     /// Required. Exactly one kind. Tool calls and reasoning only in ROLE_ASSISTANT,
@@ -573,8 +576,7 @@ pub mod part {
         /// Reasoning that the model showed before its answer.
         #[prost(message, tag="6")]
         Reasoning(super::Reasoning),
-        /// Content that only its provider can read. Only in ROLE_ASSISTANT. No server
-        /// fills it or takes it yet.
+        /// Content that only its provider can read. Only in ROLE_ASSISTANT.
         #[prost(message, tag="8")]
         Opaque(super::OpaquePart),
     }
@@ -582,17 +584,19 @@ pub mod part {
 /// A source that text rests on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Citation {
-    /// Its title.
+    /// Its title, or the name of its file.
+    /// Limits: at most 4096 characters.
     #[prost(string, tag="3")]
     pub title: ::prost::alloc::string::String,
     /// The words of the source that are cited.
+    /// Limits: at most 4096 characters.
     #[prost(string, tag="4")]
     pub quoted_text: ::prost::alloc::string::String,
     /// The text that rests on it. Unset: the whole part.
     #[prost(message, optional, tag="5")]
     pub range: ::core::option::Option<TextRange>,
     /// Where the source is. Ignore kinds you do not know.
-    #[prost(oneof="citation::Source", tags="1, 2")]
+    #[prost(oneof="citation::Source", tags="1, 2, 6")]
     pub source: ::core::option::Option<citation::Source>,
 }
 /// Nested message and enum types in `Citation`.
@@ -601,11 +605,16 @@ pub mod citation {
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Source {
         /// On the web.
+        /// Limits: at most 8192 characters.
         #[prost(string, tag="1")]
         Uri(::prost::alloc::string::String),
         /// In the request.
         #[prost(message, tag="2")]
         Request(super::RequestSource),
+        /// A file or a collection that the provider holds, by the provider's id of it.
+        /// Limits: at most 4096 characters.
+        #[prost(string, tag="6")]
+        ProviderFile(::prost::alloc::string::String),
     }
 }
 /// Media or text of the request, as a source.
@@ -625,7 +634,8 @@ pub struct RequestSource {
     pub last_page: i32,
 }
 /// A range of a part's text, in bytes of its UTF-8. Of a part that is streamed: of the
-/// whole text, however it was cut.
+/// whole text, however it was cut. Never beyond the text. Where both ends are the same it
+/// is a point: what stands before it rests on the source.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TextRange {
     /// The first byte, from 0.
@@ -640,17 +650,21 @@ pub struct TextRange {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OpaquePart {
     /// What it is, in the provider's own word, such as "web_search_call".
+    /// Limits: at most 64 characters.
     #[prost(string, tag="1")]
     pub r#type: ::prost::alloc::string::String,
-    /// The same for people, in a few words.
+    /// What was done, for people: what was searched for, the code that ran, what came of
+    /// it.
+    /// Limits: at most 200 characters.
     #[prost(string, tag="2")]
     pub description: ::prost::alloc::string::String,
 }
 /// Media bytes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Blob {
-    /// Required. IANA media type, such as image/png.
-    /// Limits: halves 1 to 127 characters.
+    /// Required. IANA media type, such as image/png; it may have parameters, such as
+    /// audio/L16;rate=24000.
+    /// Limits: halves 1 to 127 characters; parameters at most 127 characters.
     #[prost(string, tag="1")]
     pub media_type: ::prost::alloc::string::String,
     /// Required. The bytes, not base64.
@@ -1522,11 +1536,13 @@ pub struct Completion {
     /// The trace that shows this call, in hex; also a trailer, majordomo-trace-id.
     #[prost(string, tag="10")]
     pub trace_id: ::prost::alloc::string::String,
-    /// What the provider sent and the answer does not carry. No server fills it yet.
+    /// What the provider sent and the answer does not carry, each type once.
+    /// Limits: at most 32 entries.
     #[prost(message, repeated, tag="11")]
     pub omissions: ::prost::alloc::vec::Vec<Omission>,
-    /// The provider's own words for why the model stopped or refused, bounded. No server
-    /// fills it yet.
+    /// The provider's own words for why the model stopped or refused. In no log and on no
+    /// span.
+    /// Limits: at most 1000 characters.
     #[prost(string, tag="12")]
     pub provider_finish_message: ::prost::alloc::string::String,
     /// Tokens of all attempts that were billed. No server fills it yet.
@@ -1541,6 +1557,7 @@ pub struct Completion {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Omission {
     /// What it was, in the provider's own word.
+    /// Limits: at most 64 characters.
     #[prost(string, tag="1")]
     pub r#type: ::prost::alloc::string::String,
     /// Why it is not there, in a few words.
@@ -1576,7 +1593,8 @@ pub struct PartDelta {
     /// Set once, with the last piece of the part. See Part.provider_state.
     #[prost(bytes="vec", tag="6")]
     pub provider_state: ::prost::alloc::vec::Vec<u8>,
-    /// Citations to append to those of the part. No server fills it yet.
+    /// Citations to append to those of the part. Their ranges may be of text that came
+    /// before or comes after them.
     #[prost(message, repeated, tag="9")]
     pub citations: ::prost::alloc::vec::Vec<Citation>,
     /// The piece. Append it to the part of the same index.
@@ -1600,10 +1618,11 @@ pub mod part_delta {
         /// Media bytes to append. The first piece has the media type.
         #[prost(message, tag="5")]
         Blob(super::Blob),
-        /// A whole part. No server fills it yet.
+        /// A whole part.
         #[prost(message, tag="7")]
         MediaReference(super::MediaReference),
-        /// A whole part; see Part.opaque. No server fills it yet.
+        /// A whole part; see Part.opaque. It is no content: until some comes it is held
+        /// back, and failing over goes on.
         #[prost(message, tag="8")]
         Opaque(super::OpaquePart),
     }

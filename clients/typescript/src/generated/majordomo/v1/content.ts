@@ -66,10 +66,7 @@ export interface Part {
     /** Reasoning that the model showed before its answer. */
     { $case: "reasoning"; value: Reasoning }
     | //
-    /**
-     * Content that only its provider can read. Only in ROLE_ASSISTANT. No server
-     * fills it or takes it yet.
-     */
+    /** Content that only its provider can read. Only in ROLE_ASSISTANT. */
     { $case: "opaque"; value: OpaquePart }
     | undefined;
   /**
@@ -80,7 +77,10 @@ export interface Part {
   providerState: Buffer;
   /**
    * Optional. With text: the sources that it rests on, in the order of their ranges.
-   * Set by the server; nobody has to send them back. No server fills it yet.
+   * Those without a range follow the others; where an answer numbers its sources, as
+   * in "[2]", they are in the order of the numbers. Set by the server; nobody has to
+   * send them back.
+   * Limits: at most 1000 entries.
    */
   citations: Citation[];
 }
@@ -90,15 +90,30 @@ export interface Citation {
   /** Where the source is. Ignore kinds you do not know. */
   source:
     | //
-    /** On the web. */
+    /**
+     * On the web.
+     * Limits: at most 8192 characters.
+     */
     { $case: "uri"; value: string }
     | //
     /** In the request. */
     { $case: "request"; value: RequestSource }
+    | //
+    /**
+     * A file or a collection that the provider holds, by the provider's id of it.
+     * Limits: at most 4096 characters.
+     */
+    { $case: "providerFile"; value: string }
     | undefined;
-  /** Its title. */
+  /**
+   * Its title, or the name of its file.
+   * Limits: at most 4096 characters.
+   */
   title: string;
-  /** The words of the source that are cited. */
+  /**
+   * The words of the source that are cited.
+   * Limits: at most 4096 characters.
+   */
   quotedText: string;
   /** The text that rests on it. Unset: the whole part. */
   range: TextRange | undefined;
@@ -118,7 +133,8 @@ export interface RequestSource {
 
 /**
  * A range of a part's text, in bytes of its UTF-8. Of a part that is streamed: of the
- * whole text, however it was cut.
+ * whole text, however it was cut. Never beyond the text. Where both ends are the same it
+ * is a point: what stands before it rests on the source.
  */
 export interface TextRange {
   /** The first byte, from 0. */
@@ -132,17 +148,25 @@ export interface TextRange {
  * it ran; the content is in Part.provider_state.
  */
 export interface OpaquePart {
-  /** What it is, in the provider's own word, such as "web_search_call". */
+  /**
+   * What it is, in the provider's own word, such as "web_search_call".
+   * Limits: at most 64 characters.
+   */
   type: string;
-  /** The same for people, in a few words. */
+  /**
+   * What was done, for people: what was searched for, the code that ran, what came of
+   * it.
+   * Limits: at most 200 characters.
+   */
   description: string;
 }
 
 /** Media bytes. */
 export interface Blob {
   /**
-   * Required. IANA media type, such as image/png.
-   * Limits: halves 1 to 127 characters.
+   * Required. IANA media type, such as image/png; it may have parameters, such as
+   * audio/L16;rate=24000.
+   * Limits: halves 1 to 127 characters; parameters at most 127 characters.
    */
   mediaType: string;
   /**
@@ -532,6 +556,9 @@ export const Citation: MessageFns<Citation> = {
       case "request":
         RequestSource.encode(message.source.value, writer.uint32(18).fork()).join();
         break;
+      case "providerFile":
+        writer.uint32(50).string(message.source.value);
+        break;
     }
     if (message.title !== "") {
       writer.uint32(26).string(message.title);
@@ -572,6 +599,14 @@ export const Citation: MessageFns<Citation> = {
             }
 
             message.source = { $case: "request", value: RequestSource.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.source = { $case: "providerFile", value: reader.string() };
             continue;
           }
           case 3: {
@@ -625,6 +660,12 @@ export const Citation: MessageFns<Citation> = {
       case "request": {
         if (object.source?.value !== undefined && object.source?.value !== null) {
           message.source = { $case: "request", value: RequestSource.fromPartial(object.source.value) };
+        }
+        break;
+      }
+      case "providerFile": {
+        if (object.source?.value !== undefined && object.source?.value !== null) {
+          message.source = { $case: "providerFile", value: object.source.value };
         }
         break;
       }

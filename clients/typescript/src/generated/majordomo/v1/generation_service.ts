@@ -523,11 +523,15 @@ export interface Completion {
   providerResponseId: string;
   /** The trace that shows this call, in hex; also a trailer, majordomo-trace-id. */
   traceId: string;
-  /** What the provider sent and the answer does not carry. No server fills it yet. */
+  /**
+   * What the provider sent and the answer does not carry, each type once.
+   * Limits: at most 32 entries.
+   */
   omissions: Omission[];
   /**
-   * The provider's own words for why the model stopped or refused, bounded. No server
-   * fills it yet.
+   * The provider's own words for why the model stopped or refused. In no log and on no
+   * span.
+   * Limits: at most 1000 characters.
    */
   providerFinishMessage: string;
   /** Tokens of all attempts that were billed. No server fills it yet. */
@@ -543,7 +547,10 @@ export interface Completion {
 
 /** Content of the provider's that the answer does not carry. */
 export interface Omission {
-  /** What it was, in the provider's own word. */
+  /**
+   * What it was, in the provider's own word.
+   * Limits: at most 64 characters.
+   */
   type: string;
   /** Why it is not there, in a few words. */
   description: string;
@@ -586,15 +593,21 @@ export interface PartDelta {
     /** Media bytes to append. The first piece has the media type. */
     { $case: "blob"; value: Blob }
     | //
-    /** A whole part. No server fills it yet. */
+    /** A whole part. */
     { $case: "mediaReference"; value: MediaReference }
     | //
-    /** A whole part; see Part.opaque. No server fills it yet. */
+    /**
+     * A whole part; see Part.opaque. It is no content: until some comes it is held
+     * back, and failing over goes on.
+     */
     { $case: "opaque"; value: OpaquePart }
     | undefined;
   /** Set once, with the last piece of the part. See Part.provider_state. */
   providerState: Buffer;
-  /** Citations to append to those of the part. No server fills it yet. */
+  /**
+   * Citations to append to those of the part. Their ranges may be of text that came
+   * before or comes after them.
+   */
   citations: Citation[];
 }
 
