@@ -22,6 +22,7 @@ from majordomo.config.schema import (
     ModelConfig,
     OpenAICompatibleConfig,
     OpenAIConfig,
+    PricesConfig,
     ResolverConfig,
     ScriptedConfig,
     ScriptedModelConfig,
@@ -46,6 +47,7 @@ SECTIONS: list[tuple[str, type[Any]]] = [
     ('[providers.NAME], kind = "local"', LocalConfig),
     ('[providers.NAME], kind = "scripted"', ScriptedConfig),
     ('[providers.NAME.models."ID"]', ModelConfig),
+    ('[providers.NAME.models."ID".prices]', PricesConfig),
     ('[providers.NAME.models."ID"] of a scripted provider', ScriptedModelConfig),
     ("[resolvers.NAME]", ResolverConfig),
 ]

@@ -189,6 +189,7 @@ class Catalog:
             settings.known(model).reasons is not False,
             tuple(rooms),
             kept.place,
+            None if of_model.prices is None else of_model.prices.prices(),
             _STREAMS[_first("generate_via", *narrowest_first)],
         )
 

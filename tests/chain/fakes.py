@@ -24,7 +24,7 @@ from majordomo.chain.target import (
     Timeouts,
 )
 from majordomo.chain.tracker import Tracker
-from majordomo.v1.attempt_pb2 import Attempt
+from majordomo.v1.attempt_pb2 import Attempt, Usage
 from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Part
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_STOP,
@@ -69,9 +69,15 @@ Step = str | Wait | Failure | Life | None
 
 class ScriptedExchange(Exchange):
     def __init__(
-        self, steps: Sequence[Step], adaptations: list[Adaptation], *, stream: bool
+        self,
+        steps: Sequence[Step],
+        adaptations: list[Adaptation],
+        *,
+        stream: bool,
+        usage: Usage | None = None,
     ) -> None:
         super().__init__(adaptations, streamed=stream)
+        self._usage = usage
         self.steps = steps
         self.stream = stream
         self.closed = False
@@ -97,7 +103,7 @@ class ScriptedExchange(Exchange):
             self.closed = True
 
     def _answer(self, text: str) -> Answer:
-        completion = Completion(finish_reason=FINISH_REASON_STOP)
+        completion = Completion(finish_reason=FINISH_REASON_STOP, usage=self.usage)
         if self.stream:
             return Answer(completion)
         message = Message(role=ROLE_ASSISTANT, parts=[Part(text=text)])
@@ -113,6 +119,9 @@ class ScriptedProvider:
     adapts: str = ""
     """The field of the request that has to be adapted."""
 
+    usage: Usage | None = None
+    """What every attempt counts."""
+
     exchanges: list[ScriptedExchange] = field(default_factory=list)
 
     async def fit(
@@ -122,7 +131,9 @@ class ScriptedProvider:
             raise self.misfit
         script = self.scripts[min(len(self.exchanges), len(self.scripts) - 1)]
         adaptations = [Adaptation(field=self.adapts)] if self.adapts else []
-        exchange = ScriptedExchange(script, adaptations, stream=bool(stream))
+        exchange = ScriptedExchange(
+            script, adaptations, stream=bool(stream), usage=self.usage
+        )
         self.exchanges.append(exchange)
         return exchange
 
@@ -141,10 +152,11 @@ def target(
     timeouts: Timeouts = Timeouts(),
     reasons: bool = False,
     rooms: tuple[Room, ...] = (),
+    usage: Usage | None = None,
 ) -> Target:
     """A target whose attempts follow `scripts`; without any they answer."""
     provider, _, model = name.partition("/")
-    scripted = ScriptedProvider(list(scripts) or [OK], misfit, adapts)
+    scripted = ScriptedProvider(list(scripts) or [OK], misfit, adapts, usage)
     return Target(
         name, provider, model, scripted, Peer(provider), timeouts, reasons, rooms
     )

@@ -19,6 +19,7 @@ from majordomo.chain.health import Bench
 from majordomo.chain.plan import Skip, explain, plan, skip_benched
 from majordomo.chain.target import Answer, Target
 from majordomo.chain.tracker import Tracker
+from majordomo.chain.usage import add_up
 from majordomo.chain.verdict import ALWAYS_ADVANCE, may_come_back, verdict
 from majordomo.deltas import message
 from majordomo.v1.attempt_pb2 import (
@@ -227,6 +228,7 @@ class Engine:
         completion.target = target.name
         completion.trace_id = call.trace_id
         completion.attempts.extend(call.attempts)
+        add_up(call.attempts, completion.total_usage)
         completion.adaptations.extend(running.adaptations)
         completion.answer_fault = running.kept
         if answer.message is not None:

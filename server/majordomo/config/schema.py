@@ -7,6 +7,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +29,7 @@ from pydantic import (
 from majordomo.chain.call import Policy
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import HealthSettings
+from majordomo.chain.prices import Prices
 from majordomo.codec.capabilities import Capabilities, capabilities
 from majordomo.names import MODEL_ID, NAME
 from majordomo.providers.openai_chat.profiles import PROFILES, guess
@@ -73,6 +75,13 @@ def _size(value: object) -> object:
     if match is None:
         raise ValueError(f'{value!r} is no size; write "64KiB", "512MiB" or "1GiB"')
     return int(match[1]) << {"KiB": 10, "MiB": 20, "GiB": 30}[match[2]]
+
+
+def _price(value: object) -> object:
+    """The decimal that was written, and not the nearest binary number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("write a number, such as 0.25")
+    return Decimal(str(value))
 
 
 def _timeout(seconds: float) -> float:
@@ -170,6 +179,14 @@ Size = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\d+(KiB|MiB|GiB)$"}),
 ]
 """Bytes, from a text with a unit."""
+
+Price = Annotated[
+    Decimal,
+    BeforeValidator(_price),
+    Field(ge=0, le=1_000_000),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1_000_000}),
+]
+"""For a million tokens."""
 
 Secret = Annotated[
     SecretStr,
@@ -367,6 +384,32 @@ class HealthConfig(_Section):
         return self
 
 
+class PricesConfig(_Section):
+    """What a million tokens of a model cost, in a currency of your own, the same for
+    all models."""
+
+    input: Price
+    """Input that was in no cache."""
+
+    output: Price
+    """Output, reasoning included."""
+
+    cached_input: Price | None = None
+    """Input read from a prompt cache. Without it as `input`."""
+
+    cache_write: Price | None = None
+    """Input written to a prompt cache. Without it as `input`."""
+
+    def prices(self) -> Prices:
+        read, written = self.cached_input, self.cache_write
+        return Prices(
+            self.input,
+            self.output,
+            cached_input=self.input if read is None else read,
+            cache_write=self.input if written is None else written,
+        )
+
+
 class ModelConfig(AttemptConfig):
     """What is known of one model."""
 
@@ -392,6 +435,9 @@ class ModelConfig(AttemptConfig):
 
     max_concurrency: Concurrency | None = None
     """How many attempts may run at it at once; beyond it the next target is tried."""
+
+    prices: PricesConfig | None = None
+    """What its tokens cost: for the log, spans and metrics."""
 
     def known(self, known: Capabilities) -> Capabilities:
         """What it takes: this over what is `known`."""

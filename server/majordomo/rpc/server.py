@@ -173,7 +173,10 @@ class Server:
         engine = Engine(tracker)
         self._generation = GenerationService(engine, self._registry)
         self._health = health.aio.HealthServicer()
-        self._access = Access(config.tokens)
+        tls = config.server.tls
+        self._access = Access(
+            config.tokens, certificates=tls is not None and tls.client_ca is not None
+        )
         self._admission = Admission(
             config.server.max_calls, config.server.memory_budget
         )
@@ -196,7 +199,7 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if config.server.reflection:
             self._reflect()
-        self.address = self._listen(config.server.listen, config.server.tls)
+        self.address = self._listen(config.server.listen, tls)
         self.metrics_address = await telemetry.start(config.server.metrics_listen)
         _warn(config)
         for service in ("", *SERVICES):

@@ -5,6 +5,7 @@ from typing import Any
 
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CANCELLED,
+    AnswerFault,
     Attempt,
     AttemptOutcome,
     FailureReason,
@@ -24,6 +25,7 @@ def _of(enumeration: Any, prefix: str) -> Callable[[int], str]:
 error_reason = _of(ErrorReason, "ERROR_REASON_")
 failure_reason = _of(FailureReason, "FAILURE_REASON_")
 outcome = _of(AttemptOutcome, "ATTEMPT_OUTCOME_")
+answer_fault = _of(AnswerFault, "ANSWER_FAULT_")
 finish_reason = _of(FinishReason, "FINISH_REASON_")
 cause = _of(HealthChange.Cause, "CAUSE_")
 state = _of(TargetHealth.State, "STATE_")
