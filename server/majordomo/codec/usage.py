@@ -48,6 +48,10 @@ def chat_usage(said: object, model: str = "") -> Usage | None:
         cache_write_tokens=_part(_count(read.get("cache_write_tokens")), prompt),
         reasoning_tokens=_part(reasoning, completion),
     )
+    _count_tools(usage, said.get("server_tool_use"))
+    searches = _count(said.get("num_search_queries"))
+    if searches is not None:
+        usage.web_searches = searches
     return usage if usage.ByteSize() else None
 
 
@@ -75,6 +79,8 @@ def responses_usage(said: object) -> Usage | None:
         cache_write_tokens=_part(_count(read.get("cache_write_tokens")), prompt),
         reasoning_tokens=_part(reasoning, output),
     )
+    details = said.get("server_side_tool_usage_details")
+    _count_tools(usage, details, "web_search_calls", "", "code_interpreter_calls")
     return usage if usage.ByteSize() else None
 
 
@@ -100,6 +106,7 @@ def anthropic_usage(said: object) -> Usage | None:
         cache_write_tokens=_part(written, prompt),
         reasoning_tokens=_part(_count(details.get("thinking_tokens")), output),
     )
+    _count_tools(usage, said.get("server_tool_use"))
     return usage if usage.ByteSize() else None
 
 
@@ -175,6 +182,24 @@ def _all_iterations(said: dict[str, Any]) -> dict[str, Any]:
         for entry in iterations:
             sums[name] = _sum(sums.get(name), _count(entry.get(name)))
     return said | {name: count for name, count in sums.items() if count is not None}
+
+
+def _count_tools(
+    usage: Usage,
+    said: object,
+    searches: str = "web_search_requests",
+    reads: str = "web_fetch_requests",
+    runs: str = "code_execution_requests",
+) -> None:
+    """Add what a provider says that its own tools did, by its names for that."""
+    if not isinstance(said, dict):
+        return
+    if (count := _count(said.get(searches))) is not None:
+        usage.web_searches = count
+    if (count := _count(said.get(reads))) is not None:
+        usage.url_reads = count
+    if (count := _count(said.get(runs))) is not None:
+        usage.code_executions = count
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

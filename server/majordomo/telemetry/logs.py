@@ -93,6 +93,8 @@ def call_ended(observation: Observation) -> None:
         "duration_s": round(observation.duration, 4),
     }
     _name(about, observation)
+    if observation.caller:
+        about["caller"] = observation.caller
     call = observation.call
     foreign = ""
     if call is not None:
@@ -152,8 +154,6 @@ def _name(about: EventDict, observation: Observation) -> None:
     if trace.trace_id:
         about["trace_id"] = trace.trace_id
         about["span_id"] = trace.span_id
-    if observation.caller:
-        about["caller"] = observation.caller
     if observation.call is not None:
         about["generation_id"] = observation.call.generation_id
 

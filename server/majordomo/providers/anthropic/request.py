@@ -9,6 +9,7 @@ import msgspec
 
 from majordomo.codec.base import Encoded
 from majordomo.codec.capabilities import IMAGE, PDF, Capabilities
+from majordomo.codec.hosted_tools import function_tools
 from majordomo.codec.request_json import (
     EMPTY_PARAMETERS,
     SCHEMA_PATH,
@@ -24,6 +25,7 @@ from majordomo.codec.request_json import (
 )
 from majordomo.codec.state import unpack
 from majordomo.providers.anthropic.answer import ANSWER_TOOL, WIRE
+from majordomo.providers.anthropic.hosted_tools import hosted_tools
 from majordomo.providers.anthropic.schema import closed
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
@@ -36,7 +38,7 @@ from majordomo.v1.content_pb2 import (
 from majordomo.v1.generation_service_pb2 import Adaptation, Prompt, ReasoningConfig
 
 _RESERVED = frozenset(
-    {"messages", "model", "stream", "system", "max_tokens", "tools", "tool_choice"}
+    {"messages", "model", "stream", "system", "max_tokens", "tool_choice"}
 )
 """Keys that provider options may never set, whatever the configuration lists."""
 
@@ -290,7 +292,7 @@ class _Request:
         required = choice.mode == ToolChoice.MODE_REQUIRED
         allowed = set(choice.allowed_names) if required else set()
         tools: list[Body] = []
-        for i, tool in enumerate(self._prompt.tools):
+        for i, tool in function_tools(self._prompt):
             function = tool.function
             if allowed and function.name not in allowed:
                 continue
@@ -301,6 +303,7 @@ class _Request:
                 said["description"] = function.description
             said["input_schema"] = raw(schema, path) if schema else EMPTY_PARAMETERS
             tools.append(said)
+        tools += hosted_tools(str(self.body["model"]), self._prompt)
         if self._answers_by_tool:
             self._adapted(SCHEMA_PATH, "asked for as the input of a tool")
             answer: Body = {

@@ -16,6 +16,7 @@ from majordomo.codec.capabilities import (
     VIDEO,
     Capabilities,
 )
+from majordomo.codec.hosted_tools import function_tools
 from majordomo.codec.request_json import (
     SCHEMA_PATH,
     Body,
@@ -30,6 +31,7 @@ from majordomo.codec.request_json import (
 )
 from majordomo.codec.state import unpack
 from majordomo.providers.gemini.answer import WIRE
+from majordomo.providers.gemini.hosted_tools import hosted_tools
 from majordomo.providers.gemini.schema import understood
 from majordomo.providers.gemini.thinking import thinking_config
 from majordomo.v1.content_pb2 import (
@@ -50,7 +52,6 @@ _RESERVED = frozenset(
         "model",
         "systemInstruction",
         "toolConfig",
-        "tools",
         # The same in the wire's other spelling.
         "generation_config",
         "system_instruction",
@@ -152,7 +153,7 @@ class _Request:
         if not self._known.tools:
             raise unsupported("prompt.tools", "the model cannot call tools")
         declared: list[Body] = []
-        for i, tool in enumerate(self._prompt.tools):
+        for i, tool in function_tools(self._prompt):
             function = tool.function
             at = f"prompt.tools[{i}].function"
             if not _TOOL_NAME.match(function.name):
@@ -165,7 +166,23 @@ class _Request:
                 path = f"{at}.parameters_schema_json"
                 said["parametersJsonSchema"] = raw(schema, path)
             declared.append(said)
-        self.body["tools"] = [{"functionDeclarations": declared}]
+        tools: list[Body] = [{"functionDeclarations": declared}] if declared else []
+        tools += hosted_tools(self._prompt, self._adapted)
+        beside = bool(declared) and len(tools) > 1
+        if beside and not self._newer:
+            problem = "the model takes none of the provider's beside functions"
+            raise unsupported("prompt.tools", problem)
+        if tools:
+            self.body["tools"] = tools
+        config = self._calling(functions=bool(declared))
+        if beside:
+            # Else the model would not be told of what the others did.
+            config["includeServerSideToolInvocations"] = True
+        if config:
+            self.body["toolConfig"] = config
+
+    def _calling(self, *, functions: bool) -> Body:
+        """How freely the model may choose: of functions alone."""
         choice = self._prompt.tool_choice
         mode: Body = {}
         match choice.mode:
@@ -177,11 +194,12 @@ class _Request:
                 mode["mode"] = "ANY"
                 if choice.allowed_names:
                     mode["allowedFunctionNames"] = list(choice.allowed_names)
-        if mode:
-            self.body["toolConfig"] = {"functionCallingConfig": mode}
         if choice.HasField("parallel_calls") and not choice.parallel_calls:
             path = "prompt.tool_choice.parallel_calls"
             self._adapted(path, "left out: not in this wire")
+        if mode.get("mode") == "ANY" and not functions:
+            self._adapted("prompt.tool_choice.mode", "sent as auto: for functions only")
+        return {"functionCallingConfig": mode} if mode and functions else {}
 
     def config(self) -> None:
         config = self._prompt.config

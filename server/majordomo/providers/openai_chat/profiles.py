@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from majordomo.codec.capabilities import AUDIO, IMAGE, PDF
+from majordomo.providers.openai_chat.hosted_tools import Form
 from majordomo.providers.openai_chat.reasoning import CONTENT, DETAILS, THINKING
 
 _TOOL_CALL_ID = re.compile(r"[\x21-\x7e]{1,40}")
@@ -50,6 +51,9 @@ class Profile:
 
     cache_key: bool = False
     """It takes prompt_cache_key."""
+
+    hosted_tools: Form = ""
+    """How it is asked for tools that it runs itself."""
 
 
 PROFILES = {
@@ -95,14 +99,20 @@ PROFILES = {
         max_tokens="max_completion_tokens",
         media=frozenset({IMAGE, PDF, AUDIO}),
         cache_key=True,
+        hosted_tools="search models",
     ),
     "openrouter": Profile(
         hosts=("openrouter.ai",),
         top_k=True,
         reasoning=DETAILS,
         media=frozenset({IMAGE, PDF, AUDIO}),
+        hosted_tools="openrouter",
     ),
-    "perplexity": Profile(hosts=("api.perplexity.ai",), telemetry_name="perplexity"),
+    "perplexity": Profile(
+        hosts=("api.perplexity.ai",),
+        telemetry_name="perplexity",
+        hosted_tools="perplexity",
+    ),
     "snowflake": Profile(hosts=("snowflakecomputing.com",), reasoning=DETAILS),
     "together": Profile(hosts=("api.together.xyz", "api.together.ai"), top_k=True),
     "vllm": Profile(top_k=True, media=frozenset({IMAGE, AUDIO})),
