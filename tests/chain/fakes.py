@@ -31,6 +31,7 @@ from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_STOP,
     Adaptation,
     Completion,
+    FinishReason,
     PartDelta,
     Prompt,
 )
@@ -64,7 +65,14 @@ class Wait:
     seconds: float
 
 
-Step = str | Wait | Failure | Life | None
+@dataclass(frozen=True)
+class Stops:
+    """The answer is complete, for a reason other than that all is said."""
+
+    why: FinishReason
+
+
+Step = str | Wait | Failure | Life | Stops | None
 """Content, a silence, a failure, a sign of life, or None: the answer is complete."""
 
 
@@ -98,13 +106,15 @@ class ScriptedExchange(Exchange):
                         text += step
                         if self.stream:
                             yield [PartDelta(text=step)]
+                    case Stops(why):
+                        yield self._answer(text, why)
                     case None:
                         yield self._answer(text)
         finally:
             self.closed = True
 
-    def _answer(self, text: str) -> Answer:
-        completion = Completion(finish_reason=FINISH_REASON_STOP, usage=self.usage)
+    def _answer(self, text: str, why: FinishReason = FINISH_REASON_STOP) -> Answer:
+        completion = Completion(finish_reason=why, usage=self.usage)
         if self.stream:
             return Answer(completion)
         message = Message(role=ROLE_ASSISTANT, parts=[Part(text=text)])

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from types import TracebackType
 
-from majordomo.chain.answers import WORDS
+from majordomo.chain.answers import Fault
 from majordomo.chain.call import Call
 from majordomo.chain.clock import Clock, set_duration
 from majordomo.chain.evidence import Lease
@@ -13,7 +13,6 @@ from majordomo.chain.target import Answer, Life, Piece, Target
 from majordomo.chain.timing import Patience
 from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import (
-    ANSWER_FAULT_UNSPECIFIED,
     ATTEMPT_OUTCOME_CANCELLED,
     ATTEMPT_OUTCOME_FAILED,
     ATTEMPT_OUTCOME_INTERRUPTED,
@@ -25,7 +24,6 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_QUOTA_EXHAUSTED,
     FAILURE_REASON_RATE_LIMITED,
     FAILURE_REASON_TIMEOUT,
-    AnswerFault,
     Attempt,
     AttemptOutcome,
 )
@@ -92,7 +90,7 @@ class RunningAttempt:
         self.answer: Answer | None = None
         """What it has answered, once it has."""
 
-        self.kept: AnswerFault = ANSWER_FAULT_UNSPECIFIED
+        self.kept: Fault | None = None
         """What is wrong with the answer, if the walk goes on after it."""
 
         self._ran_out = False
@@ -212,9 +210,9 @@ class RunningAttempt:
             record.usage.CopyFrom(exchange.usage)
         if self.answer is not None:
             record.outcome = ATTEMPT_OUTCOME_SUCCEEDED
-            if self.kept:
-                record.answer_fault = self.kept
-                record.message = WORDS[self.kept]
+            if self.kept is not None:
+                record.answer_fault = self.kept.kind
+                record.message = bounded(self.kept.words)
             else:
                 self._tracker.succeed(self._lease)
         elif isinstance(error, Failure):

@@ -6,10 +6,9 @@ Unary and streamed calls share it: what differs is the attempt.
 import asyncio
 import random as _random
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from typing import NamedTuple
 
 from majordomo.chain import budget
-from majordomo.chain.answers import fault
+from majordomo.chain.answers import Fault, Parts, fault
 from majordomo.chain.attempt import RunningAttempt, bounded
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import CLOCK, Clock
@@ -17,6 +16,7 @@ from majordomo.chain.course import Course, Turn, retriable
 from majordomo.chain.events import Answered, AttemptEnded, Content, Event, Restarted
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import Bench
+from majordomo.chain.keeping import Kept, Shown
 from majordomo.chain.plan import Skip, explain, plan, skip_benched
 from majordomo.chain.target import Answer, Target
 from majordomo.chain.tracker import Tracker
@@ -24,7 +24,7 @@ from majordomo.chain.usage import add_up
 from majordomo.chain.verdict import ALWAYS_ADVANCE, may_come_back, verdict
 from majordomo.deltas import message
 from majordomo.v1.attempt_pb2 import (
-    ANSWER_FAULT_UNSPECIFIED,
+    ANSWER_FAULT_EMPTY,
     ATTEMPT_OUTCOME_INTERRUPTED,
     ATTEMPT_OUTCOME_SKIPPED,
     FAILURE_REASON_NOT_REACHED,
@@ -37,15 +37,11 @@ from majordomo.v1.generation_service_pb2 import (
     TargetPlan,
 )
 
+_UNSHOWN = frozenset({ANSWER_FAULT_EMPTY})
+"""Faults of answers that show nothing."""
+
 _LEAST_RETRY_DELAY = 1.0
 """Seconds that a caller is told to wait at least."""
-
-
-class _Kept(NamedTuple):
-    """An answer that the walk went on after."""
-
-    running: RunningAttempt
-    answer: Answer
 
 
 class Engine:
@@ -117,8 +113,9 @@ class _Walk:
         self._refitted = False  # in this turn
         self._failed: RunningAttempt | None = None  # just now
         self._unseen: list[PartDelta] = []  # of the running attempt
+        self._shown: Shown | None = None  # of the running attempt; None: not held
         self._void: Attempt | None = None  # what is shown of it has to be taken back
-        self.kept: _Kept | None = None
+        self.kept: Kept | None = None
         """The call's answer if no target gives a better one."""
 
     async def next_attempt(self) -> RunningAttempt | Attempt:
@@ -134,6 +131,9 @@ class _Walk:
             raise self._call_failed(())
         self._failed = None
         self._unseen = []
+        if self._shown is not None:
+            self._shown.drop()
+        self._shown = Shown(self._call.memory) if self._may_void else None
         return await self._enter(self._turn)
 
     async def next_events(self, running: RunningAttempt) -> Sequence[Event]:
@@ -147,10 +147,13 @@ class _Walk:
             if isinstance(piece, Answer):
                 if piece.message is None and not call.stream:
                     piece.message = message([*self._unseen, *piece.rest])
-                if not running.shown and _advances_on(piece, call, running):
+                running.kept = self._fault(piece, shown=running.shown)
+                if running.kept is not None:
                     break
                 return self._restart(running.record.target)
             if call.stream:
+                if self._shown is not None:
+                    self._shown.add(piece)
                 return [*self._restart(running.record.target), Content(piece)]
             self._unseen += piece
         return ()
@@ -164,20 +167,65 @@ class _Walk:
         if attempt.answer is None:
             self._failed = attempt
             if attempt.record.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
-                self._void = attempt.record
-                self.kept = None  # it said less than what was shown
-        elif attempt.kept:
-            self.kept = self.kept or _Kept(attempt, attempt.answer)
-        else:
+                self._interrupted(attempt.record)
+        elif attempt.kept is None or not self._keep(attempt, attempt.answer):
+            yield from self._restart(attempt.record.target)
             yield from self._answer(attempt, attempt.answer)
             return
         yield AttemptEnded(attempt.record)
 
-    def fall_back(self, kept: _Kept) -> Iterator[Event]:
+    def fall_back(self, kept: Kept) -> Iterator[Event]:
         """The answer that was kept: no target gave a better one."""
         self._call.error = None
-        yield from self._restart(kept.running.record.target)
-        yield from self._answer(*kept)
+        if self._void is not kept.running.record:  # else it is what the caller sees
+            yield from self._restart(kept.running.record.target)
+            if kept.shown:
+                yield Content(list(kept.shown))
+        yield from self._answer(kept.running, kept.answer)
+
+    @property
+    def _may_void(self) -> bool:
+        """Whether what a stream has shown may be taken back for a fault of it."""
+        policy = self._call.policy
+        return (
+            self._call.stream
+            and policy.interruption == INTERRUPTION_POLICY_RESTART
+            and bool(policy.advance_on_answer - _UNSHOWN)
+        )
+
+    def _fault(self, answer: Answer, *, shown: bool) -> Fault | None:
+        """What is wrong with an answer for which the walk may still go on."""
+        parts: Parts = answer.rest
+        if shown:
+            if self._shown is None or self._shown.deltas is None:
+                return None
+            parts = [*self._shown.deltas, *answer.rest]
+        elif answer.message is not None:
+            parts = answer.message.parts
+        why = answer.completion.finish_reason
+        return fault(parts, why, self._call.prompt, self._call.policy.advance_on_answer)
+
+    def _keep(self, running: RunningAttempt, answer: Answer) -> bool:
+        """Keep a faulty answer; False if there is no room: it is the call's answer."""
+        if self.kept is None:
+            size = answer.message.ByteSize() if answer.message is not None else 0
+            if not self._call.memory.try_take(size):
+                return False
+            shown: Sequence[PartDelta] = ()
+            if self._shown is not None:
+                shown, self._shown = self._shown.deltas or (), None
+            self.kept = Kept(running, answer, shown)
+        if running.shown:
+            self._void = running.record
+        return True
+
+    def _interrupted(self, attempt: Attempt) -> None:
+        """What was shown is to be taken back, and for what: more than nothing."""
+        self._void = attempt
+        kept = self.kept.running.kept if self.kept is not None else None
+        restarts = self._call.policy.interruption == INTERRUPTION_POLICY_RESTART
+        if not restarts or kept is None or kept.kind in _UNSHOWN:
+            self.kept = None
 
     def _restart(self, target: str) -> list[Event]:
         """Take back what an interrupted attempt has shown, if one did."""
@@ -264,7 +312,8 @@ class _Walk:
         completion.attempts.extend(call.attempts)
         add_up(call.attempts, completion.total_usage)
         completion.adaptations.extend(running.adaptations)
-        completion.answer_fault = running.kept
+        if running.kept is not None:
+            completion.answer_fault = running.kept.kind
         if answer.message is not None:
             answer.message.origin = running.record.target
         yield Answered(answer)
@@ -297,14 +346,6 @@ class _Walk:
         if skip.bench is not None:
             skip.bench.write(attempt.bench, self._clock)
         return attempt
-
-
-def _advances_on(answer: Answer, call: Call, running: RunningAttempt) -> bool:
-    """Whether `answer`, of which nothing was shown, is kept and the walk goes on."""
-    found = fault(answer)
-    if found in call.policy.advance_on_answer:
-        running.kept = found
-    return running.kept != ANSWER_FAULT_UNSPECIFIED
 
 
 def _advances(reason: FailureReason, policy: Policy) -> bool:

@@ -17,6 +17,7 @@ from majordomo.names import MalformedChain
 from majordomo.registry import Catalog, Registry
 from majordomo.rpc.access import caller
 from majordomo.rpc.interceptors import generation_id
+from majordomo.rpc.memory import account
 from majordomo.rpc.pages import page_of
 from majordomo.rpc.status import Draining
 from majordomo.rpc.validation import InvalidRequest, Violation, check
@@ -165,6 +166,7 @@ class GenerationService(GenerationServiceServicer):
             labels=dict(asked.labels),
             trace_id=trace_id,
             caller=whose.name,
+            memory=account.get(),
         )
 
 

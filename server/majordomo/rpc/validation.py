@@ -15,7 +15,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from majordomo.chain.clock import seconds
 from majordomo.chain.failure import PERMANENT
-from majordomo.v1.attempt_pb2 import AnswerFault
+from majordomo.schemas.reading import UnfitSchema
+from majordomo.schemas.validate import require_checkable
+from majordomo.v1.attempt_pb2 import ANSWER_FAULT_SCHEMA, AnswerFault
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
@@ -142,6 +144,9 @@ def _call(call: Call) -> Iterator[Violation]:
     yield from _prompt(call.prompt)
     if call.HasField("options"):
         yield from _options(call.options)
+        faults = call.options.answer_policy.advance_on_answer
+        if ANSWER_FAULT_SCHEMA in faults:
+            yield from _checkable(call.prompt.response_format)
     if len(call.labels) > _MOST_LABELS:
         yield Violation("labels", f"must hold at most {_MOST_LABELS} entries")
         return
@@ -380,6 +385,17 @@ def _reasoning(reasoning: ReasoningConfig, path: str) -> Iterator[Violation]:
         case "budget_tokens":
             if reasoning.budget_tokens < 0:
                 yield Violation(f"{path}.budget_tokens", "must not be negative")
+
+
+def _checkable(form: ResponseFormat) -> Iterator[Violation]:
+    """Answers shall be held against the schema: then it has to be one, and bounded."""
+    if not form.json_schema.schema_json:
+        return
+    try:
+        require_checkable(form.json_schema.schema_json)
+    except UnfitSchema as error:
+        path = "prompt.response_format.json_schema.schema_json"
+        yield Violation(path, f"cannot be checked: it {error}")
 
 
 def _options(options: ChainOptions) -> Iterator[Violation]:

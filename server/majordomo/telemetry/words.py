@@ -32,5 +32,7 @@ state = _of(TargetHealth.State, "STATE_")
 
 
 def why(attempt: Attempt) -> str:
-    """The reason of an attempt that gave no answer, or of a skip."""
+    """Why an attempt gave no answer, or none to go with, or a target was skipped."""
+    if attempt.answer_fault:
+        return f"answer_{answer_fault(attempt.answer_fault)}"
     return failure_reason(attempt.failure_reason or FAILURE_REASON_CANCELLED)
