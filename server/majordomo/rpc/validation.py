@@ -47,7 +47,7 @@ from majordomo.v1.generation_service_pb2 import (
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
-_DOMAIN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)+")
+_DOMAIN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _HOLDERS = {
     "tool_call": ROLE_ASSISTANT,
