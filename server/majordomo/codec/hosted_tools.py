@@ -30,10 +30,14 @@ def function_tools(prompt: Prompt) -> list[tuple[int, Tool]]:
     return [(i, it) for i, it in enumerate(prompt.tools) if it.HasField("function")]
 
 
-def hosted(prompt: Prompt) -> Iterator[tuple[str, Tool]]:
-    """The tools that the provider runs and may use now, each with its path."""
+def hosted(prompt: Prompt, *, chosen: bool = False) -> Iterator[tuple[str, Tool]]:
+    """The tools that the provider runs and may use now, each with its path.
+
+    `chosen`: the format's tool choice speaks of them as well; else those that may not
+    be used are left out.
+    """
     choice = prompt.tool_choice
-    if choice.mode == ToolChoice.MODE_NONE or choice.allowed_names:
+    if choice.allowed_names or (choice.mode == ToolChoice.MODE_NONE and not chosen):
         return
     for i, tool in enumerate(prompt.tools):
         kind = tool.WhichOneof("kind")

@@ -20,7 +20,7 @@ _CODE = "code_execution_20250825"
 def hosted_tools(model: str, prompt: Prompt) -> list[Body]:
     """The entries of `tools` for what the provider shall run."""
     filtering = bool(_FILTERING.search(model))
-    return [_tool(tool, filtering=filtering) for _, tool in hosted(prompt)]
+    return [_tool(tool, filtering=filtering) for _, tool in hosted(prompt, chosen=True)]
 
 
 def _tool(tool: Tool, *, filtering: bool) -> Body:

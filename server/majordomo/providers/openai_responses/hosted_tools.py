@@ -22,7 +22,7 @@ def hosted_tools(
     Failure (UNSUPPORTED).
     """
     xai = model.startswith("grok")
-    asked = list(hosted(prompt))
+    asked = list(hosted(prompt, chosen=True))
     tools: list[Body] = []
     for path, tool in asked:
         match tool.WhichOneof("kind"):
