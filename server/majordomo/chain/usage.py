@@ -28,7 +28,10 @@ def add_up(attempts: Iterable[Attempt], total: TotalUsage) -> None:
     """Write down in `total` what `attempts` used, and whether that is all."""
     for attempt in attempts:
         if attempt.HasField("usage"):
-            _add(attempt.usage, total.usage)
+            if total.HasField("usage"):
+                _add(attempt.usage, total.usage)
+            else:
+                total.usage.CopyFrom(attempt.usage)
         if not total.lower_bound and may_be_uncounted(attempt):
             total.lower_bound = True
 

@@ -188,6 +188,8 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 def _add_usage(about: EventDict, observation: Observation) -> None:
     """What all attempts used, and what that cost."""
     total = observation.total_usage
+    if total is None:
+        return
     if total.HasField("usage"):
         used = total.usage.ListFields()
         about["usage"] = {field.name: count for field, count in used}

@@ -70,8 +70,8 @@ class Observation:
 
         self.skipped: list[Attempt] = []
         self.failovers = 0
-        self.total_usage = TotalUsage()
-        """Of all attempts, also where nobody answered."""
+        self.total_usage: TotalUsage | None = None
+        """Of all attempts, also where nobody answered; None without a walk."""
 
         self.cost: Decimal | None = None
         """Of all attempts whose models have prices; None: none of them has."""
@@ -111,6 +111,7 @@ class Observation:
         if call.completion is not None:
             self.total_usage = call.completion.total_usage
         else:
+            self.total_usage = TotalUsage()
             add_up(call.attempts, self.total_usage)
         for attempt in self.attempts:
             cost = call.target(attempt.target).cost_of(attempt)
