@@ -39,6 +39,21 @@ def test_chat(said: dict[str, object], expected: Usage | None) -> None:
     assert expected == chat_usage(said)
 
 
+def test_responses() -> None:
+    """By the items of the answer, whatever else is among them."""
+    items = [
+        {"type": "web_search_call"},
+        {"type": "message"},
+        {"type": "web_search_call"},
+        {"type": "code_interpreter_call"},
+        "garbage",
+    ]
+
+    expected = Usage(output_tokens=1, web_searches=2, code_executions=1)
+    assert expected == responses_usage({"output_tokens": 1}, items)
+    assert Usage(output_tokens=1) == responses_usage({"output_tokens": 1}, "garbage")
+
+
 def test_responses_of_xai() -> None:
     """The others' answers do not count them."""
     details = {"web_search_calls": 2, "code_interpreter_calls": 1, "x_search_calls": 0}

@@ -55,8 +55,12 @@ def chat_usage(said: object, model: str = "") -> Usage | None:
     return usage if usage.ByteSize() else None
 
 
-def responses_usage(said: object) -> Usage | None:
-    """The usage object of a Responses answer; None if it counts nothing."""
+def responses_usage(said: object, items: object = None) -> Usage | None:
+    """The usage object of a Responses answer; None if it counts nothing.
+
+    What the provider's own tools did is told by the answer's items alone; xAI's counts
+    it as well.
+    """
     if not isinstance(said, dict):
         return None
     read = _mapping(said.get("input_tokens_details"))
@@ -79,6 +83,11 @@ def responses_usage(said: object) -> Usage | None:
         cache_write_tokens=_part(_count(read.get("cache_write_tokens")), prompt),
         reasoning_tokens=_part(reasoning, output),
     )
+    searches, runs = _counted(items, "web_search_call", "code_interpreter_call")
+    if searches:
+        usage.web_searches = searches
+    if runs:
+        usage.code_executions = runs
     details = said.get("server_side_tool_usage_details")
     _count_tools(usage, details, "web_search_calls", "", "code_interpreter_calls")
     return usage if usage.ByteSize() else None
@@ -182,6 +191,13 @@ def _all_iterations(said: dict[str, Any]) -> dict[str, Any]:
         for entry in iterations:
             sums[name] = _sum(sums.get(name), _count(entry.get(name)))
     return said | {name: count for name, count in sums.items() if count is not None}
+
+
+def _counted(items: object, *types: str) -> list[int]:
+    """How many items of each type there are."""
+    listed = items if isinstance(items, list) else []
+    found = [_mapping(item).get("type") for item in listed]
+    return [found.count(type_) for type_ in types]
 
 
 def _count_tools(
