@@ -85,8 +85,8 @@ other. Reasoning text is shown where `ReasoningConfig.include_text` asks for it.
 
 Tools that a provider runs itself (`Tool.web_search`, `code_execution`, `url_reading`) are
 sent as its API calls them now. OpenAI's Chat Completions has web search for its search
-models alone, such as `gpt-5-search-api`; Perplexity's models always search, and are told
-where; xAI runs its tools in the Responses API: use `kind = "openai"` with
+models alone, such as `gpt-5-search-api`; Perplexity's models always search, within the
+limits of the tool; xAI runs its tools in the Responses API: use `kind = "openai"` with
 `base_url = "https://api.x.ai/v1"`. A vendor's other tools, such as image generation or
 MCP servers, are added by `provider_options_json`, `{"tools": [...]}`, where the
 provider's `provider_options` list `tools`.

@@ -178,7 +178,7 @@ def _policy(wanted: Sequence[str] | set[str], *, restart: bool) -> Policy:
 def test_the_walk_does_what_the_rule_says(
     chain: list[str], wanted: set[str], stream: bool, restart: bool
 ) -> None:
-    """Who answers, with what fault, what is on the screen, and what is told of each."""
+    """Who answers, with what fault, what is on the screen, and each attempt's fault."""
 
     async def run() -> tuple[fakes.Result, bool]:
         walker, tracker = engine()
@@ -234,7 +234,7 @@ class Counted:
 @pytest.mark.parametrize("stream", [False, True])
 @virtual_time
 async def test_without_room_the_first_answer_is_the_answer(stream: bool) -> None:
-    """Nothing is kept beyond what the caller may hold; the fault is told where seen."""
+    """Nothing is kept beyond what the caller may hold; a fault that was seen is reported."""
     walker, _ = engine()
     call = _call(["chatty", "good"], stream=stream, policy=_policy(NAMES, restart=True))
     call.memory = memory = Counted(most=3)

@@ -65,7 +65,7 @@ def prompt(*tools: Tool, **choice: Any) -> Prompt:
 def encoded(
     codec: Codec, model: str, asked: Prompt
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The body, and what is told of each field that was changed."""
+    """The body, and what is reported of each field that was changed."""
     made = codec.encode(model, asked, stream=False)
     told = {it.field: it.description for it in made.adaptations}
     told.pop("prompt.config.max_output_tokens", None)
@@ -222,7 +222,7 @@ def test_gemini(tool: Tool, said: dict[str, Any]) -> None:
 
 
 def test_gemini_cannot_be_made_to_search() -> None:
-    """Its tool choice speaks of functions alone; that is told."""
+    """Its tool choice speaks of functions alone; that is reported."""
     mode = ToolChoice.MODE_REQUIRED
     body, told = encoded(GEMINI, "gemini-2.5-flash", prompt(FULL, mode=mode))
 

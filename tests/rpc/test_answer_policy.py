@@ -10,6 +10,7 @@ from majordomo.rpc.shares import Shares
 from majordomo.v1.attempt_pb2 import (
     ANSWER_FAULT_NOT_JSON,
     ANSWER_FAULT_SCHEMA,
+    FAILURE_REASON_UNSUPPORTED,
     AnswerFault,
 )
 from majordomo.v1.content_pb2 import Tool, WebSearchTool
@@ -129,8 +130,30 @@ def test_what_is_kept_is_taken_from_the_server_s_memory() -> None:
 
 
 @pytest.mark.rule("2.15")
-async def test_a_tool_that_nobody_has() -> None:
-    """Is declared at most once; what a target makes of it is the target's."""
+async def test_a_chain_goes_on_where_a_target_has_no_such_tool() -> None:
+    """Nothing is sent there; the attempt names the field."""
+    config = (
+        CONFIG
+        + """
+    [providers.plain]
+    kind = "openai-compatible"
+    base_url = "http://127.0.0.1:9/v1"
+    """
+    )
+    request = generate("plain/m,acme/good")
+    request.call.prompt.tools.add(web_search=WebSearchTool())
+    async with running(config) as it:
+        response = await it.generation.Generate(request)
+
+    skipped, _ = response.completion.attempts
+    assert "acme/good" == response.completion.target
+    assert FAILURE_REASON_UNSUPPORTED == skipped.failure_reason
+    assert "prompt.tools[0].web_search" in skipped.message
+
+
+@pytest.mark.rule("2.15")
+async def test_a_tool_is_declared_once() -> None:
+    """Another one of its kind would have other limits."""
     request = generate("acme/good")
     request.call.prompt.tools.extend([Tool(web_search=WebSearchTool())] * 2)
     async with running(CONFIG) as it:

@@ -67,7 +67,7 @@ def fault(
 def _fault_of_form(
     parts: Parts, form: ResponseFormat, wanted: Set[AnswerFault]
 ) -> Fault | None:
-    """Of what is said where a form was asked for; a call of a tool says nothing yet."""
+    """A fault of the form that was asked for; a call of a tool is no answer yet."""
     kind = form.WhichOneof("kind")
     if kind not in ("json", "json_schema") or any(map(_is_call, parts)):
         return None

@@ -61,7 +61,7 @@ def domains(tool: Limited, allowed: str, blocked: str) -> Body:
 
 
 def location(tool: WebSearchTool) -> Body:
-    """What is known of the place of whoever asks."""
+    """What is known of the user's place."""
     place = tool.user_location
     return {name: word for key, name in _LOCATION if (word := getattr(place, key))}
 

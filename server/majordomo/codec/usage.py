@@ -58,8 +58,7 @@ def chat_usage(said: object, model: str = "") -> Usage | None:
 def responses_usage(said: object, items: object = None) -> Usage | None:
     """The usage object of a Responses answer; None if it counts nothing.
 
-    What the provider's own tools did is told by the answer's items alone; xAI's counts
-    it as well.
+    Uses of the provider's own tools are in the answer's items alone; xAI counts them.
     """
     if not isinstance(said, dict):
         return None

@@ -138,7 +138,7 @@ class Access(WrappingInterceptor):
         return guarded
 
     def _unnamed(self, context: ServicerContext[Any, Any]) -> Caller:
-        """Whoever is at the other end of the connection."""
+        """The other end of the connection, by its certificate's name if it has one."""
         name = _certified(context) if self._certificates else ""
         return Caller(context.peer(), self._anybody, name)
 
@@ -160,7 +160,7 @@ def _set(names: Iterable[str] | None) -> frozenset[str] | None:
 
 def _certified(context: ServicerContext[Any, Any]) -> str:
     """The first name on the caller's certificate: an alternative one, else the common
-    one. Whoever signs callers' certificates chooses it."""
+    one. The authority that signs callers' certificates vouches for it."""
     names = context.peer_identities() or ()
     return next(iter(names), b"").decode(errors="replace")[:_LONGEST_NAME]
 

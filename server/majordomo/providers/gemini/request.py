@@ -176,7 +176,7 @@ class _Request:
             self.body["tools"] = tools
         config = self._calling(functions=bool(declared))
         if beside:
-            # Else the model would not be told of what the others did.
+            # Else a conversation cannot go on with what the others did.
             config["includeServerSideToolInvocations"] = True
         if config:
             self.body["toolConfig"] = config
