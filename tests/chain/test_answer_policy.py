@@ -234,7 +234,7 @@ class Counted:
 @pytest.mark.parametrize("stream", [False, True])
 @virtual_time
 async def test_without_room_the_first_answer_is_the_answer(stream: bool) -> None:
-    """Nothing is kept beyond what the caller may hold; a fault that was seen is reported."""
+    """Nothing is kept beyond what the caller may hold; a fault seen is reported."""
     walker, _ = engine()
     call = _call(["chatty", "good"], stream=stream, policy=_policy(NAMES, restart=True))
     call.memory = memory = Counted(most=3)
