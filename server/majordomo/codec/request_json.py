@@ -189,7 +189,8 @@ def _tools(value: msgspec.Raw, path: str) -> list[msgspec.Raw]:
     try:
         return msgspec.json.decode(value, type=list[msgspec.Raw])
     except ValueError:
-        raise invalid(path, "has tools that are no list") from None
+        problem = "may not set 'tools' to anything but a list"
+        raise unsupported(path, problem) from None
 
 
 def _list(value: object) -> list[object]:
