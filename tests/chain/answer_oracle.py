@@ -45,6 +45,9 @@ class End(NamedTuple):
     attempts: list[str]
     """For each target that was tried what was wrong: a fault, "fails", or nothing."""
 
+    restarts: int = 0
+    """How often the screen was wiped."""
+
     broke_off: bool = False
     """It failed after content had reached the caller."""
 
@@ -54,13 +57,16 @@ def walk(chain: Sequence[str], wanted: Set[str], *, stream: bool, restart: bool)
     attempts: list[str] = []
     kept: tuple[int, str] | None = None
     screen = ""
+    showing: int | None = None
+    restarts = 0
     broke_off = False
     judges_all = not stream or (restart and bool(wanted - {"EMPTY"}))
     for place, kind in enumerate(chain):
         told = KINDS[kind]
         shown = stream and bool(told.text)
         if shown:
-            screen = told.text  # what was there before is void
+            restarts += showing is not None
+            screen, showing = told.text, place  # what was there before is void
         if told.fails:
             attempts.append("fails")
             if not shown:
@@ -75,9 +81,11 @@ def walk(chain: Sequence[str], wanted: Set[str], *, stream: bool, restart: bool)
         fault = next((f for f in told.faults if f in wanted), "") if judged else ""
         attempts.append(fault)
         if not fault:
-            return End(place, "", told.text, attempts)
+            restarts += showing not in (None, place)
+            return End(place, "", told.text, attempts, restarts)
         kept = kept or (place, fault)
     if kept is None:
-        return End(None, "", screen, attempts, broke_off)
+        return End(None, "", screen, attempts, restarts, broke_off)
     place, fault = kept
-    return End(place, fault, KINDS[chain[place]].text, attempts)
+    restarts += showing not in (None, place)
+    return End(place, fault, KINDS[chain[place]].text, attempts, restarts)

@@ -205,7 +205,9 @@ def test_the_walk_does_what_the_rule_says(
     )
     if stream:
         assert end.screen == _screen(result)
-        assert restart or not any(isinstance(e, Restarted) for e in result.events)
+        wiped = [event for event in result.events if isinstance(event, Restarted)]
+        assert end.restarts == len(wiped)
+        assert restart or not wiped
     else:
         assert result.answer.message is not None
         assert end.screen == "".join(p.text for p in result.answer.message.parts)
