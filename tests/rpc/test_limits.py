@@ -28,6 +28,7 @@ from majordomo.v1.content_pb2 import (
     ToolCall,
     ToolChoice,
     ToolResult,
+    UserLocation,
 )
 from majordomo.v1.generation_service_pb2 import (
     Call,
@@ -177,6 +178,10 @@ def _function(prompt: Prompt) -> FunctionTool:
     return prompt.tools[0].function
 
 
+def _place(prompt: Prompt) -> UserLocation:
+    return prompt.tools.add().web_search.user_location
+
+
 def _part(**kind: Any) -> Callable[[Prompt], Part]:
     def placed(prompt: Prompt) -> Part:
         prompt.messages[0].parts.append(Part(**kind))
@@ -231,6 +236,9 @@ PLACES: dict[str, Callable[[], Any]] = {
     "Reasoning": prompted(_reasoning),
     "FunctionTool": prompted(_function),
     "ToolChoice": prompted(_tool_choice),
+    "WebSearchTool": prompted(lambda prompt: prompt.tools.add().web_search),
+    "UserLocation": prompted(_place),
+    "UrlReadingTool": prompted(lambda prompt: prompt.tools.add().url_reading),
     "JsonSchemaFormat": prompted(_schema),
     "GenerationConfig": prompted(lambda prompt: prompt.config),
     "ReasoningConfig": prompted(lambda prompt: prompt.config.reasoning),
@@ -254,6 +262,10 @@ ENTRIES: dict[str, Callable[[int], Any]] = {
     "GenerationConfig.stop_sequences": lambda _: "x",
     "ChainOptions.advance_on": lambda _: FAILURE_REASON_CREDENTIALS,
     "AnswerPolicy.advance_on_answer": lambda _: ANSWER_FAULT_EMPTY,
+    "WebSearchTool.allowed_domains": lambda n: f"a{n}.example",
+    "WebSearchTool.blocked_domains": lambda n: f"a{n}.example",
+    "UrlReadingTool.allowed_domains": lambda n: f"a{n}.example",
+    "UrlReadingTool.blocked_domains": lambda n: f"a{n}.example",
 }
 """A good entry of each list, by its place."""
 
@@ -272,6 +284,7 @@ FREE: dict[str, Callable[[Any], object]] = {
         it, "parameters_schema_json", vast_json()
     ),
     "JsonSchemaFormat.schema_json": lambda it: setattr(it, "schema_json", vast_json()),
+    "UserLocation.country": lambda it: setattr(it, "country", "CH"),
     "GenerationConfig.seed": lambda it: setattr(it, "seed", -(2**63)),
     "BenchRequest.provider": lambda it: setattr(it, "provider", "acme"),
     "UnbenchRequest.provider": lambda it: setattr(it, "provider", "acme"),
@@ -324,6 +337,8 @@ def fill(limit: Limit, message: Any, size: float) -> None:
             getattr(message, name)["é" * count] = "x"
         case "values", _ if hasattr(getattr(message, name), "keys"):
             getattr(message, name)["key"] = "é" * count
+        case "values", _ if name.endswith("_domains"):
+            getattr(message, name).append("a" * count)
         case "values", _:
             getattr(message, name).append("é" * count)
         case _, "entry" | "entries":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from majordomo.codec.capabilities import AUDIO, IMAGE, PDF
+from majordomo.providers.openai_chat.hosted_tools import Form
 from majordomo.providers.openai_chat.reasoning import CONTENT, DETAILS, THINKING
 from majordomo.schemas.dialects import ANY, LLAMA_CPP, OPENAI, OPENAI_STRICT, Dialect
 
@@ -66,6 +67,9 @@ class Profile:
 
     cache_key: bool = False
     """It takes prompt_cache_key."""
+
+    hosted_tools: Form = ""
+    """How it is asked for tools that it runs itself."""
 
 
 PROFILES = {
@@ -138,6 +142,7 @@ PROFILES = {
         cache_key=True,
         strict=OPENAI_STRICT,
         answers=OPENAI,
+        hosted_tools="search models",
     ),
     "openrouter": Profile(
         strict=OPENAI_STRICT,
@@ -148,12 +153,14 @@ PROFILES = {
         top_k=True,
         reasoning=DETAILS,
         media=frozenset({IMAGE, PDF, AUDIO}),
+        hosted_tools="openrouter",
     ),
     "perplexity": Profile(
         hosts=("api.perplexity.ai",),
         key_variable="PERPLEXITY_API_KEY",
         base_url="https://api.perplexity.ai",
         telemetry_name="perplexity",
+        hosted_tools="perplexity",
     ),
     "snowflake": Profile(hosts=("snowflakecomputing.com",), reasoning=DETAILS),
     "together": Profile(

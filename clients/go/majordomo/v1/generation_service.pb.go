@@ -1787,8 +1787,9 @@ func (x *ChainOptions) GetAnswerPolicy() *AnswerPolicy {
 // answer, else the first that was kept. Unset means [ANSWER_FAULT_EMPTY].
 type AnswerPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. Exactly the faults after which the walk goes on; empty: none. Servers
-	// find ANSWER_FAULT_EMPTY alone by now; the others have no effect yet.
+	// Optional. Exactly the faults after which the walk goes on; empty: none. A Stream
+	// finds a fault only while nothing was shown, and beyond that with
+	// INTERRUPTION_POLICY_RESTART.
 	// Limits: at most 10000 entries.
 	AdvanceOnAnswer []AnswerFault `protobuf:"varint,1,rep,packed,name=advance_on_answer,json=advanceOnAnswer,proto3,enum=majordomo.v1.AnswerFault" json:"advance_on_answer,omitempty"`
 	unknownFields   protoimpl.UnknownFields
@@ -1862,7 +1863,7 @@ type Completion struct {
 	// span.
 	// Limits: at most 1000 characters.
 	ProviderFinishMessage string `protobuf:"bytes,12,opt,name=provider_finish_message,json=providerFinishMessage,proto3" json:"provider_finish_message,omitempty"`
-	// Tokens of all attempts that were billed. No server fills it yet.
+	// Tokens of all attempts that were billed.
 	TotalUsage *TotalUsage `protobuf:"bytes,13,opt,name=total_usage,json=totalUsage,proto3" json:"total_usage,omitempty"`
 	// What is wrong with the answer, where nobody brought a better one; see
 	// ChainOptions.answer_policy.
@@ -2055,12 +2056,12 @@ func (x *Omission) GetDescription() string {
 	return ""
 }
 
-// Tokens of all attempts of a call.
+// Usage of all attempts of a call.
 type TotalUsage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The sum of what providers counted.
 	Usage *Usage `protobuf:"bytes,1,opt,name=usage,proto3" json:"usage,omitempty"`
-	// True where an attempt was cut before its provider had counted: more was billed.
+	// True where an attempt ended before its provider had counted: more may be billed.
 	LowerBound    bool `protobuf:"varint,2,opt,name=lower_bound,json=lowerBound,proto3" json:"lower_bound,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2413,12 +2414,12 @@ func (x *ToolCallDelta) GetArgumentsJsonFragment() string {
 	return ""
 }
 
-// The answer starts again on another target, whose output follows at once.
+// The answer starts again, or is an earlier one after all; its output follows at once.
 type Restart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The attempt that broke.
+	// The attempt that broke, or whose answer had a fault.
 	Interrupted *Attempt `protobuf:"bytes,1,opt,name=interrupted,proto3" json:"interrupted,omitempty"`
-	// The target that answers now.
+	// The target whose output follows.
 	Target        string `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -9,6 +9,7 @@ import msgspec
 
 from majordomo.codec.base import Encoded
 from majordomo.codec.capabilities import IMAGE, PDF, Capabilities
+from majordomo.codec.hosted_tools import function_tools
 from majordomo.codec.media import MOVED, MOVED_TEXT, SPOKEN, is_spoken
 from majordomo.codec.opaque import LEFT_OUT
 from majordomo.codec.request_json import (
@@ -33,6 +34,7 @@ from majordomo.providers.anthropic.blocks import (
     text_block,
     with_moved,
 )
+from majordomo.providers.anthropic.hosted_tools import hosted_tools
 from majordomo.schemas.dialects import ANTHROPIC_ANSWERS, ANTHROPIC_TOOLS
 from majordomo.schemas.fitted import Fitted, fitted
 from majordomo.schemas.reading import NotASchema, UnfitSchema
@@ -47,7 +49,7 @@ from majordomo.v1.content_pb2 import (
 from majordomo.v1.generation_service_pb2 import Adaptation, Prompt, ReasoningConfig
 
 _RESERVED = frozenset(
-    {"messages", "model", "stream", "system", "max_tokens", "tools", "tool_choice"}
+    {"messages", "model", "stream", "system", "max_tokens", "tool_choice"}
 )
 """Keys that provider options may never set, whatever the configuration lists."""
 
@@ -328,7 +330,7 @@ class _Request:
         required = choice.mode == ToolChoice.MODE_REQUIRED
         allowed = set(choice.allowed_names) if required else set()
         tools: list[Body] = []
-        for i, tool in enumerate(self._prompt.tools):
+        for i, tool in function_tools(self._prompt):
             function = tool.function
             if allowed and function.name not in allowed:
                 continue
@@ -341,6 +343,7 @@ class _Request:
                 schema, path, ANTHROPIC_TOOLS, self._adapted
             )
             tools.append(said)
+        tools += hosted_tools(str(self.body["model"]), self._prompt)
         if self._answers_by_tool:
             self._adapted(SCHEMA_PATH, "asked for as the input of a tool")
             answer: Body = {

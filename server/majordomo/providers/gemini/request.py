@@ -16,6 +16,7 @@ from majordomo.codec.capabilities import (
     VIDEO,
     Capabilities,
 )
+from majordomo.codec.hosted_tools import function_tools
 from majordomo.codec.media import SPOKEN, is_spoken
 from majordomo.codec.opaque import LEFT_OUT
 from majordomo.codec.request_json import (
@@ -33,6 +34,7 @@ from majordomo.codec.request_json import (
 from majordomo.codec.schemas import schema_form
 from majordomo.codec.state import unpack
 from majordomo.providers.gemini.blocks import WIRE, own_part
+from majordomo.providers.gemini.hosted_tools import hosted_tools
 from majordomo.providers.gemini.thinking import thinking_config
 from majordomo.schemas.dialects import GEMINI_ANSWERS, GEMINI_TOOLS
 from majordomo.v1.content_pb2 import (
@@ -53,7 +55,6 @@ _RESERVED = frozenset(
         "model",
         "systemInstruction",
         "toolConfig",
-        "tools",
         # The same in the wire's other spelling.
         "generation_config",
         "system_instruction",
@@ -156,7 +157,7 @@ class _Request:
         if not self._known.tools:
             raise unsupported("prompt.tools", "the model cannot call tools")
         declared: list[Body] = []
-        for i, tool in enumerate(self._prompt.tools):
+        for i, tool in function_tools(self._prompt):
             function = tool.function
             at = f"prompt.tools[{i}].function"
             if not _TOOL_NAME.match(function.name):
@@ -171,7 +172,23 @@ class _Request:
                     schema, path, GEMINI_TOOLS, self._adapted
                 )
             declared.append(said)
-        self.body["tools"] = [{"functionDeclarations": declared}]
+        tools: list[Body] = [{"functionDeclarations": declared}] if declared else []
+        tools += hosted_tools(self._prompt, self._adapted)
+        beside = bool(declared) and len(tools) > 1
+        if beside and not self._newer:
+            problem = "the model takes none of the provider's beside functions"
+            raise unsupported("prompt.tools", problem)
+        if tools:
+            self.body["tools"] = tools
+        config = self._calling(functions=bool(declared))
+        if beside:
+            # Else a conversation cannot go on with what the others did.
+            config["includeServerSideToolInvocations"] = True
+        if config:
+            self.body["toolConfig"] = config
+
+    def _calling(self, *, functions: bool) -> Body:
+        """How freely the model may choose: of functions alone."""
         choice = self._prompt.tool_choice
         mode: Body = {}
         match choice.mode:
@@ -183,11 +200,12 @@ class _Request:
                 mode["mode"] = "ANY"
                 if choice.allowed_names:
                     mode["allowedFunctionNames"] = list(choice.allowed_names)
-        if mode:
-            self.body["toolConfig"] = {"functionCallingConfig": mode}
         if choice.HasField("parallel_calls") and not choice.parallel_calls:
             path = "prompt.tool_choice.parallel_calls"
             self._adapted(path, "left out: not in this wire")
+        if mode.get("mode") == "ANY" and not functions:
+            self._adapted("prompt.tool_choice.mode", "sent as auto: for functions only")
+        return {"functionCallingConfig": mode} if mode and functions else {}
 
     def config(self) -> None:
         config = self._prompt.config

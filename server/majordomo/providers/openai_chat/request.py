@@ -9,6 +9,7 @@ import msgspec
 
 from majordomo.codec.base import Encoded
 from majordomo.codec.capabilities import AUDIO, IMAGE, PDF, Capabilities
+from majordomo.codec.hosted_tools import function_tools
 from majordomo.codec.media import MOVED, MOVED_TEXT, SPOKEN, is_spoken
 from majordomo.codec.opaque import LEFT_OUT
 from majordomo.codec.openai_effort import effort_word, takes_sampling
@@ -26,6 +27,7 @@ from majordomo.codec.request_json import (
 )
 from majordomo.codec.schemas import answer_form, schema_form
 from majordomo.providers.openai_chat.blocks import own_annotation
+from majordomo.providers.openai_chat.hosted_tools import hosted_tools
 from majordomo.providers.openai_chat.reasoning import (
     CONTENT,
     DETAILS,
@@ -105,8 +107,14 @@ class _Request:
     def tools(self) -> None:
         if not self._prompt.tools:
             return
+        form = self._profile.hosted_tools
+        own = hosted_tools(form, self.body, self._prompt, self._adapted)
+        if own:
+            self.body["tools"] = own
         choice = self._prompt.tool_choice
-        tools = list(enumerate(self._prompt.tools))
+        tools = function_tools(self._prompt)
+        if not tools:
+            return
         only = set(choice.allowed_names) if choice.mode == _REQUIRED else set()
         if len(only) > 1:
             tools = [(i, tool) for i, tool in tools if tool.function.name in only]
@@ -125,7 +133,7 @@ class _Request:
                 schema, path, self._profile.tools, self._adapted
             )
             functions.append({"type": "function", "function": function})
-        self.body["tools"] = functions
+        self.body["tools"] = [*functions, *own]
         if choice.mode == ToolChoice.MODE_AUTO:
             self.body["tool_choice"] = "auto"
         elif choice.mode == ToolChoice.MODE_NONE:

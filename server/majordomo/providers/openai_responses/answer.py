@@ -231,7 +231,7 @@ class ResponsesReader:
     def _note(self, response: Response) -> None:
         self._id = self._id or mend(str(response.id or ""))
         self._model = mend(str(response.model or "")) or self._model
-        self.usage = later(self.usage, responses_usage(response.usage))
+        self.usage = later(self.usage, responses_usage(response.usage, response.output))
 
     def _read_text(self, event: Event) -> None:
         if not event.delta or not isinstance(event.delta, str):

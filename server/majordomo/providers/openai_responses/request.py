@@ -20,6 +20,7 @@ from majordomo.codec.capabilities import (
     VIDEO,
     Capabilities,
 )
+from majordomo.codec.hosted_tools import function_tools
 from majordomo.codec.media import MOVED, MOVED_TEXT, SPOKEN, is_spoken
 from majordomo.codec.opaque import LEFT_OUT
 from majordomo.codec.openai_effort import effort_word, takes_sampling
@@ -39,6 +40,7 @@ from majordomo.codec.schemas import answer_form, schema_form
 from majordomo.codec.state import unpack
 from majordomo.providers.openai_responses.answer import ReasoningItem
 from majordomo.providers.openai_responses.blocks import WIRE, own_item
+from majordomo.providers.openai_responses.hosted_tools import hosted_tools
 from majordomo.schemas.absence import Place
 from majordomo.schemas.dialects import OPENAI, OPENAI_STRICT
 from majordomo.v1.content_pb2 import (
@@ -132,7 +134,7 @@ class _Request:
         if not self._known.tools:
             raise unsupported("prompt.tools", "the model cannot call tools")
         tools: list[Body] = []
-        for i, tool in enumerate(self._prompt.tools):
+        for i, tool in function_tools(self._prompt):
             function = tool.function
             path = f"prompt.tools[{i}].function.parameters_schema_json"
             schema = function.parameters_schema_json
@@ -143,6 +145,11 @@ class _Request:
             # Left unsaid it is true, and the schema would be rewritten.
             said["strict"] = False
             tools.append(said)
+        tools += hosted_tools(
+            str(self.body["model"]), self._prompt, self.body, self._adapted
+        )
+        if not tools:
+            return
         self.body["tools"] = tools
         if choice.mode == ToolChoice.MODE_AUTO:
             self.body["tool_choice"] = "auto"

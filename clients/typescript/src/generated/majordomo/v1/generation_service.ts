@@ -492,8 +492,9 @@ export interface ChainOptions {
  */
 export interface AnswerPolicy {
   /**
-   * Optional. Exactly the faults after which the walk goes on; empty: none. Servers
-   * find ANSWER_FAULT_EMPTY alone by now; the others have no effect yet.
+   * Optional. Exactly the faults after which the walk goes on; empty: none. A Stream
+   * finds a fault only while nothing was shown, and beyond that with
+   * INTERRUPTION_POLICY_RESTART.
    * Limits: at most 10000 entries.
    */
   advanceOnAnswer: AnswerFault[];
@@ -534,7 +535,7 @@ export interface Completion {
    * Limits: at most 1000 characters.
    */
   providerFinishMessage: string;
-  /** Tokens of all attempts that were billed. No server fills it yet. */
+  /** Tokens of all attempts that were billed. */
   totalUsage:
     | TotalUsage
     | undefined;
@@ -556,13 +557,13 @@ export interface Omission {
   description: string;
 }
 
-/** Tokens of all attempts of a call. */
+/** Usage of all attempts of a call. */
 export interface TotalUsage {
   /** The sum of what providers counted. */
   usage:
     | Usage
     | undefined;
-  /** True where an attempt was cut before its provider had counted: more was billed. */
+  /** True where an attempt ended before its provider had counted: more may be billed. */
   lowerBound: boolean;
 }
 
@@ -621,13 +622,13 @@ export interface ToolCallDelta {
   argumentsJsonFragment: string;
 }
 
-/** The answer starts again on another target, whose output follows at once. */
+/** The answer starts again, or is an earlier one after all; its output follows at once. */
 export interface Restart {
-  /** The attempt that broke. */
+  /** The attempt that broke, or whose answer had a fault. */
   interrupted:
     | Attempt
     | undefined;
-  /** The target that answers now. */
+  /** The target whose output follows. */
   target: string;
 }
 
