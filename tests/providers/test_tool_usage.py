@@ -1,9 +1,13 @@
 """What providers' own tools did is counted beside tokens, where the provider says."""
 
+import json
+
 import pytest
 
 from majordomo.codec.usage import anthropic_usage, chat_usage, later, responses_usage
+from majordomo.providers.gemini.codec import Gemini
 from majordomo.v1.attempt_pb2 import Usage
+from majordomo.v1.generation_service_pb2 import Prompt
 
 pytestmark = pytest.mark.rule("2.23")
 
@@ -61,3 +65,19 @@ def test_responses_of_xai() -> None:
 
     expected = Usage(output_tokens=1, web_searches=2, code_executions=1)
     assert expected == responses_usage(said)
+
+
+def test_gemini() -> None:
+    """By the queries that the answer is grounded in, the last ones in a stream."""
+    first = {"webSearchQueries": ["a"]}
+    last = {"webSearchQueries": ["a", "", "b", 1]}
+    ends = {"content": {"parts": [{"text": "Hi."}]}, "finishReason": "STOP"}
+    counts = {"usageMetadata": {"candidatesTokenCount": 1}}
+    body = [
+        {"candidates": [{"groundingMetadata": first}]},
+        {"candidates": [{**ends, "groundingMetadata": last}], **counts},
+    ]
+
+    answer = Gemini("p").decode(Prompt(), json.dumps(body).encode())
+
+    assert Usage(output_tokens=1, web_searches=2) == answer.completion.usage

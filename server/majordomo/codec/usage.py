@@ -129,10 +129,11 @@ class GeminiCounts(msgspec.Struct, rename="camel"):
     thoughts_token_count: Any = None
 
 
-def gemini_usage(said: GeminiCounts) -> Usage | None:
+def gemini_usage(said: GeminiCounts, searches: int = 0) -> Usage | None:
     """What a generateContent answer counts; None if that is nothing.
 
     Thoughts are counted beside the answer, and what tools brought beside the prompt.
+    `searches` are those of the web, which are in what the answer is grounded in alone.
     """
     prompt = _sum(
         _count(said.prompt_token_count), _count(said.tool_use_prompt_token_count)
@@ -144,6 +145,8 @@ def gemini_usage(said: GeminiCounts) -> Usage | None:
         cache_read_tokens=_part(_count(said.cached_content_token_count), prompt),
         reasoning_tokens=thoughts,
     )
+    if searches and usage.ByteSize():
+        usage.web_searches = searches
     return usage if usage.ByteSize() else None
 
 

@@ -136,8 +136,10 @@ class GeminiReader:
     @property
     def usage(self) -> Usage | None:
         """Of all pieces: each counts all so far, as far as it counts."""
-        counts = self._counts
-        return gemini_usage(reduce(later_counts, counts)) if counts else None
+        if not self._counts:
+            return None
+        searches = 0 if self._grounding is None else self._grounding.searches
+        return gemini_usage(reduce(later_counts, self._counts), searches)
 
     def read_event(self, name: bytes, data: bytes) -> None:  # noqa: ARG002
         """Read one piece of the answer, or an array of them."""

@@ -93,6 +93,11 @@ class Grounding:
             sizes = [0] if streamed else [0, *(len(mend(t).encode()) for t in texts)]
             self._parts = [*accumulate(sizes)]
 
+    @property
+    def searches(self) -> int:
+        """How many searches of the web were made."""
+        return len(self._queries("webSearchQueries"))
+
     def recited(self, said: object) -> None:
         """Take citationMetadata in: what was recited in the text."""
         self._recited += _objects(said, "citations", "citationSources")
@@ -113,11 +118,15 @@ class Grounding:
         elif found:
             pieces.omit("groundingMetadata", "sources of an answer without text")
         for key in ("webSearchQueries", "imageSearchQueries", "retrievalQueries"):
-            queries = [q for q in self._said.get(key) or () if isinstance(q, str) and q]
-            _tell(pieces, key, queries)
+            _tell(pieces, key, self._queries(key))
         _tell(pieces, "urlContextMetadata", list(self._fetched))
         if "searchEntryPoint" in self._said:
             pieces.omit("searchEntryPoint", "search suggestions, as HTML to be shown")
+
+    def _queries(self, key: str) -> list[str]:
+        said = self._said.get(key)
+        listed = said if isinstance(said, list) else []
+        return [query for query in listed if isinstance(query, str) and query]
 
     def _supported(self) -> Iterator[tuple[Citation, object, object]]:
         """Each source of each piece of text, and then the sources of none."""
