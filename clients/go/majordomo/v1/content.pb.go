@@ -223,9 +223,8 @@ type Part struct {
 	ProviderState []byte `protobuf:"bytes,7,opt,name=provider_state,json=providerState,proto3" json:"provider_state,omitempty"`
 	// Optional. With text: the sources that it rests on, in the order of their ranges.
 	// Those without a range follow the others; where an answer numbers its sources, as
-	// in "[2]", they are in the order of the numbers. Set by the server; nobody has to
-	// send them back.
-	// Limits: at most 1000 entries.
+	// in "[2]", they are in the order of the numbers. Set by the server, at most 1000;
+	// nobody has to send them back.
 	Citations     []*Citation `protobuf:"bytes,9,rep,name=citations,proto3" json:"citations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -784,7 +783,7 @@ func (x *Blob) GetData() []byte {
 type MediaReference struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. IANA media type, if known.
-	// Limits: halves 1 to 127 characters.
+	// Limits: halves 1 to 127 characters; parameters at most 127 characters.
 	MediaType string `protobuf:"bytes,1,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
 	// Required. An https URL.
 	Uri           string `protobuf:"bytes,2,opt,name=uri,proto3" json:"uri,omitempty"`

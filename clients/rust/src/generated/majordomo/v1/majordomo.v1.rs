@@ -552,9 +552,8 @@ pub struct Part {
     pub provider_state: ::prost::alloc::vec::Vec<u8>,
     /// Optional. With text: the sources that it rests on, in the order of their ranges.
     /// Those without a range follow the others; where an answer numbers its sources, as
-    /// in "\[2\]", they are in the order of the numbers. Set by the server; nobody has to
-    /// send them back.
-    /// Limits: at most 1000 entries.
+    /// in "\[2\]", they are in the order of the numbers. Set by the server, at most 1000;
+    /// nobody has to send them back.
     #[prost(message, repeated, tag="9")]
     pub citations: ::prost::alloc::vec::Vec<Citation>,
     /// Required. Exactly one kind. Tool calls and reasoning only in ROLE_ASSISTANT,
@@ -686,7 +685,7 @@ pub struct Blob {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MediaReference {
     /// Optional. IANA media type, if known.
-    /// Limits: halves 1 to 127 characters.
+    /// Limits: halves 1 to 127 characters; parameters at most 127 characters.
     #[prost(string, tag="1")]
     pub media_type: ::prost::alloc::string::String,
     /// Required. An https URL.

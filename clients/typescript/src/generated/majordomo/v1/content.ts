@@ -78,9 +78,8 @@ export interface Part {
   /**
    * Optional. With text: the sources that it rests on, in the order of their ranges.
    * Those without a range follow the others; where an answer numbers its sources, as
-   * in "[2]", they are in the order of the numbers. Set by the server; nobody has to
-   * send them back.
-   * Limits: at most 1000 entries.
+   * in "[2]", they are in the order of the numbers. Set by the server, at most 1000;
+   * nobody has to send them back.
    */
   citations: Citation[];
 }
@@ -180,7 +179,7 @@ export interface Blob {
 export interface MediaReference {
   /**
    * Optional. IANA media type, if known.
-   * Limits: halves 1 to 127 characters.
+   * Limits: halves 1 to 127 characters; parameters at most 127 characters.
    */
   mediaType: string;
   /** Required. An https URL. */
