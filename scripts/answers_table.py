@@ -158,7 +158,7 @@ def _cell(
     feature: str,
     look: Callable[[Codec, Message, Completion], str],
 ) -> str:
-    body = ANSWERS[kind].get(feature)
+    body = ANSWERS.get(kind, {}).get(feature)
     if body is None:
         return "-"
     answer = codec.decode(Prompt(), json.dumps(body).encode())

@@ -190,7 +190,8 @@ def _joined(answers: list[types.GenerateContentResponse]) -> Read:
                 read.word = candidate.finish_reason.value
             grounding = candidate.grounding_metadata
             if grounding is not None and grounding.web_search_queries:
-                searches = len(grounding.web_search_queries)
+                # Some are empty: those were no searches.
+                searches = len([*filter(None, grounding.web_search_queries)])
     if searches:
         read.usage["web_searches"] = searches
     called = any(part[0] == "call" for part in read.parts)
