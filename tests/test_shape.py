@@ -19,7 +19,6 @@ LONG_MODULES = {
     "providers/openai_responses/answer.py": "one reader of thirty kinds of events",
 }
 LONG_FUNCTIONS = {
-    "chain/engine.py:Engine.walk": "the rules of a walk, from its first target on",
     "telemetry/metrics.py:Metrics.__init__": "a list of all instruments, nothing else",
     "telemetry/spans.py:_attempt": "one span's attributes, in the order shown",
 }

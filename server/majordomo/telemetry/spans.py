@@ -421,9 +421,8 @@ def _response(completion: Completion) -> dict[str, AttributeValue]:
         response_id = completion.provider_response_id[:_LONGEST]
         known[semconv.GEN_AI_RESPONSE_ID] = response_id
     if completion.finish_reason:
-        known[semconv.GEN_AI_RESPONSE_FINISH] = [
-            finish_reason(completion.finish_reason)
-        ]
+        stopped = finish_reason(completion.finish_reason)
+        known[semconv.GEN_AI_RESPONSE_FINISH] = [stopped]
     return known
 
 

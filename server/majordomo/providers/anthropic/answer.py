@@ -11,8 +11,6 @@ thinking that was redacted.
 
 from typing import Any
 
-import msgspec
-
 from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
@@ -28,6 +26,15 @@ from majordomo.codec.state import pack
 from majordomo.codec.usage import anthropic_usage
 from majordomo.providers.anthropic import blocks
 from majordomo.providers.anthropic.blocks import WIRE
+from majordomo.providers.anthropic.shapes import (
+    NOTHING,
+    Delta,
+    Event,
+    Whole,
+    Written,
+    decode_event,
+    decode_whole,
+)
 from majordomo.v1.attempt_pb2 import Usage
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_STOP,
@@ -38,63 +45,6 @@ from majordomo.v1.generation_service_pb2 import (
 
 ANSWER_TOOL = "json_answer"
 """The tool whose input is the answer, for models without answers by JSON Schema."""
-
-_NOTHING = msgspec.Raw(b"")
-
-
-class Written(msgspec.Struct):
-    """A block of content, of those types that are read."""
-
-    type: Any = None
-    text: Any = None
-    citations: Any = None
-    thinking: Any = None
-    signature: Any = None
-    data: Any = None
-    id: Any = None
-    name: Any = None
-    input: msgspec.Raw = _NOTHING
-    to: Any = None
-
-
-class Delta(msgspec.Struct):
-    """What is added to a block, or, at the end, to the answer."""
-
-    type: Any = None
-    text: Any = None
-    partial_json: Any = None
-    thinking: Any = None
-    signature: Any = None
-    citation: Any = None
-    stop_reason: Any = None
-    stop_details: Any = None
-
-
-class Whole(msgspec.Struct):
-    """A whole answer, as far as it is read."""
-
-    id: Any = None
-    model: Any = None
-    content: list[Written] | None = None
-    stop_reason: Any = None
-    stop_details: Any = None
-    usage: Any = None
-
-
-class Event(msgspec.Struct):
-    """An event of a stream, as far as it is read."""
-
-    type: Any = None
-    index: Any = None
-    content_block: Written | None = None
-    delta: Delta | None = None
-    message: Whole | None = None
-    usage: Any = None
-
-
-_decode_event = msgspec.json.Decoder(Event).decode
-_decode_whole = msgspec.json.Decoder(Whole).decode
-
 
 _PIECES = {
     "text_delta": "text",
@@ -158,7 +108,7 @@ class MessagesReader:
         if not data:
             return
         try:
-            event = _decode_event(data)
+            event = decode_event(data)
         except (ValueError, RecursionError):
             event = self._broken(data, Event)
         match event.type:
@@ -196,7 +146,7 @@ class MessagesReader:
     def read_whole(self, data: bytes) -> None:
         """Read a body that is one whole answer, or an error."""
         try:
-            whole = _decode_whole(data)
+            whole = decode_whole(data)
         except (ValueError, RecursionError):
             whole = self._broken(data, Whole)
         if whole.content is None:
@@ -347,7 +297,7 @@ class MessagesReader:
                     self.pieces.add(writing.block, _text(delta.text))
             case "input_json_delta":
                 if delta.partial_json:
-                    writing.whole_input = _NOTHING
+                    writing.whole_input = NOTHING
                     self._input(writing, _text(delta.partial_json))
             case _:
                 self._think(writing, delta.thinking, delta.signature)
