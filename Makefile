@@ -55,7 +55,7 @@ protos: $(VENV)/dev ## Generate the Python code of the contract
 
 reference: $(VENV)/dev ## Write docs/configuration.md, its JSON Schema, docs/providers.md, docs/contract.md
 	python scripts/config_reference.py
-	python scripts/providers_page.py
+	python -m scripts.providers_page
 	python scripts/contract_page.py
 
 contract: $(VENV)/dev ## Check that generated code is fresh and the contract compatible

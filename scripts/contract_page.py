@@ -27,9 +27,9 @@ HEAD = """\
 
 `majordomo.v1`, made from [the protos](../protos/majordomo/v1) by
 `scripts/contract_page.py`. A line `Limits:` says what the server takes; what is beyond
-is INVALID_ARGUMENT, and names the field. A list has entries, a text characters (Unicode
-code points), bytes where it says so. In a field without such a line everything of its
-type is taken.
+is INVALID_ARGUMENT, and names the field; of what only the server sets, the most that it
+sets. A list has entries, a text characters (Unicode code points), bytes where it says
+so. In a field without such a line everything of its type is taken.
 """
 
 _WORDS = {

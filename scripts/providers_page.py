@@ -6,7 +6,7 @@ that has that one feature.
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from majordomo.chain.failure import Failure
 from majordomo.codec.base import Codec
@@ -24,14 +24,19 @@ from majordomo.v1.content_pb2 import (
     ROLE_TOOL,
     ROLE_USER,
     Blob,
+    CodeExecutionTool,
     FunctionTool,
     MediaReference,
     Message,
+    OpaquePart,
     Part,
     Tool,
     ToolCall,
     ToolChoice,
     ToolResult,
+    UrlReadingTool,
+    UserLocation,
+    WebSearchTool,
 )
 from majordomo.v1.generation_service_pb2 import (
     CachePolicy,
@@ -39,6 +44,7 @@ from majordomo.v1.generation_service_pb2 import (
     Prompt,
     ReasoningConfig,
 )
+from scripts import answers_table
 
 PAGE = Path(__file__).parent.parent / "docs" / "providers.md"
 
@@ -67,6 +73,14 @@ anew. URLs of media go to providers that fetch them; majordomo fetches nothing.
 What a model needs to go on from its own turn (signatures of thinking, encrypted reasoning,
 ids) comes back in `Part.provider_state`, goes to the same target again, verbatim, and to no
 other. Reasoning text is shown where `ReasoningConfig.include_text` asks for it.
+
+Tools that a provider runs itself (`Tool.web_search`, `code_execution`, `url_reading`) are
+sent as its API calls them now. OpenAI's Chat Completions has web search for its search
+models alone, such as `gpt-5-search-api`; Perplexity's models always search, within the
+limits of the tool; xAI runs its tools in the Responses API: use `kind = "openai"` with
+`base_url = "https://api.x.ai/v1"`. A vendor's other tools, such as image generation or
+MCP servers, are added by `provider_options_json`, `{"tools": [...]}`, where the
+provider's `provider_options` list `tools`.
 """  # noqa: E501 - tables
 
 _PNG = b"\x89PNG"
@@ -102,6 +116,20 @@ def _result(*parts: Part, is_error: bool = False) -> Callable[[Prompt], object]:
         prompt.messages.add(role=ROLE_TOOL, parts=[Part(tool_result=told)])
 
     return call
+
+
+def _answered(*parts: Part) -> Callable[[Prompt], object]:
+    """A turn of another target's, and another question."""
+
+    def answer(prompt: Prompt) -> None:
+        prompt.messages.add(role=ROLE_ASSISTANT, parts=parts, origin="other/model")
+        prompt.messages.add(role=ROLE_USER, parts=[Part(text="And?")])
+
+    return answer
+
+
+def _hosted(**tools: Any) -> Callable[[Prompt], object]:
+    return lambda p: p.tools.extend(Tool(**{kind: it}) for kind, it in tools.items())
 
 
 def _config(**config: object) -> Callable[[Prompt], object]:
@@ -155,6 +183,31 @@ FEATURES: dict[str, Callable[[Prompt], object]] = {
     "failed tool result": _result(Part(text="no"), is_error=True),
     "image in a tool result": _result(
         Part(blob=Blob(media_type="image/png", data=_PNG))
+    ),
+    "image that a model wrote": _answered(
+        Part(blob=Blob(media_type="image/png", data=_PNG))
+    ),
+    "audio that a model spoke": _answered(
+        Part(text="Hi."), Part(blob=Blob(media_type="audio/wav", data=_PNG))
+    ),
+    "opaque part of another target": _answered(
+        Part(text="Hi."), Part(opaque=OpaquePart(type="web_search_call"))
+    ),
+    "web search": _hosted(web_search=WebSearchTool()),
+    "web search within domains": _hosted(
+        web_search=WebSearchTool(allowed_domains=["example.org"])
+    ),
+    "web search but for domains": _hosted(
+        web_search=WebSearchTool(blocked_domains=["example.org"])
+    ),
+    "web search, most uses": _hosted(web_search=WebSearchTool(max_uses=3)),
+    "web search, user's location": _hosted(
+        web_search=WebSearchTool(user_location=UserLocation(country="CH"))
+    ),
+    "code execution": _hosted(code_execution=CodeExecutionTool()),
+    "URL reading": _hosted(url_reading=UrlReadingTool()),
+    "web search beside functions": _hosted(
+        web_search=WebSearchTool(), function=FunctionTool(name="f")
     ),
     "JSON Schema": _schema,
     "JSON Schema, optional keys": _optional_keys,
@@ -254,6 +307,9 @@ def page() -> str:
         other = [f"{key}: {told[key]}" for key in told if told[key] != common[key]]
         hosts = ", ".join(f"`{host}`" for host in profile.hosts)
         lines.append(_row(f"`{name}`", hosts or "-", "; ".join(other) or "-"))
+    lines += ["", answers_table.HEAD, _row("in an answer", *(f"`{k}`" for k in found))]
+    lines.append(_row(*["---"] * (len(found) + 1)))
+    lines += [_row(*cells) for cells in answers_table.rows(found)]
     return "\n".join([*lines, *_schemas(), *_refusals(), ""])
 
 

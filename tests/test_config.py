@@ -1,6 +1,7 @@
 """The configuration: what it says, and how it says what is wrong."""
 
 import textwrap
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -218,6 +219,10 @@ MISSPELT = {
     '[providers.NAME], kind = "local"': ("providers.local.modelpath", "model_path"),
     '[providers.NAME], kind = "scripted"': ("providers.scripted.clsed", "closed"),
     '[providers.NAME.models."ID"]': ("providers.gemini.models.m.tool", "tools"),
+    '[providers.NAME.models."ID".prices]': (
+        "providers.gemini.models.m.prices.inpt",
+        "input",
+    ),
     '[providers.NAME.models."ID"], kind = "scripted"': (
         "providers.scripted.models.m.scrpt",
         "script",
@@ -449,3 +454,48 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     ]:
         with pytest.raises(ConfigError, match=words):
             load(path, {})
+
+
+PRICED = """
+    [providers.acme]
+    kind = "scripted"
+    [providers.acme.models.dear.prices]
+    input = {input}
+    output = 3
+    {more}
+"""
+
+
+@pytest.mark.rule("2.22")
+@pytest.mark.parametrize("written", ["0.1", "0.075", "2.5e-3", "30", "0"])
+def test_prices_are_what_was_written(written: str) -> None:
+    """Decimals, not the binary numbers next to them; cached input as any other."""
+    config = parse(PRICED.format(input=written, more=""))
+
+    prices = config.providers["acme"].models["dear"].prices
+    assert prices is not None
+    assert Decimal(written) == prices.prices().input
+    assert Decimal(written) == prices.prices().cached_input
+    assert Decimal(written) == prices.prices().cache_write
+
+
+@pytest.mark.rule("2.22")
+def test_prices_of_what_is_cached() -> None:
+    """Where they are given they count."""
+    more = "cached_input = 0.01\n    cache_write = 0.2"
+    prices = parse(PRICED.format(input="0.1", more=more)).providers["acme"]
+
+    made = prices.models["dear"].prices
+    assert made is not None
+    assert (Decimal("0.01"), Decimal("0.2")) == (
+        made.prices().cached_input,
+        made.prices().cache_write,
+    )
+
+
+@pytest.mark.parametrize("wrong", ["-1", "nan", "inf", '"0.1"', "true", "1000001"])
+def test_what_is_no_price(wrong: str) -> None:
+    """Is told with its key."""
+    (problem,) = problems(PRICED.format(input=wrong, more=""))
+
+    assert "prices.input" in problem

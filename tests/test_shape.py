@@ -15,11 +15,11 @@ LONGEST_FUNCTION = 60
 
 LONG_MODULES = {
     "chain/tracker.py": "calls, operators and onlookers share one state of all targets",
+    "codec/request.py": "one conversation put in order, for all APIs alike",
     "providers/anthropic/request.py": "a request of many parts, in the order they go",
     "providers/openai_responses/answer.py": "one reader of thirty kinds of events",
 }
 LONG_FUNCTIONS = {
-    "chain/engine.py:Engine.walk": "the rules of a walk, from its first target on",
     "telemetry/metrics.py:Metrics.__init__": "a list of all instruments, nothing else",
     "telemetry/spans.py:_attempt": "one span's attributes, in the order shown",
 }

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/majordomo-grpc/majordomo/clients/go"
 	pb "github.com/majordomo-grpc/majordomo/clients/go/majordomo/v1"
@@ -233,6 +234,22 @@ func TestConversation(t *testing.T) {
 
 	asked.Messages = append(asked.Messages, second.GetMessage(), majordomo.User("Still?"))
 	equal(t, "kept", majordomo.Text(answered(t, "upstream/talk-go", asked).GetMessage()))
+}
+
+func TestSources(t *testing.T) {
+	asked := prompt(majordomo.User("How are you?"))
+	whole := answered(t, "upstream/sources-go", asked).GetMessage()
+	turn := streamed(t, "upstream/sources-go", asked).Message()
+
+	if !proto.Equal(whole, turn) {
+		t.Errorf("want %v, got %v", whole.GetParts()[0], turn.GetParts()[0])
+	}
+	text, opaque, image := turn.GetParts()[0], turn.GetParts()[1], turn.GetParts()[2]
+	citation := text.GetCitations()[0]
+	equal(t, "https://example.org/a", citation.GetUri())
+	equal(t, "Ça va", text.GetText()[citation.GetRange().GetStart():citation.GetRange().GetEnd()])
+	equal(t, "file", opaque.GetOpaque().GetType())
+	equal(t, 1_500_008, len(image.GetBlob().GetData()))
 }
 
 // cancelled reads the first piece of a stream, leaves, and is told that it has left.

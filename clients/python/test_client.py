@@ -132,6 +132,20 @@ def test_conversation(majordomo: Client) -> None:
     assert ["kept", "kept"] == [text_of(second), text_of(third)]
 
 
+def test_sources(majordomo: Client) -> None:
+    chain = "upstream/sources-python"
+    whole = majordomo.generate("How are you?", chain=chain).message
+    turn = read(majordomo.stream("How are you?", chain=chain))
+    text, opaque, image = turn.parts
+    [citation] = text.citations
+    cited = text.text.encode()[citation.range.start : citation.range.end]
+
+    assert whole == turn
+    assert ("https://example.org/a", "Ça va") == (citation.uri, cited.decode())
+    assert "file" == opaque.opaque.type
+    assert 1_500_008 == len(image.blob.data)
+
+
 def cancelled(majordomo: Client, chain: str, question: str) -> None:
     """Reads the first piece of a stream, leaves, and is told that it has left."""
     answer = majordomo.stream(question, chain=chain)

@@ -193,6 +193,7 @@ class Catalog:
             settings.known(model).reasons is not False,
             tuple(rooms),
             shared.place,
+            None if of_model.prices is None else of_model.prices.prices(),
             _STREAMS[_narrowest(it.generate_via for it in narrowest_first)],
         )
 

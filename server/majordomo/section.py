@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -53,6 +54,13 @@ def _size(value: object) -> object:
     if match is None:
         raise ValueError(f'{value!r} is no size; write "64KiB", "512MiB" or "1GiB"')
     return int(match[1]) << {"KiB": 10, "MiB": 20, "GiB": 30}[match[2]]
+
+
+def _price(value: object) -> object:
+    """The decimal that was written, and not the nearest binary number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("write a number, such as 0.25")
+    return Decimal(str(value))
 
 
 def _secret(value: object, info: ValidationInfo) -> object:
@@ -121,6 +129,14 @@ Size = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\d+(KiB|MiB|GiB)$"}),
 ]
 """Bytes, from a text with a unit."""
+
+Price = Annotated[
+    Decimal,
+    BeforeValidator(_price),
+    Field(ge=0, le=1_000_000),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1_000_000}),
+]
+"""For a million tokens."""
 
 Secret = Annotated[
     SecretStr,

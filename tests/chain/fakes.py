@@ -10,7 +10,8 @@ import looptime
 
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import Clock
-from majordomo.chain.engine import Engine, Event
+from majordomo.chain.engine import Engine
+from majordomo.chain.events import Answered, Content, Event
 from majordomo.chain.failure import Failure
 from majordomo.chain.health import HealthSettings
 from majordomo.chain.target import (
@@ -24,12 +25,13 @@ from majordomo.chain.target import (
     Timeouts,
 )
 from majordomo.chain.tracker import Tracker
-from majordomo.v1.attempt_pb2 import Attempt
+from majordomo.v1.attempt_pb2 import Attempt, Usage
 from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Part
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_STOP,
     Adaptation,
     Completion,
+    FinishReason,
     PartDelta,
     Prompt,
 )
@@ -63,15 +65,28 @@ class Wait:
     seconds: float
 
 
-Step = str | Wait | Failure | Life | None
+@dataclass(frozen=True)
+class Stops:
+    """The answer is complete, for a reason other than that all is said."""
+
+    why: FinishReason
+
+
+Step = str | Wait | Failure | Life | Stops | None
 """Content, a silence, a failure, a sign of life, or None: the answer is complete."""
 
 
 class ScriptedExchange(Exchange):
     def __init__(
-        self, steps: Sequence[Step], adaptations: list[Adaptation], *, stream: bool
+        self,
+        steps: Sequence[Step],
+        adaptations: list[Adaptation],
+        *,
+        stream: bool,
+        usage: Usage | None = None,
     ) -> None:
         super().__init__(adaptations, streamed=stream)
+        self._usage = usage
         self.steps = steps
         self.stream = stream
         self.closed = False
@@ -91,13 +106,15 @@ class ScriptedExchange(Exchange):
                         text += step
                         if self.stream:
                             yield [PartDelta(text=step)]
+                    case Stops(why):
+                        yield self._answer(text, why)
                     case None:
                         yield self._answer(text)
         finally:
             self.closed = True
 
-    def _answer(self, text: str) -> Answer:
-        completion = Completion(finish_reason=FINISH_REASON_STOP)
+    def _answer(self, text: str, why: FinishReason = FINISH_REASON_STOP) -> Answer:
+        completion = Completion(finish_reason=why, usage=self.usage)
         if self.stream:
             return Answer(completion)
         message = Message(role=ROLE_ASSISTANT, parts=[Part(text=text)])
@@ -113,6 +130,9 @@ class ScriptedProvider:
     adapts: str = ""
     """The field of the request that has to be adapted."""
 
+    usage: Usage | None = None
+    """What every attempt counts."""
+
     exchanges: list[ScriptedExchange] = field(default_factory=list)
 
     async def fit(
@@ -122,7 +142,9 @@ class ScriptedProvider:
             raise self.misfit
         script = self.scripts[min(len(self.exchanges), len(self.scripts) - 1)]
         adaptations = [Adaptation(field=self.adapts)] if self.adapts else []
-        exchange = ScriptedExchange(script, adaptations, stream=bool(stream))
+        exchange = ScriptedExchange(
+            script, adaptations, stream=bool(stream), usage=self.usage
+        )
         self.exchanges.append(exchange)
         return exchange
 
@@ -141,10 +163,11 @@ def target(
     timeouts: Timeouts = Timeouts(),
     reasons: bool = False,
     rooms: tuple[Room, ...] = (),
+    usage: Usage | None = None,
 ) -> Target:
     """A target whose attempts follow `scripts`; without any they answer."""
     provider, _, model = name.partition("/")
-    scripted = ScriptedProvider(list(scripts) or [OK], misfit, adapts)
+    scripted = ScriptedProvider(list(scripts) or [OK], misfit, adapts, usage)
     return Target(
         name, provider, model, scripted, Peer(provider), timeouts, reasons, rooms
     )
@@ -204,15 +227,15 @@ class Result:
         return "".join(
             delta.text
             for event in self.events
-            if isinstance(event, list)
-            for delta in event
+            if isinstance(event, Content)
+            for delta in event.deltas
         )
 
     @property
     def answer(self) -> Answer:
         last = self.events[-1]
-        assert isinstance(last, Answer)
-        return last
+        assert isinstance(last, Answered)
+        return last.answer
 
     @property
     def attempts(self) -> list[Attempt]:

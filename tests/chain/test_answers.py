@@ -4,24 +4,23 @@ import pytest
 
 from majordomo.chain.answers import fault
 from majordomo.chain.call import Policy
+from majordomo.chain.events import AttemptEnded
 from majordomo.chain.failure import Failure
-from majordomo.chain.target import Answer
 from majordomo.v1.attempt_pb2 import (
     ANSWER_FAULT_EMPTY,
     ATTEMPT_OUTCOME_FAILED,
     ATTEMPT_OUTCOME_SUCCEEDED,
     FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_OVERLOADED,
-    Attempt,
 )
-from majordomo.v1.content_pb2 import Blob, Message, Part, Reasoning, ToolCall
+from majordomo.v1.content_pb2 import Blob, Part, Reasoning, ToolCall
 from majordomo.v1.errors_pb2 import ERROR_REASON_STREAM_INTERRUPTED
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_LENGTH,
     FINISH_REASON_STOP,
     INTERRUPTION_POLICY_RESTART,
-    Completion,
     PartDelta,
+    Prompt,
 )
 from tests.chain.fakes import call, engine, target, virtual_time, walk
 
@@ -50,7 +49,8 @@ async def test_after_an_empty_answer_the_walk_goes_on(stream: bool) -> None:
     assert 0 == result.answer.completion.answer_fault
     assert "" == answered.message
     assert result.attempts == list(result.answer.completion.attempts)
-    assert [kept] == [event for event in result.events if isinstance(event, Attempt)]
+    ended = [event for event in result.events if isinstance(event, AttemptEnded)]
+    assert [AttemptEnded(kept)] == ended
 
 
 @pytest.mark.rule("3.4")
@@ -138,21 +138,21 @@ SAYS_SOMETHING = [
 @pytest.mark.parametrize("parts", SAYS_NOTHING + SAYS_SOMETHING)
 def test_what_is_empty(parts: list[Part]) -> None:
     """Text, calls and media say something, white space and reasoning do not."""
-    stopped = Completion(finish_reason=FINISH_REASON_STOP)
-    cut = Completion(finish_reason=FINISH_REASON_LENGTH)
+    found = fault(parts, FINISH_REASON_STOP, Prompt(), {ANSWER_FAULT_EMPTY})
 
-    found = fault(Answer(stopped, Message(parts=parts)))
-    assert (ANSWER_FAULT_EMPTY if parts in SAYS_NOTHING else 0) == found
-    assert 0 == fault(Answer(cut, Message(parts=parts)))
+    assert (parts in SAYS_NOTHING) == (found is not None)
+    assert fault(parts, FINISH_REASON_LENGTH, Prompt(), {ANSWER_FAULT_EMPTY}) is None
 
 
 @pytest.mark.rule("3.4")
 def test_what_of_a_stream_is_empty() -> None:
     """What it held back is looked at as a message is."""
-    stopped = Completion(finish_reason=FINISH_REASON_STOP)
+    white, black = ([PartDelta(text=text)] for text in (" ", "x"))
+    empty = fault(white, FINISH_REASON_STOP, Prompt(), {ANSWER_FAULT_EMPTY})
 
-    assert ANSWER_FAULT_EMPTY == fault(Answer(stopped, rest=[PartDelta(text=" ")]))
-    assert 0 == fault(Answer(stopped, rest=[PartDelta(text="x")]))
+    assert empty is not None
+    assert ANSWER_FAULT_EMPTY == empty.kind
+    assert fault(black, FINISH_REASON_STOP, Prompt(), {ANSWER_FAULT_EMPTY}) is None
 
 
 @pytest.mark.rule("2.6", "3.4")

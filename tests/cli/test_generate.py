@@ -7,6 +7,8 @@ import pytest
 
 from tests.cli.command import majordomo
 from tests.servers import running
+from tests.upstream import Connection, Upstream
+from tests.upstream import answer as reply
 
 CONFIG = """
     [providers.acme]
@@ -33,6 +35,68 @@ async def test_the_answer_is_on_stdout_and_what_happened_on_stderr() -> None:
     assert "now benched until" in told[1]
     assert told[2].startswith("3. acme/answer: answered HTTP 200 in ")
     assert "   finished: stop, 1 tokens in, 4 out" == told[3]
+
+
+ANSWER = {
+    "choices": [
+        {
+            "message": {
+                "content": "Two million [1]. Seine-côté [2].",
+                "annotations": [
+                    {
+                        "type": "url_citation",
+                        "url_citation": {
+                            "url": f"https://example.org/{name}",
+                            "title": name.upper(),
+                            "start_index": start,
+                            "end_index": end,
+                        },
+                    }
+                    for name, start, end in (("a", 0, 11), ("b", 17, 27), ("a", 17, 27))
+                ],
+                "images": [
+                    {"image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+                ],
+            },
+            "finish_reason": "stop",
+        },
+        {"index": 1, "message": {"content": "no"}},
+    ]
+}
+
+
+async def play(connection: Connection) -> None:
+    """A server that answers with sources and an image."""
+    while await connection.request():
+        body = json.dumps(ANSWER).encode()
+        await connection.send(reply(200, body, content_type="application/json"))
+
+
+@pytest.mark.rule("3.14")
+async def test_sources_are_numbered() -> None:
+    """With the words that rest on them; what is no text is told."""
+    async with Upstream(play) as upstream:
+        config = f"""
+            [providers.acme]
+            kind = "openai-compatible"
+            base_url = "{upstream.url}"
+        """
+        async with running(config) as it:
+            ask = ("generate", "-a", it.server.address, "-c", "acme/m", "How large?")
+            done = await majordomo(*ask)
+
+    assert done.stdout.splitlines() == [
+        "Two million [1]. Seine-côté [2].",
+        "",
+        "Sources:",
+        "[1] A - https://example.org/a",
+        '    "Two million"',
+        '    "Seine-côté"',
+        "[2] B - https://example.org/b",
+        '    "Seine-côté"',
+    ]
+    assert "   wrote: image/png, 8 bytes; --json has them" in done.stderr
+    assert "   not shown: choices: answers beside the first" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -86,6 +150,23 @@ async def test_nobody_answers() -> None:
     error = json.loads(told.stdout)["error"]
     assert (1, "CHAIN_EXHAUSTED") == (told.code, error["reason"])
     assert "acme/status:500" == error["attempts"][0]["target"]
+
+
+async def test_sources_of_a_whole_answer_are_a_list() -> None:
+    """As the demo's provider gives them, and docs/providers.md shows."""
+    script = "text:[1][2].+source:https://a.b+source:https://c.d"
+    config = f"""
+        [providers.acme]
+        kind = "scripted"
+        [providers.acme.models.cited]
+        script = ["{script}"]
+    """
+    async with running(config) as it:
+        ask = ("generate", "-a", it.server.address, "-c", "acme/cited", "x")
+        done = await majordomo(*ask)
+
+    lines = ["[1][2].", "", "Sources:", "[1] https://a.b", "[2] https://c.d"]
+    assert lines == done.stdout.splitlines()
 
 
 async def test_files_go_with_the_prompt(tmp_path: Path) -> None:

@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from majordomo.client import Asked, media, text_of, user
+from majordomo.client import (
+    Asked,
+    code_execution,
+    media,
+    text_of,
+    url_reading,
+    user,
+    web_search,
+)
 from majordomo.client.requests import asked, bench_request, watch_request
+from majordomo.v1.attempt_pb2 import ANSWER_FAULT_REFUSED
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_USER,
@@ -19,6 +28,9 @@ from majordomo.v1.content_pb2 import (
     Reasoning,
     Tool,
     ToolChoice,
+    UrlReadingTool,
+    UserLocation,
+    WebSearchTool,
 )
 from majordomo.v1.generation_service_pb2 import (
     CachePolicy,
@@ -78,6 +90,7 @@ def test_every_way_of_asking_has_its_field(request_type: Any) -> None:
         response_schema=schema,
         cache_policy=policy,
         options=options,
+        advance_on_answer=iter([ANSWER_FAULT_REFUSED]),
     )
 
     told = json.loads(request.call.prompt.response_format.json_schema.schema_json)
@@ -92,9 +105,38 @@ def test_every_way_of_asking_has_its_field(request_type: Any) -> None:
         config=config,
         cache_policy=policy,
     )
+    options.answer_policy.advance_on_answer.append(ANSWER_FAULT_REFUSED)
     assert (
         request_type(call=Call(chain="fast", prompt=prompt, options=options)) == request
     )
+
+
+def test_no_fault_at_all() -> None:
+    """An empty list turns failing over on answers off; left out it says nothing."""
+    off = asked(GenerateRequest(), "hi", advance_on_answer=[]).call
+    unsaid = asked(GenerateRequest(), "hi").call
+
+    assert off.options.HasField("answer_policy")
+    assert not unsaid.HasField("options")
+
+
+def test_tools_that_providers_run() -> None:
+    """With few words, and every limit of the contract."""
+    zurich = UserLocation(city="Zurich", country="CH")
+    search = web_search(allowed_domains=["a.example"], max_uses=2, user_location=zurich)
+    reading = url_reading(blocked_domains=["b.example"])
+
+    assert (
+        Tool(
+            web_search=WebSearchTool(
+                allowed_domains=["a.example"], max_uses=2, user_location=zurich
+            )
+        )
+        == search
+    )
+    assert Tool(url_reading=UrlReadingTool(blocked_domains=["b.example"])) == reading
+    assert not reading.url_reading.HasField("max_uses")
+    assert "code_execution" == code_execution().WhichOneof("kind")
 
 
 def test_what_is_given_wins_over_the_prompt() -> None:

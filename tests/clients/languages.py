@@ -20,6 +20,7 @@ CASES = {
     "stream": "the answer comes in pieces, and they make the whole",
     "tools": "a call of a tool, its result, and the answer made of it",
     "conversation": "a turn goes back unchanged, its provider_state with it",
+    "sources": "sources, 1.5 MB of image, an opaque part: the stream makes the whole",
     "cancel": "a stream that is cancelled; the provider's connection is closed",
     "failover": "the second target answers, and the first one's failure is told",
     "exhausted": "UNAVAILABLE, unpacked: reason, attempts, delay",

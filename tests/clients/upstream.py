@@ -7,12 +7,15 @@ that calls them, such as `hang-go`:
   one call of the client.
 - `hang-LANGUAGE` streams one piece, "one ", and waits until the caller leaves.
 - `tool-LANGUAGE` calls get_weather of Paris; given its result, says "Paris: RESULT".
+- `sources-LANGUAGE` answers "Ça va [1]." with a source, an image of 1.5 MB and a file
+  that it has read.
 - `talk-LANGUAGE` answers "Hello." with state. Asked again, it answers "kept" where
   that came back, and else "lost".
 """
 
 import asyncio
 import json
+from base64 import b64encode
 from collections import Counter
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -28,6 +31,26 @@ from tests.upstream import (
 )
 
 _STATE = [{"type": "reasoning.encrypted", "data": "c2VjcmV0", "format": "acme-v1"}]
+_PNG = b64encode(b"\x89PNG\r\n\x1a\n" + bytes(1_500_000)).decode()
+_SOURCES = {
+    "content": "Ça va [1].",
+    "annotations": [
+        {
+            "type": "url_citation",
+            "url_citation": {
+                "url": "https://example.org/a",
+                "title": "A",
+                "content": "It is well.",
+                "start_index": 0,
+                "end_index": 5,
+            },
+        },
+        {"type": "file", "file": {"hash": "h", "name": "a.pdf", "content": []}},
+    ],
+    "images": [
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{_PNG}"}}
+    ],
+}
 _CALL = {
     "id": "call_1",
     "type": "function",
@@ -73,6 +96,8 @@ class Provider:
                     return
                 case "tool":
                     await _say(connection, asked, _tool(asked["messages"]))
+                case "sources":
+                    await _say(connection, asked, _SOURCES)
                 case "talk":
                     await _say(connection, asked, _talk(asked["messages"]))
                 case _:

@@ -60,6 +60,9 @@ CONFIG = """
     [providers.globex]
     kind = "openai-compatible"
     base_url = "{url}"
+    [providers.globex.models.big.prices]
+    input = 1
+    output = 2
     [tiers]
     fast = "acme/status:503,acme/echo"
     odd = "acme/status:401,acme/cut:1,acme/status:500,acme/stall:1"
@@ -160,6 +163,11 @@ ANSWER = {
         "total_tokens": 30,
         "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 4},
         "completion_tokens_details": {"reasoning_tokens": 5},
+        "server_tool_use": {
+            "web_search_requests": 1,
+            "web_fetch_requests": 1,
+            "code_execution_requests": 1,
+        },
     },
 }
 

@@ -12,6 +12,7 @@ from majordomo.v1.content_pb2 import (
     FunctionTool,
     MediaReference,
     Message,
+    OpaquePart,
     Part,
     Reasoning,
     Role,
@@ -149,6 +150,9 @@ def _turns(
         model.parts.append(Part(reasoning=reasoning, provider_state=draw(state)))
     for text in draw(st.lists(TEXTS, max_size=2)):
         model.parts.append(Part(text=text, provider_state=draw(state)))
+    if draw(st.booleans()):
+        opaque = OpaquePart(type="web_search_call")
+        model.parts.append(Part(opaque=opaque, provider_state=draw(state)))
     ids = draw(st.lists(IDS, max_size=2, unique=True))
     for id_ in ids:
         arguments = json.dumps(draw(st.dictionaries(TEXTS, st.integers(), max_size=1)))

@@ -114,25 +114,30 @@ def test_unseen_thinking_is_no_content() -> None:
     ],
 )
 def test_tool_inputs(use: dict[str, Any]) -> None:
-    """None, whole at once, or in pieces; the provider's own tools are passed over."""
+    """None, whole at once, or in pieces; the provider's own tools are opaque."""
     server = {"type": "server_tool_use", "id": "s", "name": "search", "input": {"q": 1}}
     tool = {"type": "tool_use", "id": "t", "name": "f", **use}
     turn, completion = read(blocks(server, tool, stop="tool_use"))
-    [part] = turn.parts
+    [own, part] = turn.parts
 
+    assert "server_tool_use" == own.opaque.type
     expected = {} if use["input"] == {} and len(use["deltas"]) < 2 else {"a": 1}
     assert expected == json.loads(part.tool_call.arguments_json)
     assert ("t", "f") == (part.tool_call.id, part.tool_call.name)
     assert FINISH_REASON_TOOL_CALLS == completion.finish_reason
 
 
-def test_what_is_new_is_passed_over() -> None:
+def test_what_is_new_is_opaque() -> None:
     """Blocks, deltas, events and reasons that nobody knew."""
     new = {"type": "hologram", "deltas": [{"type": "light_delta", "light": 3}]}
     body = events({"type": "weather"}) + blocks(new, TEXT, stop="paused_for_tea")
     turn, completion = read(body)
 
-    assert ["hi"] == [part.text for part in turn.parts]
+    [hologram, text] = turn.parts
+    kept = {"type": "hologram", "light": 3}
+    assert kept == json.loads(unpack("anthropic", hologram.provider_state)["block"])
+    assert ("hologram", "hi") == (hologram.opaque.type, text.text)
+    assert ["weather"] == [omission.type for omission in completion.omissions]
     assert FINISH_REASON_OTHER == completion.finish_reason
     assert "paused_for_tea" == completion.provider_finish_reason
 

@@ -199,7 +199,7 @@ def test_bodies_that_are_no_answer(body: bytes) -> None:
 # What is passed over.
 
 
-def test_what_is_not_known_is_passed_over() -> None:
+def test_what_is_not_known_is_opaque() -> None:
     """Parts, keys and pieces of other kinds, and all candidates but the first."""
     second = {"index": 1, "content": {"parts": [text("no")]}, "finishReason": "SAFETY"}
     answer = said(
@@ -212,7 +212,10 @@ def test_what_is_not_known_is_passed_over() -> None:
     answer["candidates"].append(second)
     turn, completion = streamed({"newTomorrow": {"a": 1}}, answer, {"alsoNew": [2]})
 
-    assert ["ab"] == texts(turn)
+    kinds = [part.opaque.type for part in turn.parts]
+    assert ["", "executableCode", "newTomorrow", ""] == kinds
+    assert ["a", "", "", "b"] == [part.text for part in turn.parts]
+    assert ["candidates"] == [omission.type for omission in completion.omissions]
     assert "STOP" == completion.provider_finish_reason
 
 

@@ -102,6 +102,8 @@ def shown(read: Message) -> list[tuple[str, str]]:
                 parts.append(("text", part.text))
             case "reasoning":
                 parts.append(("reasoning", part.reasoning.text))
+            case "opaque":
+                parts.append(("opaque", part.opaque.description))
             case _:
                 call = part.tool_call
                 parts.append((f"call {call.name}", call.arguments_json))

@@ -9,6 +9,9 @@ from google.rpc.error_details_pb2 import ErrorInfo
 
 from majordomo.providers.local.provider import Local
 from majordomo.v1.attempt_pb2 import (
+    ANSWER_FAULT_LENGTH,
+    ANSWER_FAULT_NOT_JSON,
+    ANSWER_FAULT_SCHEMA,
     FAILURE_REASON_CONTEXT_TOO_LONG,
     FAILURE_REASON_OVERLOADED,
 )
@@ -100,3 +103,41 @@ async def test_a_server_killed_in_mid_answer_is_an_aborted_stream() -> None:
     assert first
     assert (grpc.StatusCode.ABORTED, "STREAM_INTERRUPTED") == (told.code, told.reason)
     assert answered.message.parts[0].text
+
+
+@pytest.mark.rule("3.17")
+async def test_an_answer_that_breaks_its_schema_advances() -> None:
+    """The model is held to the form by its grammar, but cannot be held to all of it."""
+    schema = """{
+        "type": "object",
+        "properties": {"n": {"type": "integer", "minimum": 1, "multipleOf": 1000003}},
+        "required": ["n"], "additionalProperties": false
+    }"""
+    config = (
+        CONFIG
+        + """
+    [providers.acme.models.exact]
+    script = ['text:{"n":1000003}']
+    """
+    )
+    async with running(config) as it:
+        request = generate("local/smollm2,acme/exact", "Name a number, as JSON.")
+        call = request.call
+        call.prompt.response_format.json_schema.schema_json = schema
+        call.prompt.config.max_output_tokens = 40
+        call.options.answer_policy.advance_on_answer.extend(
+            [ANSWER_FAULT_LENGTH, ANSWER_FAULT_NOT_JSON, ANSWER_FAULT_SCHEMA]
+        )
+        response = await it.generation.Generate(request)
+        call.chain = "local/smollm2"
+        alone = await it.generation.Generate(request)
+
+    of_model, _ = response.completion.attempts
+    assert "acme/exact" == response.completion.target
+    assert of_model.answer_fault
+    assert of_model.message.startswith("the answer")
+    assert of_model.usage.output_tokens >= 1
+    total = response.completion.total_usage.usage
+    assert of_model.usage.output_tokens + 1 == total.output_tokens
+    assert of_model.answer_fault == alone.completion.answer_fault
+    assert alone.message.parts[0].text

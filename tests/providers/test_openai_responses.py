@@ -295,7 +295,7 @@ def test_broken_text_is_joined() -> None:
     assert "a\U0001f600b" == "".join(delta.text for delta in deltas)
 
 
-def test_what_is_not_known_is_passed_over() -> None:
+def test_what_is_not_known_is_opaque() -> None:
     """Events, items, contents and fields of another type among them."""
     message, completion, _ = streamed(
         {"type": "response.new_thing", "delta": {"x": 1}, "response": "x", "item": 3},
@@ -306,7 +306,8 @@ def test_what_is_not_known_is_passed_over() -> None:
         ended(output=[{"type": "new_call"}, said("hi")]),
     )
 
-    assert ["hi"] == texts(message)
+    [call, text] = message.parts
+    assert ("new_call", "hi") == (call.opaque.type, text.text)
     assert FINISH_REASON_STOP == completion.finish_reason
 
 

@@ -471,14 +471,14 @@ def test_a_call_that_is_no_object_is_no_answer(arguments: str) -> None:
             ],
             [("call f", WEATHER), ("text", "b")],
         ),
-        # Of a tool that the provider runs: passed over.
+        # Of a tool that the provider runs: its own.
         (
             [
                 start(0, type="server_tool_use", id="1", name="web_search"),
                 delta(0, type="input_json_delta", partial_json=WEATHER),
                 start(1, type="text", text="b"),
             ],
-            [("text", "b")],
+            [("opaque", "web_search"), ("text", "b")],
         ),
     ],
 )

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer, Piece
 from majordomo.providers.scripted.provider import Script, Scripted, ScriptError
@@ -43,6 +44,19 @@ async def test_echo_is_the_default() -> None:
     assert "one two three" == whole.message.parts[0].text
     usage = whole.completion.usage
     assert (3, 3) == (usage.input_tokens, usage.output_tokens)
+
+
+async def test_sources_are_named() -> None:
+    """Whole and streamed alike."""
+    script = "text:Yes [1][2].+source:https://a.b/c+source:http://d.e"
+    (whole,) = await run(Scripted(), script, stream=False)
+    pieces = await run(Scripted(), script)
+    deltas = [delta for piece in pieces if isinstance(piece, list) for delta in piece]
+
+    assert isinstance(whole, Answer)
+    assert whole.message == message(deltas)
+    cited = [one.uri for one in message(deltas).parts[0].citations]
+    assert ["https://a.b/c", "http://d.e"] == cited
 
 
 @pytest.mark.parametrize(

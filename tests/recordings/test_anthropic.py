@@ -145,12 +145,15 @@ def _whole(answer: anthropic.types.Message) -> Read:
     said = answer.usage
     written, cached = said.cache_creation_input_tokens, said.cache_read_input_tokens
     details = getattr(said, "output_tokens_details", None)
+    tools = said.server_tool_use
     usage = {
         "input_tokens": said.input_tokens + (written or 0) + (cached or 0),
         "output_tokens": said.output_tokens,
         "cache_read_tokens": cached,
         "cache_write_tokens": written,
         "reasoning_tokens": details.thinking_tokens if details else None,
+        "web_searches": tools.web_search_requests if tools else None,
+        "url_reads": tools.web_fetch_requests if tools else None,
     }
     word = answer.stop_reason or ""
     read = Read(

@@ -175,6 +175,7 @@ def by_google(recording: Recording) -> Read:
 
 def _joined(answers: list[types.GenerateContentResponse]) -> Read:
     read = Read()
+    searches = 0
     for answer in answers:
         read.model = read.model or answer.model_version or ""
         read.id = read.id or answer.response_id or ""
@@ -187,6 +188,12 @@ def _joined(answers: list[types.GenerateContentResponse]) -> Read:
                 _add(read, part)
             if candidate.finish_reason:
                 read.word = candidate.finish_reason.value
+            grounding = candidate.grounding_metadata
+            if grounding is not None and grounding.web_search_queries:
+                # Some are empty: those were no searches.
+                searches = len([*filter(None, grounding.web_search_queries)])
+    if searches:
+        read.usage["web_searches"] = searches
     called = any(part[0] == "call" for part in read.parts)
     finish = _FINISHES[read.word]
     read.finish = "TOOL_CALLS" if called and finish == "STOP" else finish
@@ -205,8 +212,8 @@ def _add(read: Read, part: types.Part) -> None:
     elif part.thought:
         if part.text:
             read.reasoning(part.text, signature)
-    elif signature:
-        read.parts.append(("text", part.text or "", signature))
+    elif signature and part.text is not None:
+        read.parts.append(("text", part.text, signature))
     elif part.text:
         read.text(part.text)
 

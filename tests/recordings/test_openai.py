@@ -241,6 +241,7 @@ def normal_usage(said: dict[str, Any] | None) -> dict[str, int]:
         said.get("cached_tokens"),
         said.get("num_cached_tokens"),
     ]
+    tools = said.get("server_tool_use") or {}
     known = [count for count in cached if count is not None]
     usage = {
         "input_tokens": said["prompt_tokens"],
@@ -248,6 +249,8 @@ def normal_usage(said: dict[str, Any] | None) -> dict[str, int]:
         "cache_read_tokens": min(known[0], said["prompt_tokens"]) if known else None,
         "cache_write_tokens": read.get("cache_write_tokens"),
         "reasoning_tokens": reasoning,
+        "web_searches": tools.get("web_search_requests"),
+        "url_reads": tools.get("web_fetch_requests"),
     }
     return {name: count for name, count in usage.items() if count is not None}
 

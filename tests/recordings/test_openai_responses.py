@@ -93,7 +93,7 @@ def _read(message: Message, completion: Completion) -> Read:
         state = unpack("openai-responses", part.provider_state)
         if "item" in state:
             read.kept.append(json.loads(state["item"]))
-        else:
+        elif not part.HasField("opaque"):
             read.ids.append((state.get("id", ""), state.get("phase", "")))
         if part.HasField("text"):
             read.parts.append(("text", part.text))
@@ -146,12 +146,15 @@ _CONTENT_TYPES = {"unary": "application/json", "stream": "text/event-stream"}
 
 def _whole(answer: dict[str, Any]) -> Read:
     said = answer["usage"]
+    types = [item["type"] for item in answer["output"]]
     usage = {
         "input_tokens": said["input_tokens"],
         "output_tokens": said["output_tokens"],
         "cache_read_tokens": said["input_tokens_details"].get("cached_tokens"),
         "cache_write_tokens": said["input_tokens_details"].get("cache_write_tokens"),
         "reasoning_tokens": said["output_tokens_details"].get("reasoning_tokens"),
+        "web_searches": types.count("web_search_call") or None,
+        "code_executions": types.count("code_interpreter_call") or None,
     }
     read = Read(
         usage={name: count for name, count in usage.items() if count is not None},

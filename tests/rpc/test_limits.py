@@ -28,6 +28,7 @@ from majordomo.v1.content_pb2 import (
     ToolCall,
     ToolChoice,
     ToolResult,
+    UserLocation,
 )
 from majordomo.v1.generation_service_pb2 import (
     Call,
@@ -59,7 +60,7 @@ METHODS: dict[Any, tuple[str, str]] = {
 
 NUMBER = r"(\d+(?:\.\d+)?(?: (?:ms|s|h|days))?)"
 CLAUSE = re.compile(
-    rf"(?:(?P<of>keys|values|halves|model ids) )?"
+    rf"(?:(?P<of>keys|values|halves|parameters|model ids) )?"
     rf"(?:at least {NUMBER}|at most {NUMBER}|above {NUMBER}, at most {NUMBER}"
     rf"|{NUMBER} to {NUMBER})"
     r"(?: (?P<unit>entry|entries|parts|targets|characters?|bytes?))?"
@@ -177,6 +178,10 @@ def _function(prompt: Prompt) -> FunctionTool:
     return prompt.tools[0].function
 
 
+def _place(prompt: Prompt) -> UserLocation:
+    return prompt.tools.add().web_search.user_location
+
+
 def _part(**kind: Any) -> Callable[[Prompt], Part]:
     def placed(prompt: Prompt) -> Part:
         prompt.messages[0].parts.append(Part(**kind))
@@ -231,6 +236,9 @@ PLACES: dict[str, Callable[[], Any]] = {
     "Reasoning": prompted(_reasoning),
     "FunctionTool": prompted(_function),
     "ToolChoice": prompted(_tool_choice),
+    "WebSearchTool": prompted(lambda prompt: prompt.tools.add().web_search),
+    "UserLocation": prompted(_place),
+    "UrlReadingTool": prompted(lambda prompt: prompt.tools.add().url_reading),
     "JsonSchemaFormat": prompted(_schema),
     "GenerationConfig": prompted(lambda prompt: prompt.config),
     "ReasoningConfig": prompted(lambda prompt: prompt.config.reasoning),
@@ -254,6 +262,10 @@ ENTRIES: dict[str, Callable[[int], Any]] = {
     "GenerationConfig.stop_sequences": lambda _: "x",
     "ChainOptions.advance_on": lambda _: FAILURE_REASON_CREDENTIALS,
     "AnswerPolicy.advance_on_answer": lambda _: ANSWER_FAULT_EMPTY,
+    "WebSearchTool.allowed_domains": lambda n: f"a{n}.example",
+    "WebSearchTool.blocked_domains": lambda n: f"a{n}.example",
+    "UrlReadingTool.allowed_domains": lambda n: f"a{n}.example",
+    "UrlReadingTool.blocked_domains": lambda n: f"a{n}.example",
 }
 """A good entry of each list, by its place."""
 
@@ -272,6 +284,7 @@ FREE: dict[str, Callable[[Any], object]] = {
         it, "parameters_schema_json", vast_json()
     ),
     "JsonSchemaFormat.schema_json": lambda it: setattr(it, "schema_json", vast_json()),
+    "UserLocation.country": lambda it: setattr(it, "country", "CH"),
     "GenerationConfig.seed": lambda it: setattr(it, "seed", -(2**63)),
     "BenchRequest.provider": lambda it: setattr(it, "provider", "acme"),
     "UnbenchRequest.provider": lambda it: setattr(it, "provider", "acme"),
@@ -281,7 +294,7 @@ FREE: dict[str, Callable[[Any], object]] = {
 """Fields without a limit, with the most extreme that their form allows."""
 
 UNREAD = {"OpaquePart", "Citation", "RequestSource", "TextRange"}
-"""Messages that requests may carry and no server reads yet."""
+"""Messages that requests may carry, and in which no server refuses anything."""
 
 
 def vast_json() -> str:
@@ -318,12 +331,16 @@ def fill(limit: Limit, message: Any, size: float) -> None:
     match limit.of, limit.unit:
         case "halves", _:
             setattr(message, name, "a" * count + "/" + "b" * max(count, 1))
+        case "parameters", _:
+            setattr(message, name, "audio/L16;" + "a" * count)
         case "model ids", _:
             setattr(message, name, "acme/" + "m" * count)
         case "keys", _:
             getattr(message, name)["é" * count] = "x"
         case "values", _ if hasattr(getattr(message, name), "keys"):
             getattr(message, name)["key"] = "é" * count
+        case "values", _ if name.endswith("_domains"):
+            getattr(message, name).append("a" * count)
         case "values", _:
             getattr(message, name).append("é" * count)
         case _, "entry" | "entries":
@@ -379,9 +396,11 @@ def _step(limit: Limit) -> float:
     return 1
 
 
+FIELDS = sorted({*fields()})
 PROBES = [
     (limit, size, taken)
     for limit in LIMITS
+    if limit.field in FIELDS  # others are of answers
     for size, taken in sides(limit)
     if size >= 0 or not limit.unit
 ]
@@ -418,7 +437,7 @@ async def test_every_limit_holds_on_both_sides() -> None:
 
 
 @pytest.mark.rule("6.4")
-@pytest.mark.parametrize("field", sorted({*fields()} - LINES.keys()))
+@pytest.mark.parametrize("field", sorted({*FIELDS} - LINES.keys()))
 async def test_no_limit_without_its_line(field: str) -> None:
     """A field without one takes what is most extreme in its form."""
     request, message = PLACES[field.split(".", maxsplit=1)[0]]()

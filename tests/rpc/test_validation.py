@@ -17,6 +17,7 @@ from majordomo.v1.content_pb2 import (
     ROLE_TOOL,
     ROLE_USER,
     Blob,
+    CodeExecutionTool,
     FunctionTool,
     MediaReference,
     Message,
@@ -27,6 +28,9 @@ from majordomo.v1.content_pb2 import (
     ToolCall,
     ToolChoice,
     ToolResult,
+    UrlReadingTool,
+    UserLocation,
+    WebSearchTool,
 )
 from majordomo.v1.generation_service_pb2 import (
     ALL_BENCHED_POLICY_FAIL,
@@ -510,3 +514,57 @@ def test_endless_lists_are_not_looked_into(
         request = GenerateRequest(call=Call(options=request_))
 
     assert [f"call.{path}"] == fields(request)
+
+
+GOOD_SEARCH = WebSearchTool(
+    allowed_domains=["example.org", "a-b.example"],
+    max_uses=1,
+    user_location=UserLocation(country="CH", city="Zürich"),
+)
+
+
+@pytest.mark.rule("2.23", "6.4")
+@pytest.mark.parametrize(
+    ("tool", "wrong"),
+    [
+        (Tool(web_search=GOOD_SEARCH), ""),
+        (Tool(code_execution=CodeExecutionTool()), ""),
+        (Tool(url_reading=UrlReadingTool(blocked_domains=["xn--zrich-kva.ch"])), ""),
+        (
+            Tool(web_search=WebSearchTool(allowed_domains=["https://a.example/x"])),
+            ".web_search.allowed_domains[0]",
+        ),
+        (
+            Tool(url_reading=UrlReadingTool(blocked_domains=["a.example", "a b"])),
+            ".url_reading.blocked_domains[1]",
+        ),
+        (
+            Tool(
+                web_search=WebSearchTool(allowed_domains=["a"], blocked_domains=["b"])
+            ),
+            ".web_search.blocked_domains",
+        ),
+        (Tool(web_search=WebSearchTool(max_uses=0)), ".web_search.max_uses"),
+        (
+            Tool(web_search=WebSearchTool(user_location=UserLocation(country="che"))),
+            ".web_search.user_location.country",
+        ),
+        (Tool(), ""),
+    ],
+)
+def test_tools_that_providers_run(tool: Tool, wrong: str) -> None:
+    """Domains are names of hosts, and each limit holds."""
+    expected = [f"tools[0]{wrong}"] if wrong or not tool.ByteSize() else []
+
+    assert expected == around(tools=[tool])
+
+
+@pytest.mark.rule("2.23")
+def test_a_tool_of_the_provider_may_be_required() -> None:
+    """It is a tool as functions are; but it has no name to be allowed by."""
+    choice = ToolChoice(mode=ToolChoice.MODE_REQUIRED)
+    named = ToolChoice(mode=ToolChoice.MODE_REQUIRED, allowed_names=["web_search"])
+    tools = [Tool(web_search=WebSearchTool())]
+
+    assert [] == around(tools=tools, tool_choice=choice)
+    assert ["tool_choice.allowed_names[0]"] == around(tools=tools, tool_choice=named)

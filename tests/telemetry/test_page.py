@@ -1,5 +1,6 @@
 """docs/observability.md tells what the code does: its tables, and its examples."""
 
+import hashlib
 import io
 import json
 import re
@@ -37,6 +38,19 @@ CONFIG = """
     [providers.acme.models.flaky]
     script = ["status:503+code:busy+retry-after:0", "text:hello"]
 """
+
+TOKEN = "token-of-checkout"
+SPENDING = f"""
+    [tokens.checkout]
+    sha256 = "{hashlib.sha256(TOKEN.encode()).hexdigest()}"
+    scopes = ["generate"]
+    [providers.acme.models.dear.prices]
+    input = 0.5
+    output = 2
+    [providers.acme.models.empty]
+    script = ["text:"]
+"""
+"""More of CONFIG."""
 
 
 def table(first: str) -> list[list[str]]:
@@ -160,12 +174,18 @@ async def test_log_lines_have_the_fields_that_are_told(
     """All of them but what only a provider over HTTP gives, and no others."""
     request = generate("acme/flaky,acme/echo")
     request.call.labels["team"] = "search"
-    async with running(CONFIG) as it:
+    bearer = [("authorization", f"Bearer {TOKEN}")]
+    async with running(CONFIG + SPENDING) as it:
+        method = it.generation.Stream
         for _ in range(1000):  # until its bench is over, which takes a moment
-            events = await rest_of(it.generation.Stream(stream("acme/flaky,acme/echo")))
+            call = method(stream("acme/flaky,acme/echo"), metadata=bearer)
+            events = await rest_of(call)
             if events[-1].completion.attempts[0].probe:
                 break
-        await it.generation.Generate(request)
+        for chain in ("acme/dear", "acme/empty"):
+            await rest_of(method(stream(chain), metadata=bearer))
+        await failed(method(stream("acme/cut:1", "one two"), metadata=bearer))
+        await it.generation.Generate(request, metadata=bearer)
 
     calls, health = (lines(log.getvalue(), event) for event in ("call", "health"))
     attempts = [attempt for line in calls for attempt in line["attempts"]]

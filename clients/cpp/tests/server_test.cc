@@ -182,6 +182,23 @@ TEST_F(Server, Conversation) {
   }
 }
 
+TEST_F(Server, Sources) {
+  const std::string chain = "upstream/sources-cpp";
+  const auto whole = Ask(chain, "How are you?").message();
+  auto answer = Begin(chain, "How are you?");
+  Read(answer);
+  const auto pieced = answer.assembly().message();
+  EXPECT_EQ(whole.SerializeAsString(), pieced.SerializeAsString());
+
+  ASSERT_EQ(3, pieced.parts_size());
+  const auto& citation = pieced.parts(0).citations(0);
+  const auto& range = citation.range();
+  EXPECT_EQ("https://example.org/a", citation.uri());
+  EXPECT_EQ("Ça va", pieced.parts(0).text().substr(range.start(), range.end() - range.start()));
+  EXPECT_EQ("file", pieced.parts(1).opaque().type());
+  EXPECT_EQ(1'500'008, pieced.parts(2).blob().data().size());
+}
+
 TEST_F(Server, Cancel) {
   auto answer = Begin("upstream/hang-cpp", "hi");
   answer.Next();

@@ -7,7 +7,8 @@ use majordomo::{
     v1::{
         Attempt, AttemptOutcome, Blob, Call, ChainOptions, Completion, ErrorReason, FailureReason,
         FunctionTool, GenerateRequest, InterruptionPolicy, Message, Part, Prompt, Role,
-        StreamRequest, Tool, ToolResult, part::Kind, stream_response::Event, tool,
+        StreamRequest, Tool, ToolResult, citation::Source, part::Kind, stream_response::Event,
+        tool,
     },
 };
 use tonic::{
@@ -196,6 +197,28 @@ async fn conversation() {
 
         assert_eq!("kept", text_of(&message));
     }
+}
+
+#[tokio::test]
+async fn sources() {
+    let client = open();
+    let chain = "upstream/sources-rust";
+    let (whole, _) = asked(&client, chain, "How are you?").await;
+    let (_, pieced, _) = read(streamed(&client, streaming(chain, "How are you?")).await).await;
+    assert_eq!(whole, pieced);
+
+    let citation = &pieced.parts[0].citations[0];
+    let range = citation.range.expect("a range");
+    let cited = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+    assert_eq!(
+        Some(Source::Uri("https://example.org/a".into())),
+        citation.source
+    );
+    assert_eq!("Ça va", &text_of(&pieced)[cited]);
+    assert!(matches!(&pieced.parts[1].kind, Some(Kind::Opaque(part)) if part.r#type == "file"));
+    assert!(
+        matches!(&pieced.parts[2].kind, Some(Kind::Blob(blob)) if blob.data.len() == 1_500_008)
+    );
 }
 
 #[tokio::test]

@@ -167,6 +167,24 @@ test("conversation", async () => {
   assert.equal(textOf((await majordomo.generate(request)).message), "kept");
 });
 
+test("sources", async () => {
+  const request = asked("upstream/sources-typescript", "How are you?");
+  const whole = (await majordomo.generate(request)).message;
+  const turn = (await streamed(request)).message;
+  assert.ok(whole);
+  assert.deepEqual(content.Message.encode(turn).finish(), content.Message.encode(whole).finish());
+
+  const [text, opaque, image] = turn.parts;
+  const citation = text?.citations[0];
+  const cited = Buffer.from(textOf(turn)).subarray(citation?.range?.start, citation?.range?.end);
+  assert.deepEqual(citation?.source, { $case: "uri", value: "https://example.org/a" });
+  assert.equal(cited.toString(), "Ça va");
+  assert.ok(opaque?.kind?.$case === "opaque");
+  assert.equal(opaque.kind.value.type, "file");
+  assert.ok(image?.kind?.$case === "blob");
+  assert.equal(image.kind.value.data.length, 1_500_008);
+});
+
 /** Reads the first piece of a stream, leaves, and is told that it has left. */
 async function cancelled(chain: string, question: string): Promise<void> {
   const controller = new AbortController();

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from majordomo.chain.evidence import Lease
 from majordomo.chain.target import Target
@@ -41,6 +41,28 @@ class Policy:
     stall_timeout: float | None = None
 
 
+class Memory(Protocol):
+    """What a call may hold of the server's memory, in bytes."""
+
+    def try_take(self, amount: int) -> bool:
+        """Hold `amount` more; False, and nothing, where that is too much."""
+
+    def give(self, amount: int) -> None:
+        """Hold `amount` less."""
+
+
+class _Boundless:
+    def try_take(self, amount: int) -> bool:  # noqa: ARG002
+        return True
+
+    def give(self, amount: int) -> None:
+        pass
+
+
+BOUNDLESS = _Boundless()
+"""For calls that nobody counts."""
+
+
 @dataclass(slots=True)
 class Call:
     """A request, and what became of it.
@@ -66,6 +88,7 @@ class Call:
     """Among whom what all share is shared: the name of the token that was shown,
     or where none are configured the peer's address. Empty where nobody called."""
 
+    memory: Memory = BOUNDLESS
     kept: dict[Hashable, Any] = field(default_factory=dict)
     """What fitting the prompt to one target has made that others can use."""
 

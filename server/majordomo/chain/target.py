@@ -9,10 +9,12 @@ yields its Answer and nothing before it.
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from majordomo.v1.attempt_pb2 import Usage
+from majordomo.chain.prices import Prices
+from majordomo.v1.attempt_pb2 import Attempt, Usage
 from majordomo.v1.content_pb2 import Message
 from majordomo.v1.generation_service_pb2 import (
     Adaptation,
@@ -182,6 +184,15 @@ class Target:
 
     place: Place = field(default_factory=Place)
 
+    prices: Prices | None = None
+    """What its tokens cost, if that is configured."""
+
     streams: bool | None = False
     """Whole answers are asked for as streams too, so that silence is noticed. None:
     where it pays (rule 5.7)."""
+
+    def cost_of(self, attempt: Attempt) -> Decimal | None:
+        """What `attempt` cost; None without prices, or where nothing is counted."""
+        if self.prices is None or not attempt.HasField("usage"):
+            return None
+        return self.prices.cost(attempt.usage)

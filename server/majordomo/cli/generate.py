@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from majordomo.cli.client import Place, connect, json_option, server_options
+from majordomo.cli.sources import beside, sources
 from majordomo.cli.words import describe, length, printed, reason, table, until
 from majordomo.client import Asking, Client, media, user
 from majordomo.contract import label
@@ -106,8 +107,9 @@ def generate(
       majordomo generate 'Summarise:' - < report.txt
       majordomo generate -f cat.png 'What is this?'
 
-    The answer goes to stdout. Attempts that fail, and who answered at last, go to
-    stderr as they happen. Tool calls are printed as JSON, a line each.
+    The answer goes to stdout, its sources after it, numbered (with --schema to stderr).
+    Attempts that fail, and who answered at last, go to stderr as they happen. Tool
+    calls are printed as JSON, a line each.
     """
     asking: Asking = {key: value for key, value in given.items() if value}  # type: ignore[assignment]
     if schema is not None:
@@ -160,6 +162,10 @@ def _stream(
     for part in answer.message.parts:
         if part.HasField("tool_call"):
             click.echo(printed({"tool_call": part.tool_call}, indent=None))
+    if named := "\n".join(sources(answer.message)):
+        click.echo(f"\nSources:\n{named}", err="response_schema" in asking)
+    for line in beside(answer.message):
+        click.echo(line, err=True)
     if answer.completion is not None:
         click.echo("\n".join(_ending(answer.completion)), err=True)
 
@@ -180,6 +186,10 @@ def _ending(completion: Completion) -> Iterator[str]:
     yield f"   finished: {', '.join(words)}"
     for adaptation in completion.adaptations:
         yield f"   changed: {adaptation.field}: {adaptation.description}"
+    for omission in completion.omissions:
+        yield f"   not shown: {omission.type}: {omission.description}"
+    if completion.provider_finish_message:
+        yield f"   the provider says: {completion.provider_finish_message}"
 
 
 def _plan(targets: Sequence[TargetPlan]) -> str:

@@ -8,7 +8,14 @@
 """
 
 from majordomo.client.aio import AsyncAnswer, AsyncClient, AsyncEvents
-from majordomo.client.content import media, text_of, user
+from majordomo.client.content import (
+    code_execution,
+    media,
+    text_of,
+    url_reading,
+    user,
+    web_search,
+)
 from majordomo.client.errors import (
     AllBenched,
     AnswerTooLarge,
@@ -73,7 +80,10 @@ __all__ = [
     "Unauthenticated",
     "UnknownProvider",
     "UnknownTier",
+    "code_execution",
     "media",
     "text_of",
+    "url_reading",
     "user",
+    "web_search",
 ]

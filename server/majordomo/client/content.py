@@ -2,10 +2,21 @@
 
 import mimetypes
 import re
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 
-from majordomo.v1.content_pb2 import ROLE_USER, Blob, Message, Part
+from majordomo.v1.content_pb2 import (
+    ROLE_USER,
+    Blob,
+    CodeExecutionTool,
+    Message,
+    Part,
+    Tool,
+    UrlReadingTool,
+    UserLocation,
+    WebSearchTool,
+)
 
 _SIGNATURES = (
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
@@ -48,6 +59,43 @@ def media(source: str | PathLike[str] | bytes, media_type: str = "") -> Part:
             f"cannot tell the media type of {name or 'these bytes'}; give media_type"
         )
     return Part(blob=Blob(media_type=media_type, data=data))
+
+
+def web_search(
+    *,
+    allowed_domains: Iterable[str] = (),
+    blocked_domains: Iterable[str] = (),
+    max_uses: int | None = None,
+    user_location: UserLocation | None = None,
+) -> Tool:
+    """A search of the web, run by the provider; domains as "example.org"."""
+    search = WebSearchTool(
+        allowed_domains=allowed_domains,
+        blocked_domains=blocked_domains,
+        max_uses=max_uses,
+        user_location=user_location,
+    )
+    return Tool(web_search=search)
+
+
+def code_execution() -> Tool:
+    """Code that the model writes, run by the provider."""
+    return Tool(code_execution=CodeExecutionTool())
+
+
+def url_reading(
+    *,
+    allowed_domains: Iterable[str] = (),
+    blocked_domains: Iterable[str] = (),
+    max_uses: int | None = None,
+) -> Tool:
+    """Pages at URLs of the conversation, read by the provider."""
+    reading = UrlReadingTool(
+        allowed_domains=allowed_domains,
+        blocked_domains=blocked_domains,
+        max_uses=max_uses,
+    )
+    return Tool(url_reading=reading)
 
 
 def text_of(message: Message) -> str:

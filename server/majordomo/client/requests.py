@@ -7,8 +7,10 @@ from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack
 from google.protobuf.duration_pb2 import Duration
 
 from majordomo.client.content import user
+from majordomo.v1.attempt_pb2 import AnswerFault
 from majordomo.v1.content_pb2 import Message, Tool, ToolChoice
 from majordomo.v1.generation_service_pb2 import (
+    AnswerPolicy,
     CachePolicy,
     ChainOptions,
     ExplainRequest,
@@ -45,7 +47,8 @@ class Asking(TypedDict, total=False):
     """Standing instructions."""
 
     tools: Iterable[Tool]
-    """Tools that the model may call."""
+    """Tools that the model may call, and those that providers run: `web_search()`,
+    `code_execution()`, `url_reading()`."""
 
     tool_choice: ToolChoice
     """Limits on tool use."""
@@ -61,6 +64,10 @@ class Asking(TypedDict, total=False):
 
     options: ChainOptions
     """How to walk the chain."""
+
+    advance_on_answer: Iterable[AnswerFault]
+    """After which faults of an answer to go on to the next target; without it, after
+    an empty one."""
 
     labels: Mapping[str, str]
     """Copied onto the call's spans and its line in the log."""
@@ -85,6 +92,11 @@ def asked(request: _Request, prompt: Asked, **asking: Unpack[Asking]) -> _Reques
         request.call.chain = asking["chain"]
     if "options" in asking:
         request.call.options.CopyFrom(asking["options"])
+    if "advance_on_answer" in asking:
+        faults = asking["advance_on_answer"]
+        request.call.options.answer_policy.CopyFrom(
+            AnswerPolicy(advance_on_answer=faults)
+        )
     if "labels" in asking:
         request.call.labels.update(asking["labels"])
     if "system" in asking:

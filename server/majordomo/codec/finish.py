@@ -5,6 +5,8 @@ whatever its case.
 """
 
 from majordomo.chain.failure import Failure
+from majordomo.codec.json_text import mend
+from majordomo.secrets import scrub
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MALFORMED_RESPONSE,
     FAILURE_REASON_OVERLOADED,
@@ -62,6 +64,9 @@ _REASONS = {word: reason for reason, words in _WORDS.items() for word in words.s
 _FAILURES = {
     word: reason for reason, words in _FAILED.items() for word in words.split()
 }
+_MOST_WORDS = 1000
+"""Characters of a provider's own words."""
+
 _CUT = frozenset({FINISH_REASON_LENGTH, FINISH_REASON_CONTENT_FILTER})
 
 
@@ -84,6 +89,15 @@ def failed(word: str) -> Failure | None:
 def cut(word: str) -> bool:
     """Whether the answer was cut short, perhaps within a tool call."""
     return finish_reason(word) in _CUT
+
+
+def own_words(*words: object) -> str:
+    """A provider's words for why a model stopped, for its caller's eyes; "" if none.
+
+    Bounded, and without what may be a key or tells of our network.
+    """
+    text = ": ".join(word for word in words if isinstance(word, str) and word)
+    return scrub(mend(text[: 4 * _MOST_WORDS]))[:_MOST_WORDS] if text else ""
 
 
 def _plain(word: str) -> str:

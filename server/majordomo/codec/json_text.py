@@ -6,7 +6,7 @@ forgiving reader has a second look.
 """
 
 import json
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -38,6 +38,17 @@ def mend(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def mended(value: Any) -> Any:
+    """`value`, as JSON holds it, with all of its texts mended."""
+    if isinstance(value, str):
+        return mend(value)
+    if isinstance(value, list):
+        return [mended(entry) for entry in value]
+    if isinstance(value, dict):
+        return {mend(key): mended(entry) for key, entry in value.items()}
+    return value
+
+
 def _with_raw(value: object, raw: str) -> object:
     if isinstance(value, list):
         return [_with_raw(entry, raw) for entry in value]
@@ -51,17 +62,6 @@ def _with_raw(value: object, raw: str) -> object:
 
 def _raw(value: object) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(mended(value)))
-
-
-def mended(value: object) -> object:
-    """`value`, as JSON has it, with all its texts mended."""
-    if isinstance(value, str):
-        return mend(value)
-    if isinstance(value, list):
-        return [mended(entry) for entry in value]
-    if isinstance(value, dict):
-        return {mend(key): mended(entry) for key, entry in value.items()}
-    return value
 
 
 def mapping(value: object) -> dict[str, object]:

@@ -9,16 +9,31 @@ content comes. A unary answer goes the same way and is read back as a message
 (`majordomo.chain.deltas`).
 """
 
+from collections.abc import Sequence
 from uuid import uuid4
 
 from majordomo.chain.failure import Failure
 from majordomo.codec.arguments import Arguments
 from majordomo.codec.json_text import mend
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE
-from majordomo.v1.generation_service_pb2 import PartDelta, ToolCallDelta
+from majordomo.v1.content_pb2 import Blob, Citation, MediaReference, OpaquePart
+from majordomo.v1.generation_service_pb2 import (
+    Completion,
+    Omission,
+    PartDelta,
+    ToolCallDelta,
+)
 
-TEXT, REASONING, TOOL_CALL = range(3)
-"""Kinds of blocks; plain numbers, for they are compared once a piece."""
+TEXT, REASONING, TOOL_CALL, OTHER = range(4)
+"""Kinds of blocks; plain numbers, for they are compared once a piece. OTHER are those
+that come whole: media, and what only its provider can read."""
+
+_MOST_CITATIONS = 1000
+"""Of a part."""
+
+_MOST_OMISSIONS = 32
+_MOST_BYTES = 1 << 20
+"""Of media in one piece: small enough for what gRPC clients take."""
 
 
 class Block:
@@ -39,6 +54,15 @@ class Block:
     arguments: Arguments | None = None
     """Of a tool call."""
 
+    length = 0
+    """Of a text: the code points that went out."""
+
+    wide: list[tuple[int, str]] | None = None
+    """Of a text: what of it is not ASCII, and where that begins, in code points."""
+
+    cited = 0
+    """Of a text: its citations."""
+
     whole: bool | None = None
     """Of a tool call that is done: whether its arguments are one object."""
 
@@ -54,12 +78,18 @@ class Block:
 class Pieces:
     """The content of one answer as it comes in."""
 
+    _omitted: dict[str, str] | None = None
+    """Why something is not carried, by its type."""
+
     def __init__(self) -> None:
         self.broken = False
         """Text may hold surrogates from now on."""
 
         self.alive = False
         """Something was read that shows nothing, but for which the model worked."""
+
+        self.texts: list[Block] = []
+        """Those that have begun, in their order."""
 
         self._deltas: list[PartDelta] = []
         self._run: list[str] = []
@@ -135,7 +165,7 @@ class Pieces:
     def state(self, block: Block, state: bytes) -> None:
         """End a block with its provider_state."""
         self.begin(block)
-        self._flush()
+        self.flush()
         if block.kind == TOOL_CALL:
             self._end_arguments(block)
         delta = PartDelta(part_index=block.index, provider_state=state)
@@ -148,12 +178,64 @@ class Pieces:
         if block is self._last:
             self._last = None
 
+    def cite(self, block: Block, citations: Sequence[Citation]) -> None:
+        """Name sources of a text that has begun, or begins with them."""
+        self.begin(block)
+        self.flush()
+        taken = citations[: _MOST_CITATIONS - block.cited]
+        if len(taken) < len(citations):
+            self.omit("citations", f"more than {_MOST_CITATIONS} of one text")
+        block.cited += len(taken)
+        if taken:
+            block.shown = True
+            delta = PartDelta(part_index=block.index, text="", citations=taken)
+            self._deltas.append(delta)
+
+    def opaque(self, block: Block, part: OpaquePart, state: bytes = b"") -> None:
+        """Place what only its provider can read, and end it with its state.
+
+        It is no content: what shows nothing else decides no failover (rule 3.1).
+        """
+        self.alive = True
+        self._place(block, PartDelta(opaque=part, provider_state=state))
+
+    def media(self, block: Block, media_type: str, data: bytes) -> None:
+        """Go on with media, which are content. `data` is not empty."""
+        self._content = True
+        if block.shown:
+            media_type = ""
+        for at in range(0, len(data), _MOST_BYTES):
+            blob = Blob(media_type=media_type, data=data[at : at + _MOST_BYTES])
+            self._place(block, PartDelta(blob=blob))
+            media_type = ""
+
+    def reference(self, block: Block, media_type: str, uri: str) -> None:
+        """Place media that are at a URL, which are content."""
+        self._content = True
+        reference = MediaReference(media_type=media_type, uri=uri)
+        self._place(block, PartDelta(media_reference=reference))
+
+    def omit(self, kind: str, why: str) -> None:
+        """The answer does not carry something; `kind` is its provider's word for it."""
+        self.alive = True
+        if self._omitted is None:
+            self._omitted = {}
+        if len(self._omitted) < _MOST_OMISSIONS:
+            self._omitted.setdefault(mend(kind)[:64], why)
+
+    def account(self, completion: Completion) -> Completion:
+        """`completion`, with what the answer does not carry."""
+        if self._omitted is not None:
+            for kind, why in self._omitted.items():
+                completion.omissions.append(Omission(type=kind, description=why))
+        return completion
+
     def take(self) -> list[PartDelta]:
         """What has come since the last take(), each part's adjacent pieces joined.
 
         Nothing as long as nothing of it is content.
         """
-        self._flush()
+        self.flush()
         if not self._content:
             return []
         deltas = self._deltas
@@ -167,7 +249,7 @@ class Pieces:
         U+FFFD. Raises Failure (MALFORMED_RESPONSE) for a call whose arguments are no
         object, unless the answer was `cut`, perhaps within the call.
         """
-        self._flush()
+        self.flush()
         for block in self._calls:
             self._end_arguments(block)
         for block in self._halves:
@@ -175,7 +257,7 @@ class Pieces:
                 block.held = ""
                 self._emit(block, "\N{REPLACEMENT CHARACTER}")
         for block in self._placed:
-            if not block.shown:
+            if not block.shown and block.kind != OTHER:
                 self._emit(block, "")
         if self._calls and not cut and not all(b.whole for b in self._calls):
             raise Failure(
@@ -188,6 +270,19 @@ class Pieces:
         deltas, self._deltas = self._deltas, []
         return deltas
 
+    def _widen(self, block: Block, text: str) -> None:
+        if block.wide is None:
+            block.wide = []
+        block.wide.append((block.length, text))
+
+    def _place(self, block: Block, delta: PartDelta) -> None:
+        """Add to a block that comes whole, and not as text."""
+        self.begin(block)
+        self.flush()
+        block.shown = True
+        delta.part_index = block.index
+        self._deltas.append(delta)
+
     def _go_on(self, kind: int, text: str) -> None:
         block = self._last
         if block is None or block.kind != kind:
@@ -196,7 +291,7 @@ class Pieces:
 
     def _turn_to(self, block: Block) -> None:
         if self._current is not None:
-            self._flush()
+            self.flush()
         if self._places:
             self._number_places(block)
         if block.index < 0:
@@ -216,8 +311,11 @@ class Pieces:
         block.index = self._next
         self._next += 1
         self._last = block
+        if block.kind == TEXT:
+            self.texts.append(block)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Close the run of pieces: what has come of a text is counted then."""
         block = self._current
         if block is None or not (self._run or block.call):
             return
@@ -255,7 +353,12 @@ class Pieces:
             self._content = True
         else:
             if block.kind == TEXT:
-                delta = PartDelta(part_index=block.index, text=text)
+                delta = PartDelta(text=text)
+                if block.index:
+                    delta.part_index = block.index
+                if not text.isascii():
+                    self._widen(block, text)
+                block.length += len(text)
             else:
                 delta = PartDelta(part_index=block.index, reasoning=text)
             if not self._content:

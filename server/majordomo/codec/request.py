@@ -18,6 +18,8 @@ from majordomo.chain.failure import Failure
 from majordomo.codec.base import Encoded
 from majordomo.codec.calls import Call, Calls, Result
 from majordomo.codec.capabilities import AUDIO, IMAGE, PDF, VIDEO, Capabilities
+from majordomo.codec.media import SPOKEN, is_spoken
+from majordomo.codec.opaque import LEFT_OUT
 from majordomo.codec.request_json import (
     Body,
     may_be_long,
@@ -121,6 +123,7 @@ class RequestBuilder(ABC):
         """Whose turn was put last; of none so far."""
 
         self._reasoning_left_out = False
+        self._opaque_left_out = False
         self._at = 0
         self._aside: list[tuple[str, Part]] = []
         """Media of the model's, for a turn of the user's."""
@@ -294,13 +297,23 @@ class RequestBuilder(ABC):
             self.adapted(path, "left out: reasoning that this target cannot use")
         self._reasoning_left_out = True
 
+    def leave_out_opaque(self, path: str) -> None:
+        """Report content of another provider's own, once."""
+        if not self._opaque_left_out:
+            self.adapted(path, LEFT_OUT)
+        self._opaque_left_out = True
+
     def leave(self, part: Part, path: str) -> None:
         """Take a part out of a turn of the model's, where no API has a form for it.
 
         Media follows in a turn of the user's, if the target takes it.
         """
         kind = part.WhichOneof("kind") or "a part of an unknown kind"
-        if kind in ("blob", "media_reference"):
+        if kind == "opaque":
+            self.leave_out_opaque(path)
+        elif is_spoken(part, self.prompt.messages[self._at]):
+            self.adapted(path, SPOKEN)
+        elif kind in ("blob", "media_reference"):
             try:
                 self.user([(path, part)])
             except Failure:
@@ -342,10 +355,11 @@ class RequestBuilder(ABC):
 
         Failure (UNSUPPORTED) for a model that calls none.
         """
-        tools = self.prompt.tools
-        if tools and not self.known.tools:
+        if self.prompt.tools and not self.known.tools:
             raise unsupported("prompt.tools", "the model cannot call tools")
-        for i, tool in enumerate(tools):
+        for i, tool in enumerate(self.prompt.tools):
+            if not tool.HasField("function"):
+                continue
             function = tool.function
             name = function.name
             if not self.tool_name.fullmatch(name):

@@ -117,7 +117,8 @@ def merge_options(
 ) -> None:
     """Set what the prompt's options for this provider say.
 
-    Failure (UNSUPPORTED) for a key that is not `allowed`, and for any that is
+    Tools are added to those of the prompt: each vendor has some that nobody else has.
+    Failure (UNSUPPORTED) for a key that is not `allowed`, and for any other that is
     `reserved` or in `body` already.
     """
     text = prompt.config.provider_options_json.get(provider_name)
@@ -129,9 +130,24 @@ def merge_options(
     except (ValueError, RecursionError):
         raise invalid(path, "is no JSON object") from None
     for key, value in options.items():
+        if key == "tools" and key in allowed:
+            body[key] = [*_list(body.get(key, [])), *_tools(value, path)]
+            continue
         if key not in allowed or key in body or key in reserved:
             raise unsupported(path, f"may not set {key!r}")
         body[key] = value
+
+
+def _tools(value: msgspec.Raw, path: str) -> list[msgspec.Raw]:
+    try:
+        return msgspec.json.decode(value, type=list[msgspec.Raw])
+    except ValueError:
+        problem = "may not set 'tools' to anything but a list"
+        raise unsupported(path, problem) from None
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 LONG = 256

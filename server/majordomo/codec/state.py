@@ -8,7 +8,7 @@ what is not a record of this version and wire is as if it were not there.
 import msgspec
 
 _VERSION = 1
-_LONGEST = 1 << 20
+_LONGEST = 16 << 20
 
 
 class _Record(msgspec.Struct):

@@ -49,11 +49,18 @@ def chat_usage(said: object, model: str = "") -> Usage | None:
         cache_write_tokens=_part(_count(read.get("cache_write_tokens")), prompt),
         reasoning_tokens=_part(reasoning, completion),
     )
+    _count_tools(usage, said.get("server_tool_use"))
+    searches = _count(said.get("num_search_queries"))
+    if searches is not None:
+        usage.web_searches = searches
     return usage if usage.ByteSize() else None
 
 
-def responses_usage(said: object) -> Usage | None:
-    """The usage object of a Responses answer; None if it counts nothing."""
+def responses_usage(said: object, items: object = None) -> Usage | None:
+    """The usage object of a Responses answer; None if it counts nothing.
+
+    Uses of the provider's own tools are in the answer's items alone; xAI counts them.
+    """
     if not isinstance(said, dict):
         return None
     read = mapping(said.get("input_tokens_details"))
@@ -76,6 +83,13 @@ def responses_usage(said: object) -> Usage | None:
         cache_write_tokens=_part(_count(read.get("cache_write_tokens")), prompt),
         reasoning_tokens=_part(reasoning, output),
     )
+    searches, runs = _counted(items, "web_search_call", "code_interpreter_call")
+    if searches:
+        usage.web_searches = searches
+    if runs:
+        usage.code_executions = runs
+    details = said.get("server_side_tool_usage_details")
+    _count_tools(usage, details, "web_search_calls", "", "code_interpreter_calls")
     return usage if usage.ByteSize() else None
 
 
@@ -101,6 +115,7 @@ def anthropic_usage(said: object) -> Usage | None:
         cache_write_tokens=_part(written, prompt),
         reasoning_tokens=_part(_count(details.get("thinking_tokens")), output),
     )
+    _count_tools(usage, said.get("server_tool_use"))
     return usage if usage.ByteSize() else None
 
 
@@ -114,10 +129,11 @@ class GeminiCounts(msgspec.Struct, rename="camel"):
     thoughts_token_count: Any = None
 
 
-def gemini_usage(said: GeminiCounts) -> Usage | None:
+def gemini_usage(said: GeminiCounts, searches: int = 0) -> Usage | None:
     """What a generateContent answer counts; None if that is nothing.
 
     Thoughts are counted beside the answer, and what tools brought beside the prompt.
+    `searches` are those of the web, which are in what the answer is grounded in alone.
     """
     prompt = _sum(
         _count(said.prompt_token_count), _count(said.tool_use_prompt_token_count)
@@ -129,6 +145,8 @@ def gemini_usage(said: GeminiCounts) -> Usage | None:
         cache_read_tokens=_part(_count(said.cached_content_token_count), prompt),
         reasoning_tokens=thoughts,
     )
+    if searches and usage.ByteSize():
+        usage.web_searches = searches
     return usage if usage.ByteSize() else None
 
 
@@ -176,6 +194,31 @@ def _all_iterations(said: dict[str, Any]) -> dict[str, Any]:
         for entry in iterations:
             sums[name] = _sum(sums.get(name), _count(entry.get(name)))
     return said | {name: count for name, count in sums.items() if count is not None}
+
+
+def _counted(items: object, *types: str) -> list[int]:
+    """How many items of each type there are."""
+    listed = items if isinstance(items, list) else []
+    found = [mapping(item).get("type") for item in listed]
+    return [found.count(type_) for type_ in types]
+
+
+def _count_tools(
+    usage: Usage,
+    said: object,
+    searches: str = "web_search_requests",
+    reads: str = "web_fetch_requests",
+    runs: str = "code_execution_requests",
+) -> None:
+    """Add what a provider says that its own tools did, by its names for that."""
+    if not isinstance(said, dict):
+        return
+    if (count := _count(said.get(searches))) is not None:
+        usage.web_searches = count
+    if (count := _count(said.get(reads))) is not None:
+        usage.url_reads = count
+    if (count := _count(said.get(runs))) is not None:
+        usage.code_executions = count
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

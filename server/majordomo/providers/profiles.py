@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from majordomo.codec.capabilities import AUDIO, IMAGE, PDF
 from majordomo.codec.request import TOOL_NAME
+from majordomo.providers.openai_chat.hosted_tools import Form
 from majordomo.providers.openai_chat.reasoning import (
     AS_SENT,
     CONTENT,
@@ -100,6 +101,9 @@ class Profile:
 
     cache_key: bool = False
     """It takes prompt_cache_key."""
+
+    hosted_tools: Form = ""
+    """How it is asked for tools that it runs itself."""
 
 
 PROFILES = {
@@ -227,6 +231,7 @@ PROFILES = {
         most_stops=4,
         strict=OPENAI_STRICT,
         answers=OPENAI,
+        hosted_tools="search models",
     ),
     "openrouter": Profile(
         hosts=("openrouter.ai",),
@@ -237,6 +242,7 @@ PROFILES = {
         media=frozenset({IMAGE, PDF, AUDIO}),
         strict=OPENAI_STRICT,
         answers=OPENAI,
+        hosted_tools="openrouter",
     ),
     "perplexity": Profile(
         hosts=("api.perplexity.ai",),
@@ -244,6 +250,7 @@ PROFILES = {
         base_url="https://api.perplexity.ai",
         telemetry_name="perplexity",
         prefill=None,
+        hosted_tools="perplexity",
     ),
     "snowflake": Profile(
         hosts=("snowflakecomputing.com",),

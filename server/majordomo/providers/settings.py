@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
+from majordomo.chain.prices import Prices
 from majordomo.chain.target import Peer, Provider
 from majordomo.codec.base import Codec
 from majordomo.codec.capabilities import Capabilities, capabilities
 from majordomo.media.references import MediaHosts
 from majordomo.providers.profiles import guess
-from majordomo.section import BaseUrl, Secret, Section, Timeout
+from majordomo.section import BaseUrl, Price, Secret, Section, Timeout
 
 Token = Callable[[], Awaitable[str]]
 """Gives the bearer token of the moment."""
@@ -49,6 +50,33 @@ class AttemptSettings(Section):
     model that has begun to reason may be silent as long as before its first content."""
 
 
+class PricesSettings(Section):
+    """What a million tokens of a model cost, in a currency of your own, the same for
+    all models."""
+
+    input: Price
+    """Input that was in no cache."""
+
+    output: Price
+    """Output, reasoning included."""
+
+    cached_input: Price | None = None
+    """Input read from a prompt cache. Without it as `input`."""
+
+    cache_write: Price | None = None
+    """Input written to a prompt cache. Without it as `input`."""
+
+    def prices(self) -> Prices:
+        """The same as the walk counts with."""
+        read, written = self.cached_input, self.cache_write
+        return Prices(
+            self.input,
+            self.output,
+            cached_input=self.input if read is None else read,
+            cache_write=self.input if written is None else written,
+        )
+
+
 class ModelSettings(AttemptSettings):
     """What is known of one model."""
 
@@ -74,6 +102,9 @@ class ModelSettings(AttemptSettings):
 
     max_concurrency: Concurrency | None = None
     """How many attempts may run at it at once; beyond it the next target is tried."""
+
+    prices: PricesSettings | None = None
+    """What its tokens cost: for the log, spans and metrics."""
 
     def known(self, known: Capabilities) -> Capabilities:
         """What it takes: this over what is `known`."""

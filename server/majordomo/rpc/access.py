@@ -19,7 +19,9 @@ from majordomo.chain.names import elements
 from majordomo.config.schema import TokenConfig
 from majordomo.contract import GENERATION, OPERATOR
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
+from majordomo.telemetry.observation import current
 
+_LONGEST_NAME = 256
 _SCOPES = {GENERATION: "generate", OPERATOR: "operate"}
 
 
@@ -69,6 +71,8 @@ class Caller:
 
     name: str
     terms: Terms
+    configured_name: str = ""
+    """Of its token, or on its certificate: what the log and metrics call it."""
 
 
 caller: ContextVar[Caller] = ContextVar("caller")
@@ -83,8 +87,13 @@ class Access(WrappingInterceptor):
 
     everything = True
 
-    def __init__(self, tokens: Mapping[str, TokenConfig]) -> None:
+    def __init__(
+        self, tokens: Mapping[str, TokenConfig], *, certificates: bool = False
+    ) -> None:
         super().__init__()
+        self._certificates = certificates
+        """Callers show some."""
+
         self._callers: dict[bytes, Caller] = {}
         self._anybody = Terms()
         self.configure(tokens)
@@ -96,6 +105,7 @@ class Access(WrappingInterceptor):
             digest = bytes.fromhex(token.sha256)
             known = before.pop(digest, None) or Caller(name, Terms())
             known.name = f"token {name}"
+            known.configured_name = name
             known.terms.scopes = frozenset(token.scopes)
             known.terms.max_calls = token.max_calls
             known.terms.chains = _set(token.chains)
@@ -116,11 +126,19 @@ class Access(WrappingInterceptor):
                 shown = self._shown(context)
                 shown.terms.require(scope)
             else:
-                shown = Caller(context.peer(), self._anybody)
+                shown = self._unnamed(context)
             caller.set(shown)
+            observation = current.get()
+            if observation is not None:
+                observation.caller = shown.configured_name
             return await behaviour(request, context)
 
         return guarded
+
+    def _unnamed(self, context: ServicerContext[Any, Any]) -> Caller:
+        """The other end of the connection, by its certificate's name if it has one."""
+        name = _certified(context) if self._certificates else ""
+        return Caller(context.peer(), self._anybody, name)
 
     def _shown(self, context: ServicerContext[Any, Any]) -> Caller:
         """Whose token the call shows. Raises Unauthenticated."""
@@ -136,6 +154,13 @@ class Access(WrappingInterceptor):
 
 def _set(names: Iterable[str] | None) -> frozenset[str] | None:
     return None if names is None else frozenset(names)
+
+
+def _certified(context: ServicerContext[Any, Any]) -> str:
+    """The first name on the caller's certificate: an alternative one, else the common
+    one. The authority that signs callers' certificates vouches for it."""
+    names = context.peer_identities() or ()
+    return next(iter(names), b"").decode(errors="replace")[:_LONGEST_NAME]
 
 
 def _token(context: ServicerContext[Any, Any]) -> bytes:

@@ -73,6 +73,14 @@ class Account:
             raise ServerFull
         self.held += amount
 
+    def try_take(self, amount: int) -> bool:
+        """Hold `amount` more; False, and nothing, where that is too much."""
+        try:
+            self.take(amount)
+        except ServerFull:
+            return False
+        return True
+
     def give(self, amount: int) -> None:
         """Hold `amount` less."""
         self.held -= amount

@@ -191,7 +191,10 @@ class Server:
         self._generation = GenerationService(engine, self._registry)
         self._onlookers = Onlookers()
         self._health = HealthService(self._onlookers)
-        self._access = Access(config.tokens)
+        tls = config.server.tls
+        self._access = Access(
+            config.tokens, certificates=tls is not None and tls.client_ca is not None
+        )
         self._admission = Admission(
             config.server.max_calls, config.server.memory_budget
         )
@@ -217,7 +220,7 @@ class Server:
         self.metrics_address = await telemetry.start(config.server.metrics_listen)
         probes = self._probes()
         # Last: a server that has a port and is not started keeps it.
-        self.address = listen(self._server, config.server.listen, config.server.tls)
+        self.address = listen(self._server, config.server.listen, tls)
         _warn(config)
         for service in ("", *SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)

@@ -6,7 +6,7 @@ each call and reads fields by name: no reflection.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlsplit
@@ -16,7 +16,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from majordomo.chain.failure import PERMANENT
 from majordomo.durations import seconds
-from majordomo.v1.attempt_pb2 import AnswerFault
+from majordomo.schemas.reading import UnfitSchema
+from majordomo.schemas.validate import require_checkable
+from majordomo.v1.attempt_pb2 import ANSWER_FAULT_SCHEMA, AnswerFault
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
@@ -30,6 +32,7 @@ from majordomo.v1.content_pb2 import (
     ToolCall,
     ToolChoice,
     ToolResult,
+    UserLocation,
 )
 from majordomo.v1.generation_service_pb2 import (
     AllBenchedPolicy,
@@ -44,11 +47,16 @@ from majordomo.v1.generation_service_pb2 import (
 )
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
+_MEDIA_TYPE = re.compile(
+    r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(?:;[ -~]{1,127})?"
+)
+_DOMAIN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_COUNTRY = re.compile(r"[A-Z]{2}")
 _HOLDERS = {
     "tool_call": ROLE_ASSISTANT,
     "tool_result": ROLE_TOOL,
     "reasoning": ROLE_ASSISTANT,
+    "opaque": ROLE_ASSISTANT,
 }
 """Kinds of parts that belong in the turns of one role only."""
 
@@ -57,6 +65,8 @@ _EFFORTS = frozenset(ReasoningConfig.Effort.values())
 _MOST_ENTRIES = 10_000
 """Of any list, and of parts in all: what is longer would hold up other calls."""
 
+_MOST_DOMAINS = 100
+_LONGEST_DOMAIN = 253
 _MOST_LABELS = 16
 _LONGEST_LABEL = 256
 _SHORTEST_TIMEOUT = 0.1
@@ -138,6 +148,9 @@ def _call(call: Call) -> Iterator[Violation]:
     yield from _prompt(call.prompt)
     if call.HasField("options"):
         yield from _options(call.options)
+        faults = call.options.answer_policy.advance_on_answer
+        if ANSWER_FAULT_SCHEMA in faults:
+            yield from _checkable(call.prompt.response_format)
     if len(call.labels) > _MOST_LABELS:
         yield Violation("labels", f"must hold at most {_MOST_LABELS} entries")
         return
@@ -164,10 +177,11 @@ def _prompt(prompt: Prompt) -> Iterator[Violation]:
     for i, message in enumerate(prompt.messages):
         yield from _message(message, f"prompt.messages[{i}]", unanswered)
     names: set[str] = set()
+    hosted: set[str] = set()
     for i, tool in enumerate(prompt.tools):
-        yield from _tool(tool, f"prompt.tools[{i}]", names)
+        yield from _tool(tool, f"prompt.tools[{i}]", names, hosted)
     if prompt.HasField("tool_choice"):
-        yield from _tool_choice(prompt.tool_choice, names)
+        yield from _tool_choice(prompt.tool_choice, names, tools=bool(prompt.tools))
     if prompt.HasField("config"):
         yield from _config(prompt.config)
     if prompt.HasField("response_format"):
@@ -201,7 +215,7 @@ def _message(
             case "tool_result":
                 at = f"{at}.tool_result"
                 yield from _tool_result(part.tool_result, at, unanswered)
-            case "reasoning":
+            case "reasoning" | "opaque":
                 continue
             case "opaque" | "blob" | "media_reference" if role == ROLE_ASSISTANT:
                 continue  # as its provider has written it
@@ -275,11 +289,16 @@ def _response_format(form: ResponseFormat) -> Iterator[Violation]:
             yield from _tool_name(schema.name, f"{path}.name")
 
 
-def _tool(tool: Tool, path: str, names: set[str]) -> Iterator[Violation]:
-    if tool.HasField("function"):
+def _tool(
+    tool: Tool, path: str, names: set[str], hosted: set[str]
+) -> Iterator[Violation]:
+    kind = tool.WhichOneof("kind")
+    if kind == "function":
         yield from _function(tool.function, f"{path}.function", names)
-    else:
+    elif kind is None:
         yield Violation(path, _EXACTLY_ONE)
+    else:
+        yield from _hosted(tool, kind, f"{path}.{kind}", hosted)
 
 
 def _function(tool: FunctionTool, path: str, names: set[str]) -> Iterator[Violation]:
@@ -292,16 +311,54 @@ def _function(tool: FunctionTool, path: str, names: set[str]) -> Iterator[Violat
         yield from _json_object(tool.parameters_schema_json, at)
 
 
+def _hosted(tool: Tool, kind: str, path: str, hosted: set[str]) -> Iterator[Violation]:
+    """A tool that the provider runs."""
+    if kind in hosted:
+        yield Violation(path, "was declared before")
+    hosted.add(kind)
+    if kind == "code_execution":
+        return
+    limited = tool.web_search if kind == "web_search" else tool.url_reading
+    if limited.allowed_domains and limited.blocked_domains:
+        yield Violation(f"{path}.blocked_domains", "goes not beside allowed_domains")
+    for field in ("allowed_domains", "blocked_domains"):
+        yield from _domains(getattr(limited, field), f"{path}.{field}")
+    if limited.HasField("max_uses") and limited.max_uses < 1:
+        yield Violation(f"{path}.max_uses", "must be at least 1")
+    if kind == "web_search" and tool.web_search.HasField("user_location"):
+        yield from _place(tool.web_search.user_location, f"{path}.user_location")
+
+
+def _domains(domains: Sequence[str], path: str) -> Iterator[Violation]:
+    if len(domains) > _MOST_DOMAINS:
+        yield Violation(path, f"must hold at most {_MOST_DOMAINS} entries")
+        return
+    for i, domain in enumerate(domains):
+        if len(domain) > _LONGEST_DOMAIN or not _DOMAIN.fullmatch(domain):
+            yield Violation(f"{path}[{i}]", "must be a host name, as example.org")
+
+
+def _place(place: UserLocation, path: str) -> Iterator[Violation]:
+    for field in ("city", "region", "time_zone"):
+        if len(getattr(place, field)) > _LONGEST_LABEL:
+            limit = f"must have at most {_LONGEST_LABEL} characters"
+            yield Violation(f"{path}.{field}", limit)
+    if place.country and not _COUNTRY.fullmatch(place.country):
+        yield Violation(f"{path}.country", "must be two capital letters, as CH")
+
+
 def _tool_name(name: str, path: str) -> Iterator[Violation]:
     if not _TOOL_NAME.fullmatch(name):
         yield Violation(path, "must be 1 to 64 letters, digits, underscores or dashes")
 
 
-def _tool_choice(choice: ToolChoice, names: set[str]) -> Iterator[Violation]:
+def _tool_choice(
+    choice: ToolChoice, names: set[str], *, tools: bool
+) -> Iterator[Violation]:
     path = "prompt.tool_choice"
     if choice.mode not in _MODES:
         yield Violation(f"{path}.mode", "must be a mode that this server knows")
-    if choice.mode == ToolChoice.MODE_REQUIRED and not names:
+    if choice.mode == ToolChoice.MODE_REQUIRED and not tools:
         yield Violation(f"{path}.mode", "requires a tool, and prompt.tools has none")
     if choice.allowed_names and choice.mode != ToolChoice.MODE_REQUIRED:
         yield Violation(f"{path}.allowed_names", "goes with MODE_REQUIRED only")
@@ -337,6 +394,17 @@ def _reasoning(reasoning: ReasoningConfig, path: str) -> Iterator[Violation]:
         case "budget_tokens":
             if reasoning.budget_tokens < 0:
                 yield Violation(f"{path}.budget_tokens", "must not be negative")
+
+
+def _checkable(form: ResponseFormat) -> Iterator[Violation]:
+    """Answers shall be held against the schema: then it has to be one, and bounded."""
+    if not form.json_schema.schema_json:
+        return
+    try:
+        require_checkable(form.json_schema.schema_json)
+    except UnfitSchema as error:
+        path = "prompt.response_format.json_schema.schema_json"
+        yield Violation(path, f"cannot be checked: it {error}")
 
 
 def _options(options: ChainOptions) -> Iterator[Violation]:

@@ -19,7 +19,7 @@ from majordomo.durations import NANOSECONDS, seconds
 from majordomo.secrets import redact, where
 from majordomo.telemetry import words
 from majordomo.telemetry.observation import Observation, current
-from majordomo.v1.attempt_pb2 import Attempt, BenchRecord, Usage
+from majordomo.v1.attempt_pb2 import Attempt, BenchRecord
 from majordomo.v1.operator_service_pb2 import HealthChange
 
 _GENERATION = f"{GENERATION}/"
@@ -95,6 +95,8 @@ def call_ended(observation: Observation) -> None:
         "duration_s": round(observation.duration, 4),
     }
     _name(about, observation)
+    if observation.caller:
+        about["caller"] = observation.caller
     call = observation.call
     foreign = ""
     if call is not None:
@@ -107,8 +109,9 @@ def call_ended(observation: Observation) -> None:
         completion = call.completion
         if completion is not None:
             about["target"] = completion.target
-            if completion.HasField("usage"):
-                about["usage"] = _usage(completion.usage)
+            if completion.answer_fault:
+                about["answer_fault"] = words.answer_fault(completion.answer_fault)
+        _add_usage(about, observation)
     _events.tell("info", "call", about, observation.ended_nanoseconds, foreign)
 
 
@@ -171,6 +174,8 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         about["provider_code"] = attempt.provider_error_code
     if attempt.provider_request_id:
         about["provider_request_id"] = attempt.provider_request_id[:_LONGEST]
+    if attempt.answer_fault:
+        about["answer_fault"] = words.answer_fault(attempt.answer_fault)
     if attempt.probe:
         about["probe"] = True
     if attempt.last_resort:
@@ -182,14 +187,21 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     return about
 
 
-_TOKENS = tuple(field.name for field in Usage.DESCRIPTOR.fields)
+def _add_usage(about: EventDict, observation: Observation) -> None:
+    """What all attempts used, and what that cost."""
+    total = observation.total_usage
+    if total is None:
+        return
+    if total.HasField("usage"):
+        used = total.usage.ListFields()
+        about["usage"] = {field.name: count for field, count in used}
+    if total.lower_bound:
+        about["usage_lower_bound"] = True
+    if observation.cost is not None:
+        about["cost"] = observation.cost
 
 
-def _usage(usage: Usage) -> dict[str, int]:
-    return {name: getattr(usage, name) for name in _TOKENS if usage.HasField(name)}
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=str)
+_ENCODER = msgspec.json.Encoder(enc_hook=str, decimal_format="number")
 
 
 def _json(logger: Any, method: str, event: EventDict) -> str:  # noqa: ARG001

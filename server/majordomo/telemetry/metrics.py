@@ -8,6 +8,7 @@ are OpenTelemetry's conventions, and ours beside them (`semconv`).
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import NamedTuple
 
 from majordomo.chain.call import Call
@@ -42,7 +43,6 @@ _OTHER = "_other"
 
 _SHED = (ERROR_REASON_SERVER_OVERLOADED, ERROR_REASON_SERVER_DRAINING)
 _ANSWERING = (f"{GENERATION}/Generate", f"{GENERATION}/Stream")
-_USAGE_PREFIX = "gen_ai.client.inference.usage."
 _BENCHING = (HealthChange.CAUSE_FAILURES, HealthChange.CAUSE_OPERATOR_BENCH)
 
 
@@ -60,9 +60,9 @@ class Instrument:
 class Counter(Instrument):
     """A number that only grows."""
 
-    series: dict[Labels, int] = field(default_factory=dict)
+    series: dict[Labels, int | Decimal] = field(default_factory=dict)
 
-    def add(self, amount: int, *labels: str) -> None:
+    def add(self, amount: int | Decimal, *labels: str) -> None:
         series = self.series
         if labels not in series and len(series) >= _MOST_SERIES:
             labels = (_OTHER,) * len(labels)
@@ -112,7 +112,7 @@ class Numbers:
     """What a counter or a gauge showed at one moment."""
 
     instrument: Counter | Gauge
-    values: Mapping[Labels, float]
+    values: Mapping[Labels, float | Decimal]
 
 
 @dataclass(frozen=True)
@@ -195,14 +195,31 @@ class Metrics:
             model,
         )
         self._usage = [
-            (
-                key,
-                Counter(
-                    f"gen_ai.client.inference.usage.{name}", "{token}", what, model
-                ),
-            )
-            for key, name, what in _USAGE
+            (key, Counter(name, unit, what, model)) for key, name, unit, what in _USAGE
         ]
+        spent = (
+            semconv.ENDUSER_ID,
+            semconv.GEN_AI_PROVIDER,
+            semconv.GEN_AI_REQUEST_MODEL,
+        )
+        self._read_for = Counter(
+            "majordomo.caller.input_tokens",
+            "{token}",
+            "Tokens read for a caller, cached ones included.",
+            spent,
+        )
+        self._written_for = Counter(
+            "majordomo.caller.output_tokens",
+            "{token}",
+            "Tokens written for a caller, reasoning included.",
+            spent,
+        )
+        self._cost = Counter(
+            "majordomo.caller.cost",
+            "",
+            "What tokens for a caller cost, by the prices of the configuration.",
+            spent,
+        )
         self._instruments: tuple[Counter | Gauge | Histogram, ...] = (
             self._calls,
             Gauge(
@@ -227,6 +244,9 @@ class Metrics:
             self._duration,
             self._first_chunk,
             *(counter for _, counter in self._usage),
+            self._read_for,
+            self._written_for,
+            self._cost,
         )
 
     def observe(self, observation: Observation) -> None:
@@ -241,7 +261,7 @@ class Metrics:
         for skip in observation.skipped:
             self._skips.add(1, self._label(skip.target), words.why(skip))
         if observation.call is not None:
-            self._walked(observation.call, observation.attempts)
+            self._walked(observation.call, observation.attempts, observation.caller)
 
     def changed(self, change: Change) -> None:
         """Count a change of a target's health."""
@@ -255,10 +275,10 @@ class Metrics:
         """All values as they are now."""
         return [_reading(it) for it in self._instruments]
 
-    def _walked(self, call: Call, attempts: Sequence[Attempt]) -> None:
+    def _walked(self, call: Call, attempts: Sequence[Attempt], caller: str) -> None:
         failed: Attempt | None = None
         for attempt in attempts:
-            self._attempt(attempt, call.target(attempt.target))
+            self._attempt(attempt, call.target(attempt.target), caller)
             if failed is not None and failed.target != attempt.target:
                 steps = self._label(failed.target), self._label(attempt.target)
                 self._failovers.add(1, *steps, words.why(failed))
@@ -271,7 +291,7 @@ class Metrics:
             return target
         return whole.replace("*", _OTHER)
 
-    def _attempt(self, attempt: Attempt, target: Target) -> None:
+    def _attempt(self, attempt: Attempt, target: Target, caller: str) -> None:
         error = (
             "" if attempt.outcome == ATTEMPT_OUTCOME_SUCCEEDED else words.why(attempt)
         )
@@ -286,9 +306,14 @@ class Metrics:
         if attempt.HasField("usage"):
             usage = attempt.usage
             for key, counter in self._usage:
-                tokens = getattr(usage, key)
-                if tokens:
-                    counter.add(tokens, *model)
+                amount = getattr(usage, key)
+                if amount:
+                    counter.add(amount, *model)
+            spent = (caller, *model[1:])
+            self._read_for.add(usage.input_tokens, *spent)
+            self._written_for.add(usage.output_tokens, *spent)
+            if cost := target.cost_of(attempt):
+                self._cost.add(cost, *spent)
 
 
 def _reading(instrument: Counter | Gauge | Histogram) -> Reading:
@@ -301,10 +326,54 @@ def _reading(instrument: Counter | Gauge | Histogram) -> Reading:
             return Distributions(instrument, instrument.distributions())
 
 
-_USAGE: Iterable[tuple[str, str, str]] = (
-    ("input_tokens", "input_tokens", "Tokens read, cached ones included."),
-    ("output_tokens", "output_tokens", "Tokens written, reasoning included."),
-    ("cache_read_tokens", "cache_read.input_tokens", "Tokens read from a cache."),
-    ("cache_write_tokens", "cache_write.input_tokens", "Tokens written to a cache."),
-    ("reasoning_tokens", "reasoning.output_tokens", "Tokens of reasoning."),
+_TOKENS = "gen_ai.client.inference.usage."
+_USAGE: Iterable[tuple[str, str, str, str]] = (
+    (
+        "input_tokens",
+        f"{_TOKENS}input_tokens",
+        "{token}",
+        "Tokens read, cached ones included.",
+    ),
+    (
+        "output_tokens",
+        f"{_TOKENS}output_tokens",
+        "{token}",
+        "Tokens written, reasoning included.",
+    ),
+    (
+        "cache_read_tokens",
+        f"{_TOKENS}cache_read.input_tokens",
+        "{token}",
+        "Tokens read from a cache.",
+    ),
+    (
+        "cache_write_tokens",
+        f"{_TOKENS}cache_write.input_tokens",
+        "{token}",
+        "Tokens written to a cache.",
+    ),
+    (
+        "reasoning_tokens",
+        f"{_TOKENS}reasoning.output_tokens",
+        "{token}",
+        "Tokens of reasoning.",
+    ),
+    (
+        "web_searches",
+        semconv.USAGE_WEB_SEARCHES,
+        "{search}",
+        "Searches of the web that providers made.",
+    ),
+    (
+        "url_reads",
+        semconv.USAGE_URL_READS,
+        "{page}",
+        "Pages at URLs that providers read.",
+    ),
+    (
+        "code_executions",
+        semconv.USAGE_CODE_EXECUTIONS,
+        "{run}",
+        "Runs of code that providers made.",
+    ),
 )

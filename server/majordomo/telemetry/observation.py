@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from decimal import Decimal
 
 from grpc import StatusCode
 
 from majordomo.chain.call import Call
+from majordomo.chain.usage import add_up
 from majordomo.telemetry.spans import Trace
 from majordomo.telemetry.words import error_reason
 from majordomo.v1.attempt_pb2 import (
@@ -15,6 +17,7 @@ from majordomo.v1.attempt_pb2 import (
     Attempt,
 )
 from majordomo.v1.errors_pb2 import ErrorReason
+from majordomo.v1.generation_service_pb2 import TotalUsage
 
 
 class Observation:
@@ -27,7 +30,9 @@ class Observation:
     __slots__ = (
         "attempts",
         "call",
+        "caller",
         "code",
+        "cost",
         "duration",
         "ended_nanoseconds",
         "failovers",
@@ -35,6 +40,7 @@ class Observation:
         "outcome",
         "reason",
         "skipped",
+        "total_usage",
         "trace",
     )
 
@@ -45,6 +51,9 @@ class Observation:
         self.trace = trace
         self.call: Call | None = None
         """Set by the servicer, once it knows what is asked; not for Explain."""
+
+        self.caller = ""
+        """Who called: the name of a token, or of a certificate; empty for others."""
 
         self.reason: ErrorReason | None = None
         """What its caller was told of its failure."""
@@ -61,6 +70,12 @@ class Observation:
 
         self.skipped: list[Attempt] = []
         self.failovers = 0
+        self.total_usage: TotalUsage | None = None
+        """Of all attempts, also where nobody answered; None without a walk."""
+
+        self.cost: Decimal | None = None
+        """Of all attempts whose models have prices; None: none of them has."""
+
         self.outcome = ""
         """first_try, recovered, restarted; the ErrorReason, cancelled, or the code."""
 
@@ -79,6 +94,7 @@ class Observation:
                 elif attempt.failure_reason != FAILURE_REASON_NOT_REACHED:
                     self.skipped.append(attempt)
             self.failovers = max(len({a.target for a in self.attempts}) - 1, 0)
+            self._add_up(call)
         if self.code is not StatusCode.OK:
             told = self.reason
             self.outcome = (
@@ -90,6 +106,17 @@ class Observation:
             self.outcome = "restarted"
         else:
             self.outcome = "recovered"
+
+    def _add_up(self, call: Call) -> None:
+        if call.completion is not None:
+            self.total_usage = call.completion.total_usage
+        else:
+            self.total_usage = TotalUsage()
+            add_up(call.attempts, self.total_usage)
+        for attempt in self.attempts:
+            cost = call.target(attempt.target).cost_of(attempt)
+            if cost is not None:
+                self.cost = cost + (self.cost or 0)
 
 
 Observer = Callable[[Observation], None]

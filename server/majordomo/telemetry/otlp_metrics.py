@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
 
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -29,7 +30,6 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util.types import Attributes
 
-from majordomo.telemetry import semconv
 from majordomo.telemetry.metrics import (
     BOUNDS,
     Counter,
@@ -126,7 +126,7 @@ def _metric(reading: Reading, start: int, now: int) -> Metric:
         kind = Histogram(shares, _CUMULATIVE)
     else:
         numbers = [
-            NumberDataPoint(_attributes(it, labels), start, now, value)
+            NumberDataPoint(_attributes(it, labels), start, now, _number(value))
             for labels, value in reading.values.items()
         ]
         if isinstance(it, Counter):
@@ -136,9 +136,13 @@ def _metric(reading: Reading, start: int, now: int) -> Metric:
     return Metric(it.name, it.description, it.unit, kind)
 
 
+def _number(value: float | Decimal) -> float:
+    return float(value) if isinstance(value, Decimal) else value
+
+
 def _attributes(instrument: Instrument, labels: Labels) -> Attributes:
     named = zip(instrument.labels, labels, strict=True)
-    return {name: value for name, value in named if value or name != semconv.ERROR_TYPE}
+    return {name: value for name, value in named if value}
 
 
 def _distribution(

@@ -101,7 +101,7 @@ def _family(reading: Reading) -> Metric:
     kind = CounterMetricFamily if isinstance(it, Counter) else GaugeMetricFamily
     family = kind(name_of(it), it.description, labels=labels)
     for values, number in reading.values.items():
-        family.add_metric(values, number)
+        family.add_metric(values, float(number))
     return family
 
 

@@ -41,7 +41,7 @@ from majordomo.chain.call import Call
 from majordomo.chain.tracker import wildcard
 from majordomo.durations import seconds
 from majordomo.telemetry import semconv
-from majordomo.telemetry.words import finish_reason, outcome, why
+from majordomo.telemetry.words import answer_fault, finish_reason, outcome, why
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_CANCELLED,
     ATTEMPT_OUTCOME_SKIPPED,
@@ -189,6 +189,8 @@ class Trace:
         if code in _SERVER_ERRORS:
             known[semconv.ERROR_TYPE] = code.name
             self._span.set_status(Status(StatusCode.ERROR))
+        if observation.caller:
+            known[semconv.ENDUSER_ID] = observation.caller
         call = observation.call
         if call is not None and call.started_nanoseconds:
             summary = _summary(observation, call)
@@ -267,6 +269,8 @@ def _summary(observation: "Observation", call: Call) -> dict[str, AttributeValue
     }
     if call.completion is not None:
         summary[semconv.TARGET] = call.completion.target
+    if observation.cost is not None:
+        summary[semconv.COST] = float(observation.cost)
     return summary
 
 
@@ -343,6 +347,10 @@ def _attempt(
         known[semconv.GEN_AI_RESPONSE_FIRST_CHUNK] = latency
     if attempt.HasField("usage"):
         known.update(_usage(attempt.usage))
+    if (cost := target.cost_of(attempt)) is not None:
+        known[semconv.ATTEMPT_COST] = float(cost)
+    if attempt.answer_fault:
+        known[semconv.ATTEMPT_ANSWER_FAULT] = answer_fault(attempt.answer_fault)
     if attempt.HasField("retry_delay"):
         known[semconv.ATTEMPT_RETRY_DELAY] = seconds(attempt.retry_delay)
     if attempt.provider_error_code:
@@ -413,9 +421,8 @@ def _response(completion: Completion) -> dict[str, AttributeValue]:
         response_id = completion.provider_response_id[:_LONGEST]
         known[semconv.GEN_AI_RESPONSE_ID] = response_id
     if completion.finish_reason:
-        known[semconv.GEN_AI_RESPONSE_FINISH] = [
-            finish_reason(completion.finish_reason)
-        ]
+        stopped = finish_reason(completion.finish_reason)
+        known[semconv.GEN_AI_RESPONSE_FINISH] = [stopped]
     return known
 
 
@@ -437,4 +444,7 @@ _USAGE = (
     ("cache_write_tokens", semconv.GEN_AI_USAGE_CACHE_WRITE),
     ("cache_write_tokens", semconv.GEN_AI_USAGE_CACHE_CREATION),
     ("reasoning_tokens", semconv.GEN_AI_USAGE_REASONING),
+    ("web_searches", semconv.USAGE_WEB_SEARCHES),
+    ("url_reads", semconv.USAGE_URL_READS),
+    ("code_executions", semconv.USAGE_CODE_EXECUTIONS),
 )

@@ -6,6 +6,7 @@ from typing import Any
 from majordomo.contract import label
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CANCELLED,
+    AnswerFault,
     Attempt,
     AttemptOutcome,
     FailureReason,
@@ -23,11 +24,14 @@ def _of(enumeration: Any) -> Callable[[int], str]:
 error_reason = _of(ErrorReason)
 failure_reason = _of(FailureReason)
 outcome = _of(AttemptOutcome)
+answer_fault = _of(AnswerFault)
 finish_reason = _of(FinishReason)
 cause = _of(HealthChange.Cause)
 state = _of(TargetHealth.State)
 
 
 def why(attempt: Attempt) -> str:
-    """The reason of an attempt that gave no answer, or of a skip."""
+    """Why an attempt gave no answer, or none to go with, or a target was skipped."""
+    if attempt.answer_fault:
+        return f"answer_{answer_fault(attempt.answer_fault)}"
     return failure_reason(attempt.failure_reason or FAILURE_REASON_CANCELLED)

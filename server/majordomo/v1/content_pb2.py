@@ -24,43 +24,51 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1amajordomo/v1/content.proto\x12\x0cmajordomo.v1\"s\n\x07Message\x12&\n\x04role\x18\x01 \x01(\x0e\x32\x12.majordomo.v1.RoleR\x04role\x12(\n\x05parts\x18\x02 \x03(\x0b\x32\x12.majordomo.v1.PartR\x05parts\x12\x16\n\x06origin\x18\x03 \x01(\tR\x06origin\"\xd5\x03\n\x04Part\x12\x14\n\x04text\x18\x01 \x01(\tH\x00R\x04text\x12(\n\x04\x62lob\x18\x02 \x01(\x0b\x32\x12.majordomo.v1.BlobH\x00R\x04\x62lob\x12G\n\x0fmedia_reference\x18\x03 \x01(\x0b\x32\x1c.majordomo.v1.MediaReferenceH\x00R\x0emediaReference\x12\x35\n\ttool_call\x18\x04 \x01(\x0b\x32\x16.majordomo.v1.ToolCallH\x00R\x08toolCall\x12;\n\x0btool_result\x18\x05 \x01(\x0b\x32\x18.majordomo.v1.ToolResultH\x00R\ntoolResult\x12\x37\n\treasoning\x18\x06 \x01(\x0b\x32\x17.majordomo.v1.ReasoningH\x00R\treasoning\x12\x32\n\x06opaque\x18\x08 \x01(\x0b\x32\x18.majordomo.v1.OpaquePartH\x00R\x06opaque\x12%\n\x0eprovider_state\x18\x07 \x01(\x0cR\rproviderState\x12\x34\n\tcitations\x18\t \x03(\x0b\x32\x16.majordomo.v1.CitationR\tcitationsB\x06\n\x04kind\"\xc7\x01\n\x08\x43itation\x12\x12\n\x03uri\x18\x01 \x01(\tH\x00R\x03uri\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32\x1b.majordomo.v1.RequestSourceH\x00R\x07request\x12\x14\n\x05title\x18\x03 \x01(\tR\x05title\x12\x1f\n\x0bquoted_text\x18\x04 \x01(\tR\nquotedText\x12-\n\x05range\x18\x05 \x01(\x0b\x32\x17.majordomo.v1.TextRangeR\x05rangeB\x08\n\x06source\"\x8f\x01\n\rRequestSource\x12#\n\rmessage_index\x18\x01 \x01(\x05R\x0cmessageIndex\x12\x1d\n\npart_index\x18\x02 \x01(\x05R\tpartIndex\x12\x1d\n\nfirst_page\x18\x03 \x01(\x05R\tfirstPage\x12\x1b\n\tlast_page\x18\x04 \x01(\x05R\x08lastPage\"3\n\tTextRange\x12\x14\n\x05start\x18\x01 \x01(\x05R\x05start\x12\x10\n\x03\x65nd\x18\x02 \x01(\x05R\x03\x65nd\"B\n\nOpaquePart\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription\"9\n\x04\x42lob\x12\x1d\n\nmedia_type\x18\x01 \x01(\tR\tmediaType\x12\x12\n\x04\x64\x61ta\x18\x02 \x01(\x0cR\x04\x64\x61ta\"A\n\x0eMediaReference\x12\x1d\n\nmedia_type\x18\x01 \x01(\tR\tmediaType\x12\x10\n\x03uri\x18\x02 \x01(\tR\x03uri\"U\n\x08ToolCall\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12%\n\x0e\x61rguments_json\x18\x03 \x01(\tR\rargumentsJson\"s\n\nToolResult\x12 \n\x0ctool_call_id\x18\x01 \x01(\tR\ntoolCallId\x12(\n\x05parts\x18\x02 \x03(\x0b\x32\x12.majordomo.v1.PartR\x05parts\x12\x19\n\x08is_error\x18\x03 \x01(\x08R\x07isError\"\x1f\n\tReasoning\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\"H\n\x04Tool\x12\x38\n\x08\x66unction\x18\x01 \x01(\x0b\x32\x1a.majordomo.v1.FunctionToolH\x00R\x08\x66unctionB\x06\n\x04kind\"z\n\x0c\x46unctionTool\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription\x12\x34\n\x16parameters_schema_json\x18\x03 \x01(\tR\x14parametersSchemaJson\"\xf2\x01\n\nToolChoice\x12\x31\n\x04mode\x18\x01 \x01(\x0e\x32\x1d.majordomo.v1.ToolChoice.ModeR\x04mode\x12#\n\rallowed_names\x18\x02 \x03(\tR\x0c\x61llowedNames\x12*\n\x0eparallel_calls\x18\x03 \x01(\x08H\x00R\rparallelCalls\x88\x01\x01\"M\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\r\n\tMODE_AUTO\x10\x01\x12\r\n\tMODE_NONE\x10\x02\x12\x11\n\rMODE_REQUIRED\x10\x03\x42\x11\n\x0f_parallel_calls*N\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_ASSISTANT\x10\x02\x12\r\n\tROLE_TOOL\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1amajordomo/v1/content.proto\x12\x0cmajordomo.v1\"s\n\x07Message\x12&\n\x04role\x18\x01 \x01(\x0e\x32\x12.majordomo.v1.RoleR\x04role\x12(\n\x05parts\x18\x02 \x03(\x0b\x32\x12.majordomo.v1.PartR\x05parts\x12\x16\n\x06origin\x18\x03 \x01(\tR\x06origin\"\xd5\x03\n\x04Part\x12\x14\n\x04text\x18\x01 \x01(\tH\x00R\x04text\x12(\n\x04\x62lob\x18\x02 \x01(\x0b\x32\x12.majordomo.v1.BlobH\x00R\x04\x62lob\x12G\n\x0fmedia_reference\x18\x03 \x01(\x0b\x32\x1c.majordomo.v1.MediaReferenceH\x00R\x0emediaReference\x12\x35\n\ttool_call\x18\x04 \x01(\x0b\x32\x16.majordomo.v1.ToolCallH\x00R\x08toolCall\x12;\n\x0btool_result\x18\x05 \x01(\x0b\x32\x18.majordomo.v1.ToolResultH\x00R\ntoolResult\x12\x37\n\treasoning\x18\x06 \x01(\x0b\x32\x17.majordomo.v1.ReasoningH\x00R\treasoning\x12\x32\n\x06opaque\x18\x08 \x01(\x0b\x32\x18.majordomo.v1.OpaquePartH\x00R\x06opaque\x12%\n\x0eprovider_state\x18\x07 \x01(\x0cR\rproviderState\x12\x34\n\tcitations\x18\t \x03(\x0b\x32\x16.majordomo.v1.CitationR\tcitationsB\x06\n\x04kind\"\xee\x01\n\x08\x43itation\x12\x12\n\x03uri\x18\x01 \x01(\tH\x00R\x03uri\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32\x1b.majordomo.v1.RequestSourceH\x00R\x07request\x12%\n\rprovider_file\x18\x06 \x01(\tH\x00R\x0cproviderFile\x12\x14\n\x05title\x18\x03 \x01(\tR\x05title\x12\x1f\n\x0bquoted_text\x18\x04 \x01(\tR\nquotedText\x12-\n\x05range\x18\x05 \x01(\x0b\x32\x17.majordomo.v1.TextRangeR\x05rangeB\x08\n\x06source\"\x8f\x01\n\rRequestSource\x12#\n\rmessage_index\x18\x01 \x01(\x05R\x0cmessageIndex\x12\x1d\n\npart_index\x18\x02 \x01(\x05R\tpartIndex\x12\x1d\n\nfirst_page\x18\x03 \x01(\x05R\tfirstPage\x12\x1b\n\tlast_page\x18\x04 \x01(\x05R\x08lastPage\"3\n\tTextRange\x12\x14\n\x05start\x18\x01 \x01(\x05R\x05start\x12\x10\n\x03\x65nd\x18\x02 \x01(\x05R\x03\x65nd\"B\n\nOpaquePart\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription\"9\n\x04\x42lob\x12\x1d\n\nmedia_type\x18\x01 \x01(\tR\tmediaType\x12\x12\n\x04\x64\x61ta\x18\x02 \x01(\x0cR\x04\x64\x61ta\"A\n\x0eMediaReference\x12\x1d\n\nmedia_type\x18\x01 \x01(\tR\tmediaType\x12\x10\n\x03uri\x18\x02 \x01(\tR\x03uri\"U\n\x08ToolCall\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12%\n\x0e\x61rguments_json\x18\x03 \x01(\tR\rargumentsJson\"s\n\nToolResult\x12 \n\x0ctool_call_id\x18\x01 \x01(\tR\ntoolCallId\x12(\n\x05parts\x18\x02 \x03(\x0b\x32\x12.majordomo.v1.PartR\x05parts\x12\x19\n\x08is_error\x18\x03 \x01(\x08R\x07isError\"\x1f\n\tReasoning\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\"\x91\x02\n\x04Tool\x12\x38\n\x08\x66unction\x18\x01 \x01(\x0b\x32\x1a.majordomo.v1.FunctionToolH\x00R\x08\x66unction\x12<\n\nweb_search\x18\x02 \x01(\x0b\x32\x1b.majordomo.v1.WebSearchToolH\x00R\twebSearch\x12H\n\x0e\x63ode_execution\x18\x03 \x01(\x0b\x32\x1f.majordomo.v1.CodeExecutionToolH\x00R\rcodeExecution\x12?\n\x0burl_reading\x18\x04 \x01(\x0b\x32\x1c.majordomo.v1.UrlReadingToolH\x00R\nurlReadingB\x06\n\x04kind\"z\n\x0c\x46unctionTool\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription\x12\x34\n\x16parameters_schema_json\x18\x03 \x01(\tR\x14parametersSchemaJson\"\xcf\x01\n\rWebSearchTool\x12\'\n\x0f\x61llowed_domains\x18\x01 \x03(\tR\x0e\x61llowedDomains\x12\'\n\x0f\x62locked_domains\x18\x02 \x03(\tR\x0e\x62lockedDomains\x12\x1e\n\x08max_uses\x18\x03 \x01(\x05H\x00R\x07maxUses\x88\x01\x01\x12?\n\ruser_location\x18\x04 \x01(\x0b\x32\x1a.majordomo.v1.UserLocationR\x0cuserLocationB\x0b\n\t_max_uses\"q\n\x0cUserLocation\x12\x12\n\x04\x63ity\x18\x01 \x01(\tR\x04\x63ity\x12\x16\n\x06region\x18\x02 \x01(\tR\x06region\x12\x18\n\x07\x63ountry\x18\x03 \x01(\tR\x07\x63ountry\x12\x1b\n\ttime_zone\x18\x04 \x01(\tR\x08timeZone\"\x13\n\x11\x43odeExecutionTool\"\x8f\x01\n\x0eUrlReadingTool\x12\'\n\x0f\x61llowed_domains\x18\x01 \x03(\tR\x0e\x61llowedDomains\x12\'\n\x0f\x62locked_domains\x18\x02 \x03(\tR\x0e\x62lockedDomains\x12\x1e\n\x08max_uses\x18\x03 \x01(\x05H\x00R\x07maxUses\x88\x01\x01\x42\x0b\n\t_max_uses\"\xf2\x01\n\nToolChoice\x12\x31\n\x04mode\x18\x01 \x01(\x0e\x32\x1d.majordomo.v1.ToolChoice.ModeR\x04mode\x12#\n\rallowed_names\x18\x02 \x03(\tR\x0c\x61llowedNames\x12*\n\x0eparallel_calls\x18\x03 \x01(\x08H\x00R\rparallelCalls\x88\x01\x01\"M\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\r\n\tMODE_AUTO\x10\x01\x12\r\n\tMODE_NONE\x10\x02\x12\x11\n\rMODE_REQUIRED\x10\x03\x42\x11\n\x0f_parallel_calls*N\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_ASSISTANT\x10\x02\x12\r\n\tROLE_TOOL\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'majordomo.v1.content_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=1908
-  _globals['_ROLE']._serialized_end=1986
+  _globals['_ROLE']._serialized_start=2641
+  _globals['_ROLE']._serialized_end=2719
   _globals['_MESSAGE']._serialized_start=44
   _globals['_MESSAGE']._serialized_end=159
   _globals['_PART']._serialized_start=162
   _globals['_PART']._serialized_end=631
   _globals['_CITATION']._serialized_start=634
-  _globals['_CITATION']._serialized_end=833
-  _globals['_REQUESTSOURCE']._serialized_start=836
-  _globals['_REQUESTSOURCE']._serialized_end=979
-  _globals['_TEXTRANGE']._serialized_start=981
-  _globals['_TEXTRANGE']._serialized_end=1032
-  _globals['_OPAQUEPART']._serialized_start=1034
-  _globals['_OPAQUEPART']._serialized_end=1100
-  _globals['_BLOB']._serialized_start=1102
-  _globals['_BLOB']._serialized_end=1159
-  _globals['_MEDIAREFERENCE']._serialized_start=1161
-  _globals['_MEDIAREFERENCE']._serialized_end=1226
-  _globals['_TOOLCALL']._serialized_start=1228
-  _globals['_TOOLCALL']._serialized_end=1313
-  _globals['_TOOLRESULT']._serialized_start=1315
-  _globals['_TOOLRESULT']._serialized_end=1430
-  _globals['_REASONING']._serialized_start=1432
-  _globals['_REASONING']._serialized_end=1463
-  _globals['_TOOL']._serialized_start=1465
-  _globals['_TOOL']._serialized_end=1537
-  _globals['_FUNCTIONTOOL']._serialized_start=1539
-  _globals['_FUNCTIONTOOL']._serialized_end=1661
-  _globals['_TOOLCHOICE']._serialized_start=1664
-  _globals['_TOOLCHOICE']._serialized_end=1906
-  _globals['_TOOLCHOICE_MODE']._serialized_start=1810
-  _globals['_TOOLCHOICE_MODE']._serialized_end=1887
+  _globals['_CITATION']._serialized_end=872
+  _globals['_REQUESTSOURCE']._serialized_start=875
+  _globals['_REQUESTSOURCE']._serialized_end=1018
+  _globals['_TEXTRANGE']._serialized_start=1020
+  _globals['_TEXTRANGE']._serialized_end=1071
+  _globals['_OPAQUEPART']._serialized_start=1073
+  _globals['_OPAQUEPART']._serialized_end=1139
+  _globals['_BLOB']._serialized_start=1141
+  _globals['_BLOB']._serialized_end=1198
+  _globals['_MEDIAREFERENCE']._serialized_start=1200
+  _globals['_MEDIAREFERENCE']._serialized_end=1265
+  _globals['_TOOLCALL']._serialized_start=1267
+  _globals['_TOOLCALL']._serialized_end=1352
+  _globals['_TOOLRESULT']._serialized_start=1354
+  _globals['_TOOLRESULT']._serialized_end=1469
+  _globals['_REASONING']._serialized_start=1471
+  _globals['_REASONING']._serialized_end=1502
+  _globals['_TOOL']._serialized_start=1505
+  _globals['_TOOL']._serialized_end=1778
+  _globals['_FUNCTIONTOOL']._serialized_start=1780
+  _globals['_FUNCTIONTOOL']._serialized_end=1902
+  _globals['_WEBSEARCHTOOL']._serialized_start=1905
+  _globals['_WEBSEARCHTOOL']._serialized_end=2112
+  _globals['_USERLOCATION']._serialized_start=2114
+  _globals['_USERLOCATION']._serialized_end=2227
+  _globals['_CODEEXECUTIONTOOL']._serialized_start=2229
+  _globals['_CODEEXECUTIONTOOL']._serialized_end=2248
+  _globals['_URLREADINGTOOL']._serialized_start=2251
+  _globals['_URLREADINGTOOL']._serialized_end=2394
+  _globals['_TOOLCHOICE']._serialized_start=2397
+  _globals['_TOOLCHOICE']._serialized_end=2639
+  _globals['_TOOLCHOICE_MODE']._serialized_start=2543
+  _globals['_TOOLCHOICE_MODE']._serialized_end=2620
 # @@protoc_insertion_point(module_scope)

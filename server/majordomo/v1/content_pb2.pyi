@@ -51,18 +51,20 @@ class Part(_message.Message):
     def __init__(self, text: _Optional[str] = ..., blob: _Optional[_Union[Blob, _Mapping]] = ..., media_reference: _Optional[_Union[MediaReference, _Mapping]] = ..., tool_call: _Optional[_Union[ToolCall, _Mapping]] = ..., tool_result: _Optional[_Union[ToolResult, _Mapping]] = ..., reasoning: _Optional[_Union[Reasoning, _Mapping]] = ..., opaque: _Optional[_Union[OpaquePart, _Mapping]] = ..., provider_state: _Optional[bytes] = ..., citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ...) -> None: ...
 
 class Citation(_message.Message):
-    __slots__ = ("uri", "request", "title", "quoted_text", "range")
+    __slots__ = ("uri", "request", "provider_file", "title", "quoted_text", "range")
     URI_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FILE_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     QUOTED_TEXT_FIELD_NUMBER: _ClassVar[int]
     RANGE_FIELD_NUMBER: _ClassVar[int]
     uri: str
     request: RequestSource
+    provider_file: str
     title: str
     quoted_text: str
     range: TextRange
-    def __init__(self, uri: _Optional[str] = ..., request: _Optional[_Union[RequestSource, _Mapping]] = ..., title: _Optional[str] = ..., quoted_text: _Optional[str] = ..., range: _Optional[_Union[TextRange, _Mapping]] = ...) -> None: ...
+    def __init__(self, uri: _Optional[str] = ..., request: _Optional[_Union[RequestSource, _Mapping]] = ..., provider_file: _Optional[str] = ..., title: _Optional[str] = ..., quoted_text: _Optional[str] = ..., range: _Optional[_Union[TextRange, _Mapping]] = ...) -> None: ...
 
 class RequestSource(_message.Message):
     __slots__ = ("message_index", "part_index", "first_page", "last_page")
@@ -135,10 +137,16 @@ class Reasoning(_message.Message):
     def __init__(self, text: _Optional[str] = ...) -> None: ...
 
 class Tool(_message.Message):
-    __slots__ = ("function",)
+    __slots__ = ("function", "web_search", "code_execution", "url_reading")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    WEB_SEARCH_FIELD_NUMBER: _ClassVar[int]
+    CODE_EXECUTION_FIELD_NUMBER: _ClassVar[int]
+    URL_READING_FIELD_NUMBER: _ClassVar[int]
     function: FunctionTool
-    def __init__(self, function: _Optional[_Union[FunctionTool, _Mapping]] = ...) -> None: ...
+    web_search: WebSearchTool
+    code_execution: CodeExecutionTool
+    url_reading: UrlReadingTool
+    def __init__(self, function: _Optional[_Union[FunctionTool, _Mapping]] = ..., web_search: _Optional[_Union[WebSearchTool, _Mapping]] = ..., code_execution: _Optional[_Union[CodeExecutionTool, _Mapping]] = ..., url_reading: _Optional[_Union[UrlReadingTool, _Mapping]] = ...) -> None: ...
 
 class FunctionTool(_message.Message):
     __slots__ = ("name", "description", "parameters_schema_json")
@@ -149,6 +157,44 @@ class FunctionTool(_message.Message):
     description: str
     parameters_schema_json: str
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., parameters_schema_json: _Optional[str] = ...) -> None: ...
+
+class WebSearchTool(_message.Message):
+    __slots__ = ("allowed_domains", "blocked_domains", "max_uses", "user_location")
+    ALLOWED_DOMAINS_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_DOMAINS_FIELD_NUMBER: _ClassVar[int]
+    MAX_USES_FIELD_NUMBER: _ClassVar[int]
+    USER_LOCATION_FIELD_NUMBER: _ClassVar[int]
+    allowed_domains: _containers.RepeatedScalarFieldContainer[str]
+    blocked_domains: _containers.RepeatedScalarFieldContainer[str]
+    max_uses: int
+    user_location: UserLocation
+    def __init__(self, allowed_domains: _Optional[_Iterable[str]] = ..., blocked_domains: _Optional[_Iterable[str]] = ..., max_uses: _Optional[int] = ..., user_location: _Optional[_Union[UserLocation, _Mapping]] = ...) -> None: ...
+
+class UserLocation(_message.Message):
+    __slots__ = ("city", "region", "country", "time_zone")
+    CITY_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    COUNTRY_FIELD_NUMBER: _ClassVar[int]
+    TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
+    city: str
+    region: str
+    country: str
+    time_zone: str
+    def __init__(self, city: _Optional[str] = ..., region: _Optional[str] = ..., country: _Optional[str] = ..., time_zone: _Optional[str] = ...) -> None: ...
+
+class CodeExecutionTool(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class UrlReadingTool(_message.Message):
+    __slots__ = ("allowed_domains", "blocked_domains", "max_uses")
+    ALLOWED_DOMAINS_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_DOMAINS_FIELD_NUMBER: _ClassVar[int]
+    MAX_USES_FIELD_NUMBER: _ClassVar[int]
+    allowed_domains: _containers.RepeatedScalarFieldContainer[str]
+    blocked_domains: _containers.RepeatedScalarFieldContainer[str]
+    max_uses: int
+    def __init__(self, allowed_domains: _Optional[_Iterable[str]] = ..., blocked_domains: _Optional[_Iterable[str]] = ..., max_uses: _Optional[int] = ...) -> None: ...
 
 class ToolChoice(_message.Message):
     __slots__ = ("mode", "allowed_names", "parallel_calls")

@@ -270,7 +270,7 @@ const (
 	AnswerFault_ANSWER_FAULT_LENGTH AnswerFault = 2
 	// Refused by the model, or cut by the provider's filter.
 	AnswerFault_ANSWER_FAULT_REFUSED AnswerFault = 3
-	// No JSON, though Prompt.response_format asks for it.
+	// No JSON, though Prompt.response_format asks for it; without a schema, no object.
 	AnswerFault_ANSWER_FAULT_NOT_JSON AnswerFault = 4
 	// JSON that breaks the schema of Prompt.response_format.
 	AnswerFault_ANSWER_FAULT_SCHEMA AnswerFault = 5
@@ -977,8 +977,9 @@ func (x *BenchRecord) GetOperatorName() string {
 	return ""
 }
 
-// Tokens read and written. Input and output include their parts, whatever the
-// provider's own way of counting. Unset: the provider did not say.
+// Tokens read and written, and what the provider's own tools did. Input and output
+// include their parts, whatever the provider's own way of counting. Unset: the provider
+// did not say.
 type Usage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Tokens in the prompt, cached ones included.
@@ -991,8 +992,14 @@ type Usage struct {
 	CacheWriteTokens *int32 `protobuf:"varint,4,opt,name=cache_write_tokens,json=cacheWriteTokens,proto3,oneof" json:"cache_write_tokens,omitempty"`
 	// The part of output_tokens spent on reasoning.
 	ReasoningTokens *int32 `protobuf:"varint,5,opt,name=reasoning_tokens,json=reasoningTokens,proto3,oneof" json:"reasoning_tokens,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Searches of the web that the provider made.
+	WebSearches *int32 `protobuf:"varint,6,opt,name=web_searches,json=webSearches,proto3,oneof" json:"web_searches,omitempty"`
+	// Pages at URLs that the provider read.
+	UrlReads *int32 `protobuf:"varint,7,opt,name=url_reads,json=urlReads,proto3,oneof" json:"url_reads,omitempty"`
+	// Runs of code that the provider made.
+	CodeExecutions *int32 `protobuf:"varint,8,opt,name=code_executions,json=codeExecutions,proto3,oneof" json:"code_executions,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Usage) Reset() {
@@ -1056,6 +1063,27 @@ func (x *Usage) GetCacheWriteTokens() int32 {
 func (x *Usage) GetReasoningTokens() int32 {
 	if x != nil && x.ReasoningTokens != nil {
 		return *x.ReasoningTokens
+	}
+	return 0
+}
+
+func (x *Usage) GetWebSearches() int32 {
+	if x != nil && x.WebSearches != nil {
+		return *x.WebSearches
+	}
+	return 0
+}
+
+func (x *Usage) GetUrlReads() int32 {
+	if x != nil && x.UrlReads != nil {
+		return *x.UrlReads
+	}
+	return 0
+}
+
+func (x *Usage) GetCodeExecutions() int32 {
+	if x != nil && x.CodeExecutions != nil {
+		return *x.CodeExecutions
 	}
 	return 0
 }
@@ -1130,18 +1158,25 @@ const file_majordomo_v1_attempt_proto_rawDesc = "" +
 	"\x06Extent\x12\x16\n" +
 	"\x12EXTENT_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eEXTENT_PROCESS\x10\x01\x12\x10\n" +
-	"\fEXTENT_FLEET\x10\x02\"\xd2\x02\n" +
+	"\fEXTENT_FLEET\x10\x02\"\xfd\x03\n" +
 	"\x05Usage\x12&\n" +
 	"\finput_tokens\x18\x01 \x01(\x05H\x00R\vinputTokens\x88\x01\x01\x12(\n" +
 	"\routput_tokens\x18\x02 \x01(\x05H\x01R\foutputTokens\x88\x01\x01\x12/\n" +
 	"\x11cache_read_tokens\x18\x03 \x01(\x05H\x02R\x0fcacheReadTokens\x88\x01\x01\x121\n" +
 	"\x12cache_write_tokens\x18\x04 \x01(\x05H\x03R\x10cacheWriteTokens\x88\x01\x01\x12.\n" +
-	"\x10reasoning_tokens\x18\x05 \x01(\x05H\x04R\x0freasoningTokens\x88\x01\x01B\x0f\n" +
+	"\x10reasoning_tokens\x18\x05 \x01(\x05H\x04R\x0freasoningTokens\x88\x01\x01\x12&\n" +
+	"\fweb_searches\x18\x06 \x01(\x05H\x05R\vwebSearches\x88\x01\x01\x12 \n" +
+	"\turl_reads\x18\a \x01(\x05H\x06R\burlReads\x88\x01\x01\x12,\n" +
+	"\x0fcode_executions\x18\b \x01(\x05H\aR\x0ecodeExecutions\x88\x01\x01B\x0f\n" +
 	"\r_input_tokensB\x10\n" +
 	"\x0e_output_tokensB\x14\n" +
 	"\x12_cache_read_tokensB\x15\n" +
 	"\x13_cache_write_tokensB\x13\n" +
-	"\x11_reasoning_tokens*\xc9\x01\n" +
+	"\x11_reasoning_tokensB\x0f\n" +
+	"\r_web_searchesB\f\n" +
+	"\n" +
+	"_url_readsB\x12\n" +
+	"\x10_code_executions*\xc9\x01\n" +
 	"\x0eAttemptOutcome\x12\x1f\n" +
 	"\x1bATTEMPT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ATTEMPT_OUTCOME_SUCCEEDED\x10\x01\x12\x1a\n" +

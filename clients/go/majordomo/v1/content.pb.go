@@ -132,7 +132,7 @@ func (x ToolChoice_Mode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ToolChoice_Mode.Descriptor instead.
 func (ToolChoice_Mode) EnumDescriptor() ([]byte, []int) {
-	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{13, 0}
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // One turn of a conversation.
@@ -222,7 +222,9 @@ type Part struct {
 	// no other target ever sees it. Without Message.origin it is dropped.
 	ProviderState []byte `protobuf:"bytes,7,opt,name=provider_state,json=providerState,proto3" json:"provider_state,omitempty"`
 	// Optional. With text: the sources that it rests on, in the order of their ranges.
-	// Set by the server; nobody has to send them back. No server fills it yet.
+	// Those without a range follow the others; where an answer numbers its sources, as
+	// in "[2]", they are in the order of the numbers. Set by the server, at most 1000;
+	// nobody has to send them back.
 	Citations     []*Citation `protobuf:"bytes,9,rep,name=citations,proto3" json:"citations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -377,8 +379,7 @@ type Part_Reasoning struct {
 }
 
 type Part_Opaque struct {
-	// Content that only its provider can read. Only in ROLE_ASSISTANT. No server
-	// fills it or takes it yet.
+	// Content that only its provider can read. Only in ROLE_ASSISTANT.
 	Opaque *OpaquePart `protobuf:"bytes,8,opt,name=opaque,proto3,oneof"`
 }
 
@@ -405,10 +406,13 @@ type Citation struct {
 	//
 	//	*Citation_Uri
 	//	*Citation_Request
+	//	*Citation_ProviderFile
 	Source isCitation_Source `protobuf_oneof:"source"`
-	// Its title.
+	// Its title, or the name of its file.
+	// Limits: at most 4096 characters.
 	Title string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
 	// The words of the source that are cited.
+	// Limits: at most 4096 characters.
 	QuotedText string `protobuf:"bytes,4,opt,name=quoted_text,json=quotedText,proto3" json:"quoted_text,omitempty"`
 	// The text that rests on it. Unset: the whole part.
 	Range         *TextRange `protobuf:"bytes,5,opt,name=range,proto3" json:"range,omitempty"`
@@ -471,6 +475,15 @@ func (x *Citation) GetRequest() *RequestSource {
 	return nil
 }
 
+func (x *Citation) GetProviderFile() string {
+	if x != nil {
+		if x, ok := x.Source.(*Citation_ProviderFile); ok {
+			return x.ProviderFile
+		}
+	}
+	return ""
+}
+
 func (x *Citation) GetTitle() string {
 	if x != nil {
 		return x.Title
@@ -498,6 +511,7 @@ type isCitation_Source interface {
 
 type Citation_Uri struct {
 	// On the web.
+	// Limits: at most 8192 characters.
 	Uri string `protobuf:"bytes,1,opt,name=uri,proto3,oneof"`
 }
 
@@ -506,9 +520,17 @@ type Citation_Request struct {
 	Request *RequestSource `protobuf:"bytes,2,opt,name=request,proto3,oneof"`
 }
 
+type Citation_ProviderFile struct {
+	// A file or a collection that the provider holds, by the provider's id of it.
+	// Limits: at most 4096 characters.
+	ProviderFile string `protobuf:"bytes,6,opt,name=provider_file,json=providerFile,proto3,oneof"`
+}
+
 func (*Citation_Uri) isCitation_Source() {}
 
 func (*Citation_Request) isCitation_Source() {}
+
+func (*Citation_ProviderFile) isCitation_Source() {}
 
 // Media or text of the request, as a source.
 type RequestSource struct {
@@ -584,7 +606,8 @@ func (x *RequestSource) GetLastPage() int32 {
 }
 
 // A range of a part's text, in bytes of its UTF-8. Of a part that is streamed: of the
-// whole text, however it was cut.
+// whole text, however it was cut. Never beyond the text. Where both ends are the same it
+// is a point: what stands before it rests on the source.
 type TextRange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The first byte, from 0.
@@ -644,8 +667,11 @@ func (x *TextRange) GetEnd() int32 {
 type OpaquePart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it is, in the provider's own word, such as "web_search_call".
+	// Limits: at most 64 characters.
 	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
-	// The same for people, in a few words.
+	// What was done, for people: what was searched for, the code that ran, what came of
+	// it.
+	// Limits: at most 200 characters.
 	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -698,8 +724,9 @@ func (x *OpaquePart) GetDescription() string {
 // Media bytes.
 type Blob struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. IANA media type, such as image/png.
-	// Limits: halves 1 to 127 characters.
+	// Required. IANA media type, such as image/png; it may have parameters, such as
+	// audio/L16;rate=24000.
+	// Limits: halves 1 to 127 characters; parameters at most 127 characters.
 	MediaType string `protobuf:"bytes,1,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
 	// Required. The bytes, not base64.
 	// Limits: at least 1 byte.
@@ -756,7 +783,7 @@ func (x *Blob) GetData() []byte {
 type MediaReference struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. IANA media type, if known.
-	// Limits: halves 1 to 127 characters.
+	// Limits: halves 1 to 127 characters; parameters at most 127 characters.
 	MediaType string `protobuf:"bytes,1,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
 	// Required. An https URL.
 	Uri           string `protobuf:"bytes,2,opt,name=uri,proto3" json:"uri,omitempty"`
@@ -984,8 +1011,9 @@ func (x *Reasoning) GetText() string {
 	return ""
 }
 
-// A tool that the model may use. More kinds may be added, such as tools that the
-// provider runs itself.
+// A tool that the model may use. More kinds may be added. All but functions are run
+// by the provider, each at most once in Prompt.tools; a target whose provider has no
+// such tool cannot take the request.
 type Tool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Exactly one kind.
@@ -993,6 +1021,9 @@ type Tool struct {
 	// Types that are valid to be assigned to Kind:
 	//
 	//	*Tool_Function
+	//	*Tool_WebSearch
+	//	*Tool_CodeExecution
+	//	*Tool_UrlReading
 	Kind          isTool_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1044,6 +1075,33 @@ func (x *Tool) GetFunction() *FunctionTool {
 	return nil
 }
 
+func (x *Tool) GetWebSearch() *WebSearchTool {
+	if x != nil {
+		if x, ok := x.Kind.(*Tool_WebSearch); ok {
+			return x.WebSearch
+		}
+	}
+	return nil
+}
+
+func (x *Tool) GetCodeExecution() *CodeExecutionTool {
+	if x != nil {
+		if x, ok := x.Kind.(*Tool_CodeExecution); ok {
+			return x.CodeExecution
+		}
+	}
+	return nil
+}
+
+func (x *Tool) GetUrlReading() *UrlReadingTool {
+	if x != nil {
+		if x, ok := x.Kind.(*Tool_UrlReading); ok {
+			return x.UrlReading
+		}
+	}
+	return nil
+}
+
 type isTool_Kind interface {
 	isTool_Kind()
 }
@@ -1053,7 +1111,28 @@ type Tool_Function struct {
 	Function *FunctionTool `protobuf:"bytes,1,opt,name=function,proto3,oneof"`
 }
 
+type Tool_WebSearch struct {
+	// The provider searches the web.
+	WebSearch *WebSearchTool `protobuf:"bytes,2,opt,name=web_search,json=webSearch,proto3,oneof"`
+}
+
+type Tool_CodeExecution struct {
+	// The provider runs code that the model writes.
+	CodeExecution *CodeExecutionTool `protobuf:"bytes,3,opt,name=code_execution,json=codeExecution,proto3,oneof"`
+}
+
+type Tool_UrlReading struct {
+	// The provider reads pages at URLs in the conversation.
+	UrlReading *UrlReadingTool `protobuf:"bytes,4,opt,name=url_reading,json=urlReading,proto3,oneof"`
+}
+
 func (*Tool_Function) isTool_Kind() {}
+
+func (*Tool_WebSearch) isTool_Kind() {}
+
+func (*Tool_CodeExecution) isTool_Kind() {}
+
+func (*Tool_UrlReading) isTool_Kind() {}
 
 // A function that the model may call, and the caller runs.
 type FunctionTool struct {
@@ -1121,12 +1200,270 @@ func (x *FunctionTool) GetParametersSchemaJson() string {
 	return ""
 }
 
+// Web search, run by the provider. A target that cannot keep to the domains cannot
+// take the request; the other limits are left out where a provider has none such.
+type WebSearchTool struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. The only domains to search, their subdomains included: host names, such
+	// as "example.org". Not beside blocked_domains.
+	// Limits: at most 100 entries; values 1 to 253 characters.
+	AllowedDomains []string `protobuf:"bytes,1,rep,name=allowed_domains,json=allowedDomains,proto3" json:"allowed_domains,omitempty"`
+	// Optional. Domains never to search, their subdomains included.
+	// Limits: at most 100 entries; values 1 to 253 characters.
+	BlockedDomains []string `protobuf:"bytes,2,rep,name=blocked_domains,json=blockedDomains,proto3" json:"blocked_domains,omitempty"`
+	// Optional. The most searches that one answer may take.
+	// Limits: at least 1.
+	MaxUses *int32 `protobuf:"varint,3,opt,name=max_uses,json=maxUses,proto3,oneof" json:"max_uses,omitempty"`
+	// Optional. Where the person is who asks, for results of that place.
+	UserLocation  *UserLocation `protobuf:"bytes,4,opt,name=user_location,json=userLocation,proto3" json:"user_location,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WebSearchTool) Reset() {
+	*x = WebSearchTool{}
+	mi := &file_majordomo_v1_content_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WebSearchTool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WebSearchTool) ProtoMessage() {}
+
+func (x *WebSearchTool) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_content_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WebSearchTool.ProtoReflect.Descriptor instead.
+func (*WebSearchTool) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *WebSearchTool) GetAllowedDomains() []string {
+	if x != nil {
+		return x.AllowedDomains
+	}
+	return nil
+}
+
+func (x *WebSearchTool) GetBlockedDomains() []string {
+	if x != nil {
+		return x.BlockedDomains
+	}
+	return nil
+}
+
+func (x *WebSearchTool) GetMaxUses() int32 {
+	if x != nil && x.MaxUses != nil {
+		return *x.MaxUses
+	}
+	return 0
+}
+
+func (x *WebSearchTool) GetUserLocation() *UserLocation {
+	if x != nil {
+		return x.UserLocation
+	}
+	return nil
+}
+
+// A place, as exactly as it is known. Unset fields are not.
+type UserLocation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. The city, such as "Zurich".
+	// Limits: at most 256 characters.
+	City string `protobuf:"bytes,1,opt,name=city,proto3" json:"city,omitempty"`
+	// Optional. The region or state.
+	// Limits: at most 256 characters.
+	Region string `protobuf:"bytes,2,opt,name=region,proto3" json:"region,omitempty"`
+	// Optional. The country, in two capital letters of ISO 3166-1, such as "CH".
+	Country string `protobuf:"bytes,3,opt,name=country,proto3" json:"country,omitempty"`
+	// Optional. The time zone, as IANA names it, such as "Europe/Zurich".
+	// Limits: at most 256 characters.
+	TimeZone      string `protobuf:"bytes,4,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserLocation) Reset() {
+	*x = UserLocation{}
+	mi := &file_majordomo_v1_content_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserLocation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserLocation) ProtoMessage() {}
+
+func (x *UserLocation) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_content_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserLocation.ProtoReflect.Descriptor instead.
+func (*UserLocation) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *UserLocation) GetCity() string {
+	if x != nil {
+		return x.City
+	}
+	return ""
+}
+
+func (x *UserLocation) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *UserLocation) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
+}
+
+func (x *UserLocation) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// Code execution, run by the provider in a sandbox of its own.
+type CodeExecutionTool struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CodeExecutionTool) Reset() {
+	*x = CodeExecutionTool{}
+	mi := &file_majordomo_v1_content_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CodeExecutionTool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CodeExecutionTool) ProtoMessage() {}
+
+func (x *CodeExecutionTool) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_content_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CodeExecutionTool.ProtoReflect.Descriptor instead.
+func (*CodeExecutionTool) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{15}
+}
+
+// Reading of pages at URLs, run by the provider. Limits as those of WebSearchTool.
+type UrlReadingTool struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Optional. The only domains to read from. Not beside blocked_domains.
+	// Limits: at most 100 entries; values 1 to 253 characters.
+	AllowedDomains []string `protobuf:"bytes,1,rep,name=allowed_domains,json=allowedDomains,proto3" json:"allowed_domains,omitempty"`
+	// Optional. Domains never to read from.
+	// Limits: at most 100 entries; values 1 to 253 characters.
+	BlockedDomains []string `protobuf:"bytes,2,rep,name=blocked_domains,json=blockedDomains,proto3" json:"blocked_domains,omitempty"`
+	// Optional. The most pages that one answer may take.
+	// Limits: at least 1.
+	MaxUses       *int32 `protobuf:"varint,3,opt,name=max_uses,json=maxUses,proto3,oneof" json:"max_uses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UrlReadingTool) Reset() {
+	*x = UrlReadingTool{}
+	mi := &file_majordomo_v1_content_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UrlReadingTool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UrlReadingTool) ProtoMessage() {}
+
+func (x *UrlReadingTool) ProtoReflect() protoreflect.Message {
+	mi := &file_majordomo_v1_content_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UrlReadingTool.ProtoReflect.Descriptor instead.
+func (*UrlReadingTool) Descriptor() ([]byte, []int) {
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *UrlReadingTool) GetAllowedDomains() []string {
+	if x != nil {
+		return x.AllowedDomains
+	}
+	return nil
+}
+
+func (x *UrlReadingTool) GetBlockedDomains() []string {
+	if x != nil {
+		return x.BlockedDomains
+	}
+	return nil
+}
+
+func (x *UrlReadingTool) GetMaxUses() int32 {
+	if x != nil && x.MaxUses != nil {
+		return *x.MaxUses
+	}
+	return 0
+}
+
 // Whether and which tools must be called.
 type ToolChoice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Optional. The mode.
 	Mode ToolChoice_Mode `protobuf:"varint,1,opt,name=mode,proto3,enum=majordomo.v1.ToolChoice_Mode" json:"mode,omitempty"`
-	// Optional. With MODE_REQUIRED, the only functions allowed.
+	// Optional. With MODE_REQUIRED, the only functions allowed, and no other tools.
 	// Limits: at most 10000 entries.
 	AllowedNames []string `protobuf:"bytes,2,rep,name=allowed_names,json=allowedNames,proto3" json:"allowed_names,omitempty"`
 	// Optional. Whether several calls may come in one turn.
@@ -1137,7 +1474,7 @@ type ToolChoice struct {
 
 func (x *ToolChoice) Reset() {
 	*x = ToolChoice{}
-	mi := &file_majordomo_v1_content_proto_msgTypes[13]
+	mi := &file_majordomo_v1_content_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1149,7 +1486,7 @@ func (x *ToolChoice) String() string {
 func (*ToolChoice) ProtoMessage() {}
 
 func (x *ToolChoice) ProtoReflect() protoreflect.Message {
-	mi := &file_majordomo_v1_content_proto_msgTypes[13]
+	mi := &file_majordomo_v1_content_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1162,7 +1499,7 @@ func (x *ToolChoice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolChoice.ProtoReflect.Descriptor instead.
 func (*ToolChoice) Descriptor() ([]byte, []int) {
-	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{13}
+	return file_majordomo_v1_content_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ToolChoice) GetMode() ToolChoice_Mode {
@@ -1206,10 +1543,11 @@ const file_majordomo_v1_content_proto_rawDesc = "" +
 	"\x06opaque\x18\b \x01(\v2\x18.majordomo.v1.OpaquePartH\x00R\x06opaque\x12%\n" +
 	"\x0eprovider_state\x18\a \x01(\fR\rproviderState\x124\n" +
 	"\tcitations\x18\t \x03(\v2\x16.majordomo.v1.CitationR\tcitationsB\x06\n" +
-	"\x04kind\"\xc7\x01\n" +
+	"\x04kind\"\xee\x01\n" +
 	"\bCitation\x12\x12\n" +
 	"\x03uri\x18\x01 \x01(\tH\x00R\x03uri\x127\n" +
-	"\arequest\x18\x02 \x01(\v2\x1b.majordomo.v1.RequestSourceH\x00R\arequest\x12\x14\n" +
+	"\arequest\x18\x02 \x01(\v2\x1b.majordomo.v1.RequestSourceH\x00R\arequest\x12%\n" +
+	"\rprovider_file\x18\x06 \x01(\tH\x00R\fproviderFile\x12\x14\n" +
 	"\x05title\x18\x03 \x01(\tR\x05title\x12\x1f\n" +
 	"\vquoted_text\x18\x04 \x01(\tR\n" +
 	"quotedText\x12-\n" +
@@ -1248,14 +1586,36 @@ const file_majordomo_v1_content_proto_rawDesc = "" +
 	"\x05parts\x18\x02 \x03(\v2\x12.majordomo.v1.PartR\x05parts\x12\x19\n" +
 	"\bis_error\x18\x03 \x01(\bR\aisError\"\x1f\n" +
 	"\tReasoning\x12\x12\n" +
-	"\x04text\x18\x01 \x01(\tR\x04text\"H\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\"\x91\x02\n" +
 	"\x04Tool\x128\n" +
-	"\bfunction\x18\x01 \x01(\v2\x1a.majordomo.v1.FunctionToolH\x00R\bfunctionB\x06\n" +
+	"\bfunction\x18\x01 \x01(\v2\x1a.majordomo.v1.FunctionToolH\x00R\bfunction\x12<\n" +
+	"\n" +
+	"web_search\x18\x02 \x01(\v2\x1b.majordomo.v1.WebSearchToolH\x00R\twebSearch\x12H\n" +
+	"\x0ecode_execution\x18\x03 \x01(\v2\x1f.majordomo.v1.CodeExecutionToolH\x00R\rcodeExecution\x12?\n" +
+	"\vurl_reading\x18\x04 \x01(\v2\x1c.majordomo.v1.UrlReadingToolH\x00R\n" +
+	"urlReadingB\x06\n" +
 	"\x04kind\"z\n" +
 	"\fFunctionTool\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x124\n" +
-	"\x16parameters_schema_json\x18\x03 \x01(\tR\x14parametersSchemaJson\"\xf2\x01\n" +
+	"\x16parameters_schema_json\x18\x03 \x01(\tR\x14parametersSchemaJson\"\xcf\x01\n" +
+	"\rWebSearchTool\x12'\n" +
+	"\x0fallowed_domains\x18\x01 \x03(\tR\x0eallowedDomains\x12'\n" +
+	"\x0fblocked_domains\x18\x02 \x03(\tR\x0eblockedDomains\x12\x1e\n" +
+	"\bmax_uses\x18\x03 \x01(\x05H\x00R\amaxUses\x88\x01\x01\x12?\n" +
+	"\ruser_location\x18\x04 \x01(\v2\x1a.majordomo.v1.UserLocationR\fuserLocationB\v\n" +
+	"\t_max_uses\"q\n" +
+	"\fUserLocation\x12\x12\n" +
+	"\x04city\x18\x01 \x01(\tR\x04city\x12\x16\n" +
+	"\x06region\x18\x02 \x01(\tR\x06region\x12\x18\n" +
+	"\acountry\x18\x03 \x01(\tR\acountry\x12\x1b\n" +
+	"\ttime_zone\x18\x04 \x01(\tR\btimeZone\"\x13\n" +
+	"\x11CodeExecutionTool\"\x8f\x01\n" +
+	"\x0eUrlReadingTool\x12'\n" +
+	"\x0fallowed_domains\x18\x01 \x03(\tR\x0eallowedDomains\x12'\n" +
+	"\x0fblocked_domains\x18\x02 \x03(\tR\x0eblockedDomains\x12\x1e\n" +
+	"\bmax_uses\x18\x03 \x01(\x05H\x00R\amaxUses\x88\x01\x01B\v\n" +
+	"\t_max_uses\"\xf2\x01\n" +
 	"\n" +
 	"ToolChoice\x121\n" +
 	"\x04mode\x18\x01 \x01(\x0e2\x1d.majordomo.v1.ToolChoice.ModeR\x04mode\x12#\n" +
@@ -1287,24 +1647,28 @@ func file_majordomo_v1_content_proto_rawDescGZIP() []byte {
 }
 
 var file_majordomo_v1_content_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_majordomo_v1_content_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_majordomo_v1_content_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_majordomo_v1_content_proto_goTypes = []any{
-	(Role)(0),              // 0: majordomo.v1.Role
-	(ToolChoice_Mode)(0),   // 1: majordomo.v1.ToolChoice.Mode
-	(*Message)(nil),        // 2: majordomo.v1.Message
-	(*Part)(nil),           // 3: majordomo.v1.Part
-	(*Citation)(nil),       // 4: majordomo.v1.Citation
-	(*RequestSource)(nil),  // 5: majordomo.v1.RequestSource
-	(*TextRange)(nil),      // 6: majordomo.v1.TextRange
-	(*OpaquePart)(nil),     // 7: majordomo.v1.OpaquePart
-	(*Blob)(nil),           // 8: majordomo.v1.Blob
-	(*MediaReference)(nil), // 9: majordomo.v1.MediaReference
-	(*ToolCall)(nil),       // 10: majordomo.v1.ToolCall
-	(*ToolResult)(nil),     // 11: majordomo.v1.ToolResult
-	(*Reasoning)(nil),      // 12: majordomo.v1.Reasoning
-	(*Tool)(nil),           // 13: majordomo.v1.Tool
-	(*FunctionTool)(nil),   // 14: majordomo.v1.FunctionTool
-	(*ToolChoice)(nil),     // 15: majordomo.v1.ToolChoice
+	(Role)(0),                 // 0: majordomo.v1.Role
+	(ToolChoice_Mode)(0),      // 1: majordomo.v1.ToolChoice.Mode
+	(*Message)(nil),           // 2: majordomo.v1.Message
+	(*Part)(nil),              // 3: majordomo.v1.Part
+	(*Citation)(nil),          // 4: majordomo.v1.Citation
+	(*RequestSource)(nil),     // 5: majordomo.v1.RequestSource
+	(*TextRange)(nil),         // 6: majordomo.v1.TextRange
+	(*OpaquePart)(nil),        // 7: majordomo.v1.OpaquePart
+	(*Blob)(nil),              // 8: majordomo.v1.Blob
+	(*MediaReference)(nil),    // 9: majordomo.v1.MediaReference
+	(*ToolCall)(nil),          // 10: majordomo.v1.ToolCall
+	(*ToolResult)(nil),        // 11: majordomo.v1.ToolResult
+	(*Reasoning)(nil),         // 12: majordomo.v1.Reasoning
+	(*Tool)(nil),              // 13: majordomo.v1.Tool
+	(*FunctionTool)(nil),      // 14: majordomo.v1.FunctionTool
+	(*WebSearchTool)(nil),     // 15: majordomo.v1.WebSearchTool
+	(*UserLocation)(nil),      // 16: majordomo.v1.UserLocation
+	(*CodeExecutionTool)(nil), // 17: majordomo.v1.CodeExecutionTool
+	(*UrlReadingTool)(nil),    // 18: majordomo.v1.UrlReadingTool
+	(*ToolChoice)(nil),        // 19: majordomo.v1.ToolChoice
 }
 var file_majordomo_v1_content_proto_depIdxs = []int32{
 	0,  // 0: majordomo.v1.Message.role:type_name -> majordomo.v1.Role
@@ -1320,12 +1684,16 @@ var file_majordomo_v1_content_proto_depIdxs = []int32{
 	6,  // 10: majordomo.v1.Citation.range:type_name -> majordomo.v1.TextRange
 	3,  // 11: majordomo.v1.ToolResult.parts:type_name -> majordomo.v1.Part
 	14, // 12: majordomo.v1.Tool.function:type_name -> majordomo.v1.FunctionTool
-	1,  // 13: majordomo.v1.ToolChoice.mode:type_name -> majordomo.v1.ToolChoice.Mode
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	15, // 13: majordomo.v1.Tool.web_search:type_name -> majordomo.v1.WebSearchTool
+	17, // 14: majordomo.v1.Tool.code_execution:type_name -> majordomo.v1.CodeExecutionTool
+	18, // 15: majordomo.v1.Tool.url_reading:type_name -> majordomo.v1.UrlReadingTool
+	16, // 16: majordomo.v1.WebSearchTool.user_location:type_name -> majordomo.v1.UserLocation
+	1,  // 17: majordomo.v1.ToolChoice.mode:type_name -> majordomo.v1.ToolChoice.Mode
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_majordomo_v1_content_proto_init() }
@@ -1345,18 +1713,24 @@ func file_majordomo_v1_content_proto_init() {
 	file_majordomo_v1_content_proto_msgTypes[2].OneofWrappers = []any{
 		(*Citation_Uri)(nil),
 		(*Citation_Request)(nil),
+		(*Citation_ProviderFile)(nil),
 	}
 	file_majordomo_v1_content_proto_msgTypes[11].OneofWrappers = []any{
 		(*Tool_Function)(nil),
+		(*Tool_WebSearch)(nil),
+		(*Tool_CodeExecution)(nil),
+		(*Tool_UrlReading)(nil),
 	}
 	file_majordomo_v1_content_proto_msgTypes[13].OneofWrappers = []any{}
+	file_majordomo_v1_content_proto_msgTypes[16].OneofWrappers = []any{}
+	file_majordomo_v1_content_proto_msgTypes[17].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_majordomo_v1_content_proto_rawDesc), len(file_majordomo_v1_content_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   14,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1787,8 +1787,9 @@ func (x *ChainOptions) GetAnswerPolicy() *AnswerPolicy {
 // answer, else the first that was kept. Unset means [ANSWER_FAULT_EMPTY].
 type AnswerPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Optional. Exactly the faults after which the walk goes on; empty: none. Servers
-	// find ANSWER_FAULT_EMPTY alone by now; the others have no effect yet.
+	// Optional. Exactly the faults after which the walk goes on; empty: none. A Stream
+	// finds a fault only while nothing was shown, and beyond that with
+	// INTERRUPTION_POLICY_RESTART.
 	// Limits: at most 10000 entries.
 	AdvanceOnAnswer []AnswerFault `protobuf:"varint,1,rep,packed,name=advance_on_answer,json=advanceOnAnswer,proto3,enum=majordomo.v1.AnswerFault" json:"advance_on_answer,omitempty"`
 	unknownFields   protoimpl.UnknownFields
@@ -1855,12 +1856,14 @@ type Completion struct {
 	ProviderResponseId string `protobuf:"bytes,9,opt,name=provider_response_id,json=providerResponseId,proto3" json:"provider_response_id,omitempty"`
 	// The trace that shows this call, in hex; also a trailer, majordomo-trace-id.
 	TraceId string `protobuf:"bytes,10,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
-	// What the provider sent and the answer does not carry. No server fills it yet.
+	// What the provider sent and the answer does not carry, each type once.
+	// Limits: at most 32 entries.
 	Omissions []*Omission `protobuf:"bytes,11,rep,name=omissions,proto3" json:"omissions,omitempty"`
-	// The provider's own words for why the model stopped or refused, bounded. No server
-	// fills it yet.
+	// The provider's own words for why the model stopped or refused. In no log and on no
+	// span.
+	// Limits: at most 1000 characters.
 	ProviderFinishMessage string `protobuf:"bytes,12,opt,name=provider_finish_message,json=providerFinishMessage,proto3" json:"provider_finish_message,omitempty"`
-	// Tokens of all attempts that were billed. No server fills it yet.
+	// Tokens of all attempts that were billed.
 	TotalUsage *TotalUsage `protobuf:"bytes,13,opt,name=total_usage,json=totalUsage,proto3" json:"total_usage,omitempty"`
 	// What is wrong with the answer, where nobody brought a better one; see
 	// ChainOptions.answer_policy.
@@ -2001,6 +2004,7 @@ func (x *Completion) GetAnswerFault() AnswerFault {
 type Omission struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it was, in the provider's own word.
+	// Limits: at most 64 characters.
 	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
 	// Why it is not there, in a few words.
 	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
@@ -2052,12 +2056,12 @@ func (x *Omission) GetDescription() string {
 	return ""
 }
 
-// Tokens of all attempts of a call.
+// Usage of all attempts of a call.
 type TotalUsage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The sum of what providers counted.
 	Usage *Usage `protobuf:"bytes,1,opt,name=usage,proto3" json:"usage,omitempty"`
-	// True where an attempt was cut before its provider had counted: more was billed.
+	// True where an attempt ended before its provider had counted: more may be billed.
 	LowerBound    bool `protobuf:"varint,2,opt,name=lower_bound,json=lowerBound,proto3" json:"lower_bound,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2180,7 +2184,8 @@ type PartDelta struct {
 	Delta isPartDelta_Delta `protobuf_oneof:"delta"`
 	// Set once, with the last piece of the part. See Part.provider_state.
 	ProviderState []byte `protobuf:"bytes,6,opt,name=provider_state,json=providerState,proto3" json:"provider_state,omitempty"`
-	// Citations to append to those of the part. No server fills it yet.
+	// Citations to append to those of the part. Their ranges may be of text that came
+	// before or comes after them.
 	Citations     []*Citation `protobuf:"bytes,9,rep,name=citations,proto3" json:"citations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2323,12 +2328,13 @@ type PartDelta_Blob struct {
 }
 
 type PartDelta_MediaReference struct {
-	// A whole part. No server fills it yet.
+	// A whole part.
 	MediaReference *MediaReference `protobuf:"bytes,7,opt,name=media_reference,json=mediaReference,proto3,oneof"`
 }
 
 type PartDelta_Opaque struct {
-	// A whole part; see Part.opaque. No server fills it yet.
+	// A whole part; see Part.opaque. It is no content: until some comes it is held
+	// back, and failing over goes on.
 	Opaque *OpaquePart `protobuf:"bytes,8,opt,name=opaque,proto3,oneof"`
 }
 
@@ -2408,12 +2414,12 @@ func (x *ToolCallDelta) GetArgumentsJsonFragment() string {
 	return ""
 }
 
-// The answer starts again on another target, whose output follows at once.
+// The answer starts again, or is an earlier one after all; its output follows at once.
 type Restart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The attempt that broke.
+	// The attempt that broke, or whose answer had a fault.
 	Interrupted *Attempt `protobuf:"bytes,1,opt,name=interrupted,proto3" json:"interrupted,omitempty"`
-	// The target that answers now.
+	// The target whose output follows.
 	Target        string `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1,8 +1,8 @@
 """Answers of the Messages API, whole and streamed.
 
-An answer is a list of blocks: text, tool uses, thinking, and blocks of tools that the
-provider runs itself, which are passed over. Streamed, each block is begun, written and
-stopped; mostly one after the other.
+An answer is a list of blocks: text, tool uses, thinking, and blocks that only Claude
+can read, such as those of tools that the provider runs itself (`blocks`). Streamed,
+each block is begun, written and stopped; mostly one after the other.
 
 Thinking is signed. What the same model needs to go on from it goes out as
 provider_state: the signature, with the thinking itself where it is not shown, and
@@ -11,20 +11,30 @@ thinking that was redacted.
 
 from typing import Any
 
-import msgspec
-
 from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.codec.errors.body import parse
 from majordomo.codec.errors.classify import classify
 from majordomo.codec.event_stream import malformed
-from majordomo.codec.finish import cut, failed, finish_reason
+from majordomo.codec.finish import cut, failed, finish_reason, own_words
 from majordomo.codec.json_text import WHITESPACE, mend, read_broken
-from majordomo.codec.pieces import REASONING, TEXT, TOOL_CALL, Block, Pieces
+from majordomo.codec.opaque import again, described, kept
+from majordomo.codec.pieces import OTHER, REASONING, TEXT, TOOL_CALL, Block, Pieces
 from majordomo.codec.request_json import answer_schema
 from majordomo.codec.state import pack
 from majordomo.codec.usage import anthropic_usage
+from majordomo.providers.anthropic import blocks
+from majordomo.providers.anthropic.blocks import WIRE
+from majordomo.providers.anthropic.shapes import (
+    NOTHING,
+    Delta,
+    Event,
+    Whole,
+    Written,
+    decode_event,
+    decode_whole,
+)
 from majordomo.v1.attempt_pb2 import Usage
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_STOP,
@@ -33,64 +43,8 @@ from majordomo.v1.generation_service_pb2 import (
     Prompt,
 )
 
-WIRE = "anthropic"
-"""The name of this wire in provider_state."""
-
 ANSWER_TOOL = "json_answer"
 """The tool whose input is the answer, for models without answers by JSON Schema."""
-
-_NOTHING = msgspec.Raw(b"")
-
-
-class Written(msgspec.Struct):
-    """A block of content, of those types that are read."""
-
-    type: Any = None
-    text: Any = None
-    thinking: Any = None
-    signature: Any = None
-    data: Any = None
-    id: Any = None
-    name: Any = None
-    input: msgspec.Raw = _NOTHING
-    to: Any = None
-
-
-class Delta(msgspec.Struct):
-    """What is added to a block, or, at the end, to the answer."""
-
-    type: Any = None
-    text: Any = None
-    partial_json: Any = None
-    thinking: Any = None
-    signature: Any = None
-    stop_reason: Any = None
-
-
-class Whole(msgspec.Struct):
-    """A whole answer, as far as it is read."""
-
-    id: Any = None
-    model: Any = None
-    content: list[Written] | None = None
-    stop_reason: Any = None
-    usage: Any = None
-
-
-class Event(msgspec.Struct):
-    """An event of a stream, as far as it is read."""
-
-    type: Any = None
-    index: Any = None
-    content_block: Written | None = None
-    delta: Delta | None = None
-    message: Whole | None = None
-    usage: Any = None
-
-
-_decode_event = msgspec.json.Decoder(Event).decode
-_decode_whole = msgspec.json.Decoder(Whole).decode
-
 
 _PIECES = {
     "text_delta": "text",
@@ -100,11 +54,17 @@ _PIECES = {
 }
 """The type of the blocks that a delta belongs to, by its own."""
 
-_READ = frozenset(_PIECES.values())
+_READ = frozenset({*_PIECES.values(), "redacted_thinking"})
 
 
 class _Writing:
     """A block while it is written."""
+
+    citations: tuple[Any, ...] = ()
+    """Of a text."""
+
+    other: blocks.Writing | None = None
+    """Of a block that only Claude can read."""
 
     def __init__(self, said: Written) -> None:
         self.type = said.type if isinstance(said.type, str) else ""
@@ -123,12 +83,17 @@ class _Writing:
 class MessagesReader:
     """Reads one answer; implements event_stream.EventReader."""
 
+    _stop_details: object = None
+    _again: tuple[bytes, Any] = (b"", None)
+    """What was read once more, and what it holds."""
+
     def __init__(self, prompt: Prompt) -> None:
         self.pieces = Pieces()
         self.usage: Usage | None = None
         self.complete = False
         self.finished = False
         self.thinking = False
+        self._prompt = prompt
         self._with_reasoning = prompt.config.reasoning.include_text
         self._by_tool = bool(answer_schema(prompt))
         self._blocks: list[_Writing] = []
@@ -143,16 +108,16 @@ class MessagesReader:
         if not data:
             return
         try:
-            event = _decode_event(data)
+            event = decode_event(data)
         except (ValueError, RecursionError):
             event = self._broken(data, Event)
         match event.type:
             case "content_block_delta":
                 if event.delta is not None:
-                    self._add(event.index, event.delta)
+                    self._add(event.index, event.delta, data)
             case "content_block_start":
                 if event.content_block is not None:
-                    self._start(event.index, event.content_block)
+                    self._start(event.index, event.content_block, data)
             case "content_block_stop":
                 self._stop(self._placed.get(_place(event.index)))
             case "message_start":
@@ -161,6 +126,7 @@ class MessagesReader:
             case "message_delta":
                 self._count(event.usage, final=True)
                 if event.delta is not None and event.delta.stop_reason:
+                    self._stop_details = event.delta.stop_details
                     self._finish(event.delta.stop_reason)
             case "message_stop":
                 self.finish()
@@ -171,7 +137,8 @@ class MessagesReader:
             case _:
                 if name == b"error":
                     raise _unreadable(data)
-                # A ping, or what is new.
+                if event.type != "ping":
+                    self.pieces.omit(str(event.type), "an event that is not known")
 
     def end(self) -> None:
         """The body has ended; without a message_stop the answer has not."""
@@ -179,7 +146,7 @@ class MessagesReader:
     def read_whole(self, data: bytes) -> None:
         """Read a body that is one whole answer, or an error."""
         try:
-            whole = _decode_whole(data)
+            whole = decode_whole(data)
         except (ValueError, RecursionError):
             whole = self._broken(data, Whole)
         if whole.content is None:
@@ -187,7 +154,8 @@ class MessagesReader:
         self._note(whole)
         self._count(whole.usage, final=True)
         for index, block in enumerate(whole.content):
-            self._stop(self._start(index, block))
+            self._stop(self._start(index, block, data))
+        self._stop_details = whole.stop_details
         self._finish(whole.stop_reason)
         self.finish()
 
@@ -203,13 +171,17 @@ class MessagesReader:
         reason = finish_reason(self._stop_reason)
         if reason == FINISH_REASON_TOOL_CALLS and not self.pieces.tool_calls:
             reason = FINISH_REASON_STOP  # the tool was the form of the answer
-        return Completion(
+        completion = Completion(
             provider_model=self._model,
             finish_reason=reason,
             provider_finish_reason=self._stop_reason,
             usage=self.usage,
             provider_response_id=self._id,
         )
+        if isinstance(details := self._stop_details, dict):
+            words = (details.get("category"), details.get("explanation"))
+            completion.provider_finish_message = own_words(*words)
+        return self.pieces.account(completion)
 
     def _broken(self, data: bytes, shape: type[Any]) -> Any:
         try:
@@ -254,7 +226,8 @@ class MessagesReader:
         if failure := failed(self._stop_reason):
             raise failure
 
-    def _start(self, index: object, said: Written) -> _Writing:
+    def _start(self, index: object, said: Written, data: bytes) -> _Writing:
+        """Begin a block, which is said in `data`: an event, or the whole answer."""
         place = _place(index)
         before = self._placed.get(place)
         if before is not None:
@@ -267,18 +240,32 @@ class MessagesReader:
                 writing.block = self._place_of(TEXT)
                 if said.text:
                     self.pieces.add(writing.block, _text(said.text))
+                if said.citations:
+                    self._cite(writing, said.citations)
             case "tool_use":
                 self._start_call(writing, said)
             case "thinking" | "redacted_thinking":
                 writing.block = self._place_of(REASONING)
                 self.thinking = True
                 self._think(writing, said.thinking, said.signature)
-            case "fallback":
-                if isinstance(said.to, dict):
-                    self._model = mend(str(said.to.get("model") or "")) or self._model
             case _:
-                pass
+                self._start_other(writing, index, said, data)
         return writing
+
+    def _start_other(
+        self, writing: _Writing, index: object, said: Written, data: bytes
+    ) -> None:
+        """Begin a block that only Claude can read; it goes back to it whole."""
+        if said.type == "fallback" and isinstance(said.to, dict):
+            self._model = mend(str(said.to.get("model") or "")) or self._model
+        if self._again[0] is not data:
+            self._again = data, again(data)
+        whole = self._again[1]
+        block = whole.get("content_block")
+        if block is None and isinstance(index, int):
+            block = whole["content"][index]
+        writing.block = self._place_of(OTHER)
+        writing.other = blocks.Writing(block)
 
     def _place_of(self, kind: int) -> Block:
         block = Block(kind)
@@ -293,12 +280,12 @@ class MessagesReader:
             raise malformed("a tool call has no name")
         writing.block = self.pieces.tool_call(str(said.id or ""), str(said.name))
 
-    def _add(self, index: object, delta: Delta) -> None:
+    def _add(self, index: object, delta: Delta, data: bytes) -> None:
         kind = _PIECES.get(delta.type) if isinstance(delta.type, str) else None
         place = index if type(index) is int else _place(index)
         writing = self._placed.get(place)
         if kind is None or (writing is not None and writing.type not in _READ):
-            self.pieces.alive = True  # of a tool of the provider's own, or what is new
+            self._add_other(writing, delta, data)
             return
         if writing is None or writing.type != kind:
             writing = self._meant(kind)
@@ -310,10 +297,32 @@ class MessagesReader:
                     self.pieces.add(writing.block, _text(delta.text))
             case "input_json_delta":
                 if delta.partial_json:
-                    writing.whole_input = _NOTHING
+                    writing.whole_input = NOTHING
                     self._input(writing, _text(delta.partial_json))
             case _:
                 self._think(writing, delta.thinking, delta.signature)
+
+    def _add_other(self, writing: _Writing | None, delta: Delta, data: bytes) -> None:
+        """Of a block that only Claude can read, of its sources, or what is new."""
+        self.pieces.alive = True
+        if writing is None:  # it does not say of which: of the one that is open
+            open_ = (one for one in reversed(self._blocks) if not one.done)
+            writing = next(open_, None)
+        if writing is None or writing.done:
+            self.pieces.omit(str(delta.type), "a piece of no block")
+        elif writing.other is not None:
+            writing.other.add(again(data)["delta"])
+        elif delta.type == "citations_delta" and writing.type == "text":
+            self._cite(writing, [delta.citation])
+        else:
+            self.pieces.omit(str(delta.type), f"a piece of {writing.type}")
+
+    def _cite(self, writing: _Writing, said: object) -> None:
+        entries = said if isinstance(said, list) else []
+        known = [entry for entry in entries if isinstance(entry, dict)]
+        if writing.block and known:
+            writing.citations = (*writing.citations, *known)
+            self.pieces.cite(writing.block, blocks.sources(known, self._prompt))
 
     def _meant(self, kind: str) -> _Writing:
         """The last block that takes a piece which names none that does."""
@@ -322,7 +331,7 @@ class MessagesReader:
                 return writing
         if kind == "tool_use":
             raise malformed("a piece belongs to no block")
-        return self._start(_NOWHERE, Written(type=kind))
+        return self._start(_NOWHERE, Written(type=kind), b"")
 
     def _input(self, writing: _Writing, text: str) -> None:
         block = writing.block
@@ -354,6 +363,13 @@ class MessagesReader:
         block = writing.block
         if block and block.kind == REASONING:
             self._stop_thinking(writing, block)
+        elif block and writing.citations:
+            said = blocks.citations_state(writing.citations)
+            self.pieces.state(block, pack(WIRE, citations=said))
+        elif block and writing.other is not None:
+            other = writing.other.done()
+            part = described(writing.type, other)
+            self.pieces.opaque(block, part, kept(WIRE, other))
         if block and block.kind != TOOL_CALL:
             self.pieces.leave_place(block)
 

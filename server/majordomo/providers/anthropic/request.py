@@ -21,7 +21,9 @@ from majordomo.codec.request_json import (
 )
 from majordomo.codec.schemas import refusal, schema_form
 from majordomo.codec.state import unpack
-from majordomo.providers.anthropic.answer import ANSWER_TOOL, WIRE
+from majordomo.providers.anthropic.answer import ANSWER_TOOL
+from majordomo.providers.anthropic.blocks import WIRE, is_paused, own_block, text_block
+from majordomo.providers.anthropic.hosted_tools import hosted_tools
 from majordomo.schemas.dialects import ANTHROPIC_ANSWERS, ANTHROPIC_TOOLS
 from majordomo.schemas.fitted import Fitted, fitted
 from majordomo.schemas.reading import NotASchema, UnfitSchema
@@ -37,7 +39,7 @@ from majordomo.v1.content_pb2 import (
 from majordomo.v1.generation_service_pb2 import Prompt, ReasoningConfig
 
 RESERVED = frozenset(
-    {"messages", "model", "stream", "system", "max_tokens", "tools", "tool_choice"}
+    {"messages", "model", "stream", "system", "max_tokens", "tool_choice"}
 )
 """Keys that provider options may never set, whatever the configuration lists."""
 
@@ -93,7 +95,7 @@ class _Messages(RequestBuilder):
     def messages(self) -> None:
         self.turns()
         turns = self._turns
-        if self.last == ROLE_ASSISTANT:
+        if self.last == ROLE_ASSISTANT and not self._paused:
             self._prefill(turns[-1][1])
         if self.prompt.cache_policy.cache_conversation:
             of_user = [blocks for role, blocks in turns if role == "user"]
@@ -260,11 +262,17 @@ class _Messages(RequestBuilder):
 
     def _prefilled(self) -> bool:
         """Whether the answer is begun by the caller: then there is no thinking."""
-        if self.last != ROLE_ASSISTANT:
+        if self.last != ROLE_ASSISTANT or self._paused:
             return False
         path = "prompt.config.reasoning"
         self.adapted(path, "left out: the answer is begun by the caller")
         return True
+
+    @property
+    def _paused(self) -> bool:
+        """Whether the model goes on with a turn of its own that it had paused."""
+        messages = self.prompt.messages
+        return bool(messages) and is_paused(messages[-1], self.target)
 
     def _began_without(self, path: str) -> bool:
         """Whether the last turn of the model's begins without thinking.
@@ -312,6 +320,7 @@ class _Messages(RequestBuilder):
                 said["description"] = function.description
             said["input_schema"] = schema
             tools.append(said)
+        tools += hosted_tools(self.model_id, self.prompt)
         if self._answers_by_tool:
             self.adapted(SCHEMA_PATH, "asked for as the input of a tool")
             answer: Body = {
@@ -383,7 +392,10 @@ class _Messages(RequestBuilder):
             match part.WhichOneof("kind"):
                 case "text":
                     if self.says(part.text, at):
-                        blocks.append({"type": "text", "text": part.text})
+                        kept = part.provider_state if own else b""
+                        blocks.append(text_block(part.text, kept))
+                case "opaque" if own and (block := own_block(part)) is not None:
+                    blocks.append(block)
                 case "reasoning":
                     state = unpack(WIRE, part.provider_state) if own else {}
                     blocks += self._thinking(part, state, at)

@@ -4,6 +4,8 @@ A streamed answer is a row of answers, each with a few more parts; the last one,
 each, says why the model stopped, and the end of the body is the end. Without
 server-sent events it is a JSON array of the same.
 
+What only Gemini can read, such as code that ran, goes out as it came (`blocks`).
+
 Parts may be signed. A signature belongs to its own part and goes out as its
 provider_state: of a call, of text (perhaps of an empty text at the end), of a thought.
 """
@@ -19,11 +21,14 @@ from majordomo.chain.target import Answer
 from majordomo.codec.errors.body import parse
 from majordomo.codec.errors.classify import classify
 from majordomo.codec.event_stream import malformed
-from majordomo.codec.finish import cut, failed, finish_reason
+from majordomo.codec.finish import cut, failed, finish_reason, own_words
 from majordomo.codec.json_text import WHITESPACE, mend, read_broken
-from majordomo.codec.pieces import REASONING, TEXT, Block, Pieces
+from majordomo.codec.opaque import again, described, kept
+from majordomo.codec.pieces import OTHER, REASONING, TEXT, Block, Pieces
 from majordomo.codec.state import pack
 from majordomo.codec.usage import GeminiCounts, gemini_usage, later_counts
+from majordomo.providers.gemini import blocks
+from majordomo.providers.gemini.blocks import WIRE, Grounding
 from majordomo.providers.gemini.partial_arguments import PartialArguments
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CONTENT_REFUSED, Usage
 from majordomo.v1.generation_service_pb2 import (
@@ -33,9 +38,6 @@ from majordomo.v1.generation_service_pb2 import (
     Completion,
     Prompt,
 )
-
-WIRE = "gemini"
-"""The name of this wire in provider_state."""
 
 _NOTHING = msgspec.Raw(b"")
 
@@ -73,6 +75,10 @@ class Candidate(msgspec.Struct, rename="camel"):
 
     content: Content | None = None
     finish_reason: Any = None
+    finish_message: Any = None
+    grounding_metadata: Any = None
+    citation_metadata: Any = None
+    url_context_metadata: Any = None
     index: Any = None
 
 
@@ -122,14 +128,18 @@ class GeminiReader:
         self._said_model: object = None
         self._went_on = False
         self._finish_reason = ""
+        self._finish_message: object = None
         self._blocked = ""
+        self._grounding: Grounding | None = None
         self._calls: list[_Writing] = []
 
     @property
     def usage(self) -> Usage | None:
         """Of all pieces: each counts all so far, as far as it counts."""
-        counts = self._counts
-        return gemini_usage(reduce(later_counts, counts)) if counts else None
+        if not self._counts:
+            return None
+        searches = 0 if self._grounding is None else self._grounding.searches
+        return gemini_usage(reduce(later_counts, self._counts), searches)
 
     def read_event(self, name: bytes, data: bytes) -> None:  # noqa: ARG002
         """Read one piece of the answer, or an array of them."""
@@ -152,12 +162,14 @@ class GeminiReader:
         if self._blocked and self.pieces.empty:
             raise Failure(
                 FAILURE_REASON_CONTENT_REFUSED,
-                "the prompt was blocked",
+                ": ".join(filter(None, ("the prompt was blocked", self._words))),
                 code=self._blocked,
             )
         if failure := failed(self._finish_reason):
             raise failure
         if self._finish_reason or self._blocked or (whole and not self.pieces.empty):
+            if self._grounding is not None:
+                self._grounding.settle(self.pieces, self.pieces.texts)
             self.pieces.end(cut=cut(self._finish_reason))
             self.complete = True
 
@@ -172,13 +184,21 @@ class GeminiReader:
             reason = FINISH_REASON_CONTENT_FILTER
         if reason == FINISH_REASON_STOP and self.pieces.tool_calls:
             reason = FINISH_REASON_TOOL_CALLS
-        return Completion(
+        completion = Completion(
             provider_model=self._model,
             finish_reason=reason,
             provider_finish_reason=self._finish_reason or self._blocked,
             usage=self.usage,
             provider_response_id=self._id,
         )
+        if self._finish_message:
+            completion.provider_finish_message = self._words
+        return self.pieces.account(completion)
+
+    @property
+    def _words(self) -> str:
+        """The provider's own for why the model stopped, or the prompt was blocked."""
+        return own_words(self._finish_message) if self._finish_message else ""
 
     def _read(self, data: bytes) -> None:
         try:
@@ -200,9 +220,12 @@ class GeminiReader:
         feedback = whole.prompt_feedback
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self._blocked = mend(str(feedback["blockReason"]))
+            self._finish_message = feedback.get("blockReasonMessage")
         for candidate in whole.candidates or ():
             if not candidate.index:
-                self._read_candidate(candidate)
+                self._read_candidate(candidate, data)
+            else:
+                self.pieces.omit("candidates", "answers beside the first")
 
     def _broken(self, data: bytes) -> Whole:
         try:
@@ -212,13 +235,24 @@ class GeminiReader:
         self.pieces.broken = True
         return whole
 
-    def _read_candidate(self, candidate: Candidate) -> None:
+    def _read_candidate(self, candidate: Candidate, data: bytes) -> None:
+        """Read the first candidate in `data`."""
         if candidate.content is not None:
             for part in candidate.content.parts or ():
-                self._read_part(part)
+                if part.text is None and part.function_call is None:
+                    self._read_other(candidate, part, data)
+                else:
+                    self._read_part(part)
+        if (
+            candidate.grounding_metadata
+            or candidate.citation_metadata
+            or candidate.url_context_metadata
+        ):
+            self._read_grounding(candidate)
         reason = candidate.finish_reason
         if reason and reason != "FINISH_REASON_UNSPECIFIED":
             self._finish_reason = mend(str(reason))
+            self._finish_message = candidate.finish_message
             # Some say it in every piece: then it tells nothing of the end.
             self.finished = self._went_on
         else:
@@ -240,8 +274,47 @@ class GeminiReader:
             self._state(block, signature=signature)
         elif part.text:
             self.pieces.text(_text(part.text))
-        elif part.text is None:
-            self.pieces.alive = True  # of a tool of Google's own
+
+    def _read_other(self, candidate: Candidate, part: Part, data: bytes) -> None:
+        """Read a part that is neither text nor a call: media, or Google's own."""
+        whole = _again(candidate, part, data)
+        kind = blocks.kind(whole)
+        signature = _text(part.thought_signature)
+        if not kind:
+            self._read_part(part)
+        elif part.thought and kind in ("inlineData", "fileData"):
+            self.pieces.omit(kind, "media of the model's reasoning")
+        elif kind == "inlineData":
+            self._read_media(whole[kind], signature)
+        elif uri := blocks.uri(whole):
+            block = Block(OTHER)
+            self.pieces.reference(block, *uri)
+            if signature:
+                self._state(block, signature=signature)
+        else:
+            part_ = described(kind, {"type": kind, **_object(whole[kind])})
+            self.pieces.opaque(Block(OTHER), part_, kept(WIRE, whole))
+
+    def _read_media(self, said: object, signature: str) -> None:
+        try:
+            media = blocks.inline(said)
+        except ValueError as error:
+            self.pieces.omit("inlineData", f"media that cannot be read: {error}")
+            return
+        block = Block(OTHER)
+        self.pieces.media(block, *media)
+        if signature:
+            self._state(block, signature=signature)
+
+    def _read_grounding(self, candidate: Candidate) -> None:
+        if self._grounding is None:
+            self._grounding = Grounding()
+        grounding = self._grounding
+        content = candidate.content
+        texts = [part.text or "" for part in (content and content.parts) or ()]
+        grounding.add(candidate.grounding_metadata, texts, streamed=self._went_on)
+        grounding.recited(candidate.citation_metadata)
+        grounding.fetched(candidate.url_context_metadata)
 
     def _read_call(self, call: FunctionCall, signature: str) -> None:
         writing = self._call_of(_text(call.id), _text(call.name))
@@ -313,6 +386,19 @@ def decode_gemini(prompt: Prompt, body: bytes) -> Answer:
     if not reader.complete:
         raise _unreadable(body)
     return Answer(reader.completion(), message(reader.pieces.rest()))
+
+
+def _again(candidate: Candidate, part: Part, data: bytes) -> dict[str, Any]:
+    """All of a part of the first candidate in `data`."""
+    parts = candidate.content.parts if candidate.content else None
+    place = next(i for i, one in enumerate(parts or ()) if one is part)
+    first = next(one for one in again(data)["candidates"] if not one.get("index"))
+    whole: dict[str, Any] = first["content"]["parts"][place]
+    return whole
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: object) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from majordomo.codec.base import Encoded
 from majordomo.codec.calls import Result
 from majordomo.codec.capabilities import Capabilities
+from majordomo.codec.media import is_spoken
 from majordomo.codec.request import RequestBuilder
 from majordomo.codec.request_json import (
     SCHEMA_PATH,
@@ -21,7 +22,8 @@ from majordomo.codec.request_json import (
 )
 from majordomo.codec.schemas import schema_form
 from majordomo.codec.state import unpack
-from majordomo.providers.gemini.answer import WIRE
+from majordomo.providers.gemini.blocks import WIRE, own_part
+from majordomo.providers.gemini.hosted_tools import hosted_tools
 from majordomo.providers.gemini.thinking import thinking_config
 from majordomo.schemas.dialects import GEMINI_ANSWERS, GEMINI_TOOLS
 from majordomo.v1.content_pb2 import (
@@ -42,7 +44,6 @@ RESERVED = frozenset(
         "model",
         "systemInstruction",
         "toolConfig",
-        "tools",
         # The same in the wire's other spelling.
         "generation_config",
         "system_instruction",
@@ -120,9 +121,24 @@ class _Contents(RequestBuilder):
             if function.parameters_schema_json:
                 said["parametersJsonSchema"] = schema
             declared.append(said)
-        if not declared:
+        tools: list[Body] = [{"functionDeclarations": declared}] if declared else []
+        tools += hosted_tools(self.prompt, self.adapted)
+        beside = bool(declared) and len(tools) > 1
+        if beside and not self._newer:
+            problem = "the model takes none of the provider's beside functions"
+            raise unsupported("prompt.tools", problem)
+        if not tools:
             return
-        self.body["tools"] = [{"functionDeclarations": declared}]
+        self.body["tools"] = tools
+        config = self._calling(functions=bool(declared))
+        if beside:
+            # Else a conversation cannot go on with what the others did.
+            config["includeServerSideToolInvocations"] = True
+        if config:
+            self.body["toolConfig"] = config
+
+    def _calling(self, *, functions: bool) -> Body:
+        """How freely the model may choose: of functions alone."""
         choice = self.prompt.tool_choice
         mode: Body = {}
         match choice.mode:
@@ -134,11 +150,12 @@ class _Contents(RequestBuilder):
                 mode["mode"] = "ANY"
                 if choice.allowed_names:
                     mode["allowedFunctionNames"] = self.allowed_names(choice)
-        if mode:
-            self.body["toolConfig"] = {"functionCallingConfig": mode}
         if choice.HasField("parallel_calls") and not choice.parallel_calls:
             path = "prompt.tool_choice.parallel_calls"
             self.adapted(path, "left out: not in this wire")
+        if mode.get("mode") == "ANY" and not functions:
+            self.adapted("prompt.tool_choice.mode", "sent as auto: for functions only")
+        return {"functionCallingConfig": mode} if mode and functions else {}
 
     def config(self) -> None:
         config = self.prompt.config
@@ -236,8 +253,12 @@ class _Contents(RequestBuilder):
                         parts.append({**thought, **_signature(state)})
                     elif part.reasoning.text or not own:
                         self.leave_out_reasoning(at)
-                case "blob" | "media_reference":
-                    parts.append(self._part(part, at))
+                case "opaque" if own and (back := own_part(part)) is not None:
+                    parts.append(back)
+                case "opaque" if own and not part.provider_state:
+                    pass  # there was nothing to give back
+                case "blob" | "media_reference" if own or not is_spoken(part, message):
+                    parts.append({**self._part(part, at), **_signature(state)})
                 case _:
                     self.leave(part, at)
         if calls and self._newer and not any("thoughtSignature" in c for c in calls):

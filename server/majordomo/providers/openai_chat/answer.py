@@ -17,6 +17,7 @@ from majordomo.codec.json_text import WHITESPACE, mend, read_broken
 from majordomo.codec.pieces import REASONING, TEXT, Block, Pieces
 from majordomo.codec.state import pack
 from majordomo.codec.usage import chat_usage, later
+from majordomo.providers.openai_chat.blocks import Beside
 from majordomo.providers.openai_chat.reasoning import (
     WIRE,
     KeptReasoning,
@@ -114,6 +115,7 @@ class ChatReader:
         self._refused = False
         self._kept = KeptReasoning(kept) if kept else None
         self._has_kept = False
+        self._beside: Beside | None = None
         self._text: Block | None = None
         self._reasoning: Block | None = None
         self._calls: list[_Call] = []
@@ -135,10 +137,14 @@ class ChatReader:
                 self._read_choice(choice, chunk)
                 if choice.finish_reason:
                     failure = self._read_finish(choice.finish_reason)
+            else:
+                self.pieces.omit("choices", "answers beside the first")
         if chunk.error or chunk.object == "error":
             raise classify(200, {}, data)
         if failure:
             raise failure
+        if chunk.citations or chunk.search_results:
+            self._with_beside().sources(chunk)
         said = chunk.usage
         if not said and isinstance(chunk.x_groq, dict):
             said = chunk.x_groq.get("usage")
@@ -177,13 +183,14 @@ class ChatReader:
         ):
             # Some servers say "stop", or nothing, when the model wants tools run.
             reason = FINISH_REASON_TOOL_CALLS
-        return Completion(
+        completion = Completion(
             provider_model=self._model,
             finish_reason=reason,
             provider_finish_reason=mend(self._finish_word),
             usage=self.usage,
             provider_response_id=self._id,
         )
+        return self.pieces.account(completion)
 
     def finish(self) -> None:
         """The answer is complete: so must be its parts."""
@@ -194,6 +201,8 @@ class ChatReader:
                 self.pieces.state(call.block, pack(WIRE, extra=call.extra))
         if self._kept and self._reasoning and self._has_kept:
             self.pieces.state(self._reasoning, self._kept.state())
+        if self._beside:
+            self._beside.finish()
         self.pieces.end(cut=cut(self._finish_word))
         self.complete = True
 
@@ -260,13 +269,19 @@ class ChatReader:
         if delta.tool_calls:
             for call in delta.tool_calls:
                 self._read_call(call)
+        if delta.annotations or delta.audio or delta.images or delta.executed_tools:
+            self._with_beside().read(delta)
         if delta.function_call:
             # The form before tool_calls: one call, without an id.
             self._read_call(ToolCall("function_call", None, delta.function_call))
 
     def _begin_text(self) -> Block:
-        self._text = Block(TEXT)
+        self._text = self._text or Block(TEXT)
         return self._text
+
+    def _with_beside(self) -> Beside:
+        self._beside = self._beside or Beside(self.pieces, self._begin_text)
+        return self._beside
 
     def _read_reasoning(self, reasoning: object) -> None:
         if not self._with_reasoning:
@@ -279,12 +294,14 @@ class ChatReader:
             self.pieces.add(self._reasoning, text)
 
     def _read_parts(self, parts: list[ContentPart]) -> None:
-        """Mistral's content in parts, reasoning among them."""
+        """Mistral's content in parts, reasoning and references among them."""
         for part in parts:
             if thinking := thinking_text(part):
                 self._read_reasoning(thinking)
             if part.text:
                 self.pieces.add(self._text or self._begin_text(), part.text)
+            elif part.type not in _TEXTS:
+                self._with_beside().part(part)
 
     def _read_call(self, piece: ToolCall) -> None:
         self.pieces.alive = True
@@ -340,6 +357,10 @@ class ChatReader:
         if id_:
             self._call_named[id_] = call
         return call
+
+
+_TEXTS = ("text", "thinking", None)
+"""Types of parts of the content that hold text, or that are not told."""
 
 
 def decode_chat(prompt: Prompt, body: bytes, kept: tuple[str, ...] = ()) -> Answer:

@@ -18,6 +18,8 @@ from majordomo.codec.request_json import (
     wants_json,
 )
 from majordomo.codec.schemas import answer_form
+from majordomo.providers.openai_chat.blocks import own_annotation
+from majordomo.providers.openai_chat.hosted_tools import hosted_tools
 from majordomo.providers.openai_chat.reasoning import (
     CONTENT,
     NO_REASONING,
@@ -83,6 +85,10 @@ class _Chat(RequestBuilder):
         self.body["messages"] = self._messages
 
     def tools(self) -> None:
+        form = self._profile.hosted_tools
+        hosted = hosted_tools(form, self.body, self.prompt, self.adapted)
+        if hosted:
+            self.body["tools"] = hosted
         choice = self.prompt.tool_choice
         only = set(choice.allowed_names) if choice.mode == _REQUIRED else set()
         functions = []
@@ -98,7 +104,7 @@ class _Chat(RequestBuilder):
             return
         if len(only) > 1:
             self.adapted("prompt.tools", "only those that the tool choice allows")
-        self.body["tools"] = functions
+        self.body["tools"] = [*functions, *hosted]
         if choice.mode == ToolChoice.MODE_AUTO:
             self.body["tool_choice"] = "auto"
         elif choice.mode == ToolChoice.MODE_NONE:
@@ -220,6 +226,7 @@ class _Chat(RequestBuilder):
         texts: list[str] = []
         calls: list[Body] = []
         reasoning: list[tuple[str, Part]] = []
+        annotations: list[dict[str, Any]] = []
         for i, part in enumerate(message.parts):
             at = f"{path}.parts[{i}]"
             match part.WhichOneof("kind"):
@@ -229,14 +236,18 @@ class _Chat(RequestBuilder):
                     calls.append(self._tool_call(part, at, own=own))
                 case "reasoning":
                     reasoning.append((at, part))
+                case "opaque" if own and (file := own_annotation(part)):
+                    annotations.append(file)
                 case _:
                     self.leave(part, at)
         text = "".join(texts)
         turn: Body = {"role": "assistant", "content": text or None}
         if calls:
             turn["tool_calls"] = calls
+        if annotations:
+            turn["annotations"] = annotations
         sent = self._reasoning(reasoning, calls=bool(calls)) if own else {}
-        silent = not (text or calls)
+        silent = not (text or calls or annotations)
         if reasoning and (silent or not sent):
             self.leave_out_reasoning(reasoning[0][0])
         if silent:

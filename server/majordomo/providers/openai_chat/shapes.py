@@ -28,8 +28,13 @@ class ToolCall(msgspec.Struct):
 
 
 class ContentPart(msgspec.Struct):
+    type: Any = None
     text: str | None = None
     thinking: "str | list[ContentPart] | None" = None
+    reference_ids: Any = None
+    image_url: Any = None
+    url: Any = None
+    title: Any = None
 
 
 class Delta(msgspec.Struct):
@@ -40,6 +45,10 @@ class Delta(msgspec.Struct):
     refusal: Any = None
     tool_calls: list[ToolCall] | None = None
     function_call: Function | None = None
+    annotations: Any = None
+    audio: Any = None
+    images: Any = None
+    executed_tools: Any = None
 
 
 class Choice(msgspec.Struct):
@@ -58,6 +67,11 @@ class Chunk(msgspec.Struct):
     usage: Any = None
     x_groq: Any = None
     error: Any = None
+    citations: Any = None
+    search_results: Any = None
+    related_questions: Any = None
+    images: Any = None
+    videos: Any = None
 
 
 decode_chunk = msgspec.json.Decoder(Chunk).decode

@@ -1,9 +1,10 @@
 """Answers of the Responses API, whole and streamed.
 
-An answer is a list of items: messages, function calls, reasoning, and items of tools
-that the provider runs itself, which are passed over. Streamed, each item is begun,
-written and done, and a last event holds the whole answer again. What was not written
-in pieces is taken from an item when it is done, so whole answers are read alike.
+An answer is a list of items: messages, function calls, reasoning, and items that
+OpenAI alone can read, such as those of tools that it runs itself (`blocks`). Streamed,
+each item is begun, written and done, and a last event holds the whole answer again.
+What was not written in pieces is taken from an item when it is done, so whole answers
+are read alike.
 
 What the same model needs to read its own items again goes out as provider_state:
 the ids of messages and calls, the phase of messages, whole reasoning items.
@@ -21,9 +22,13 @@ from majordomo.codec.errors.classify import classify
 from majordomo.codec.event_stream import malformed
 from majordomo.codec.finish import cut, failed, finish_reason
 from majordomo.codec.json_text import WHITESPACE, mend, read_broken
-from majordomo.codec.pieces import REASONING, TEXT, Block, Pieces
+from majordomo.codec.opaque import described, kept
+from majordomo.codec.pieces import OTHER, REASONING, TEXT, Block, Pieces
+from majordomo.codec.sources import annotations
 from majordomo.codec.state import pack
 from majordomo.codec.usage import later, responses_usage
+from majordomo.providers.openai_responses import blocks
+from majordomo.providers.openai_responses.blocks import WIRE
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_PROVIDER_ERROR, Usage
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_CONTENT_FILTER,
@@ -35,9 +40,6 @@ from majordomo.v1.generation_service_pb2 import (
 
 T = TypeVar("T")
 
-WIRE = "openai-responses"
-"""The name of this wire in provider_state."""
-
 
 class Content(msgspec.Struct, omit_defaults=True):
     """A piece of a message, of reasoning, or of its summary."""
@@ -45,6 +47,7 @@ class Content(msgspec.Struct, omit_defaults=True):
     type: str = ""
     text: str | None = None
     refusal: str | None = None
+    annotations: Any = None
 
 
 class Item(msgspec.Struct):
@@ -59,6 +62,8 @@ class Item(msgspec.Struct):
     summary: list[Content] | None = None
     encrypted_content: str | None = None
     phase: str | None = None
+    whole: dict[str, Any] | None = None
+    """The item itself, of a type that only OpenAI can read."""
 
 
 class ReasoningItem(
@@ -95,6 +100,7 @@ class Event(msgspec.Struct):
     summary_index: Any = None
     item: Any = None
     response: Any = None
+    annotation: Any = None
 
 
 _decode_event = msgspec.json.Decoder(Event).decode
@@ -123,6 +129,9 @@ class _Writing:
 
         self.summary: tuple[str, object] = ("", None)
         """Of reasoning: what is read of it, and its paragraph."""
+
+        self.annotations: dict[int, list[Any]] | None = None
+        """Of a message, by the index of the content: those that came in pieces."""
 
 
 class ResponsesReader:
@@ -169,8 +178,10 @@ class ResponsesReader:
                 self._read_response(response, data)
         elif kind in ("error", "response.failed") or name == b"error":
             raise classify(200, {}, data)
+        elif kind == "response.output_text.annotation.added":
+            self._read_annotation(event)
         elif kind.startswith("response."):
-            self.pieces.alive = True  # a tool of the provider's own, or what is new
+            self.pieces.alive = True  # what an item that is done says again
         elif not kind and (parse(data) is not None or b'"output"' in data):
             # An error without an envelope, or a whole answer though pieces of it
             # were asked for.
@@ -200,13 +211,14 @@ class ResponsesReader:
             reason = FINISH_REASON_CONTENT_FILTER
         elif reason == FINISH_REASON_STOP and self.pieces.tool_calls:
             reason = FINISH_REASON_TOOL_CALLS
-        return Completion(
+        completion = Completion(
             provider_model=self._model,
             finish_reason=reason,
             provider_finish_reason=self._finish_word,
             usage=self.usage,
             provider_response_id=self._id,
         )
+        return self.pieces.account(completion)
 
     def _broken(self, data: bytes, shape: type[Any]) -> Any:
         try:
@@ -219,7 +231,7 @@ class ResponsesReader:
     def _note(self, response: Response) -> None:
         self._id = self._id or mend(str(response.id or ""))
         self._model = mend(str(response.model or "")) or self._model
-        self.usage = later(self.usage, responses_usage(response.usage))
+        self.usage = later(self.usage, responses_usage(response.usage, response.output))
 
     def _read_text(self, event: Event) -> None:
         if not event.delta or not isinstance(event.delta, str):
@@ -230,6 +242,15 @@ class ResponsesReader:
         self._refused |= event.type == "response.refusal.delta"
         index = event.content_index
         self._text(item, index if isinstance(index, int) else 0, event.delta)
+
+    def _read_annotation(self, event: Event) -> None:
+        """Keep it for the end of its item: some servers do not say it again there."""
+        self.pieces.alive = True
+        item = self._writing(event.output_index, event.item_id, "message")
+        index = event.content_index if isinstance(event.content_index, int) else 0
+        if item.annotations is None:
+            item.annotations = {}
+        item.annotations.setdefault(index, []).append(event.annotation)
 
     def _read_arguments(self, event: Event) -> None:
         self.pieces.alive = True
@@ -282,10 +303,15 @@ class ResponsesReader:
             item = _item(value)
             if item is not None:
                 known = self._known(index, item.id, item.type)
-                if known or anew:
+                if known or anew or self._is_news(item):
                     self._done(known or self._begin(index, item.id, item.type), item)
         self.pieces.end(cut=status == "incomplete" or cut(self._finish_word))
         self.complete = True
+
+    def _is_news(self, item: Item) -> bool:
+        """Whether the end alone tells of an item: no event told of any such."""
+        seen = any(item.type == other.kind for other in self._items)
+        return item.whole is not None and not seen
 
     def _writing(self, index: object, item_id: object, kind: str) -> _Writing:
         """The item of `kind` that is meant, begun if it is new.
@@ -334,7 +360,7 @@ class ResponsesReader:
         if isinstance(item_id, str):
             self._named[item_id] = item
         if kind != "function_call":
-            item.block = Block(TEXT if kind == "message" else REASONING)
+            item.block = Block(_KINDS.get(kind, OTHER))
             self.pieces.keep_place(item.block)
         self.thinking = self.thinking or kind == "reasoning"
         return item
@@ -348,8 +374,10 @@ class ResponsesReader:
             self._message_done(writing, item)
         elif item.type == "function_call":
             self._call_done(writing, item)
-        else:
+        elif item.whole is None:
             self._reasoning_done(writing, item)
+        else:
+            self._other_done(writing, item.whole)
 
     def _message_done(self, writing: _Writing, item: Item) -> None:
         came = bool(writing.texts)
@@ -358,12 +386,48 @@ class ResponsesReader:
             text = part.text or part.refusal
             if text and not came:
                 self._text(writing, index, text)
+            elif not text and part.type not in ("output_text", "refusal"):
+                self.pieces.omit(part.type, "a part of a message")
+            if part.annotations or writing.annotations:
+                self._cite(writing, index, part.annotations)
         state = {"id": item.id, "phase": item.phase}
         known = {key: value for key, value in state.items() if value}
         for block in writing.texts.values():
             self._state(block, known)
         if writing.block:
             self.pieces.leave_place(writing.block)
+
+    def _cite(self, writing: _Writing, index: int, said: object) -> None:
+        said = said or (writing.annotations or {}).get(index)
+        if not isinstance(said, list) or not said:
+            return
+        block = writing.texts.get(index) or writing.block
+        if block is None:
+            return
+        self.pieces.begin(block)
+        self.pieces.flush()
+        citations, others = annotations(block, said)
+        if citations:
+            self.pieces.cite(block, citations)
+        for kind in others:
+            self.pieces.omit(kind, "an annotation of a type that is not known")
+
+    def _other_done(self, writing: _Writing, item: dict[str, Any]) -> None:
+        """An image, or what only OpenAI can read, which goes back to it whole."""
+        block = writing.block
+        assert block is not None  # noqa: S101
+        if writing.kind == blocks.IMAGE:
+            try:
+                media = blocks.image(item)
+            except ValueError as error:
+                self.pieces.omit(writing.kind, f"no image that can be read: {error}")
+                self.pieces.leave_place(block)
+                return
+            self.pieces.media(block, *media)
+            self._state(block, blocks.image_state(item))
+        else:
+            self.pieces.opaque(block, described(writing.kind, item), kept(WIRE, item))
+        self.pieces.leave_place(block)
 
     def _call_done(self, writing: _Writing, item: Item) -> None:
         block = writing.block or self._call(writing, item)
@@ -421,7 +485,8 @@ _REASONING = frozenset(
 )
 _TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _WHOLE = _TERMINAL | {"response.created", "response.in_progress", "response.queued"}
-_ITEMS = frozenset({"message", "function_call", "reasoning"})
+_KINDS = {"message": TEXT, "reasoning": REASONING}
+_ITEMS = frozenset({*_KINDS, "function_call"})
 
 
 def decode_responses(prompt: Prompt, body: bytes) -> Answer:
@@ -438,14 +503,15 @@ def unreadable(data: bytes) -> Failure:
     return malformed("the provider's answer cannot be read")
 
 
-def _item(value: object) -> Item | None:
-    """An item of a type that is read; None for any other."""
-    if not isinstance(value, dict):
+def _item(value: Any) -> Item | None:
+    """An item; None for what is none."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(kind, str):
         return None
-    kind = value.get("type")
-    if not isinstance(kind, str) or kind not in _ITEMS:
-        return None
-    return _converted(value, Item)
+    if kind in _ITEMS:
+        return _converted(value, Item)
+    id_ = value.get("id")
+    return Item(type=kind, id=id_ if isinstance(id_, str) else None, whole=value)
 
 
 def _converted(value: dict[str, Any], shape: type[T]) -> T:

@@ -27,7 +27,9 @@ from majordomo.codec.request_json import (
 )
 from majordomo.codec.schemas import answer_form
 from majordomo.codec.state import unpack
-from majordomo.providers.openai_responses.answer import WIRE, ReasoningItem
+from majordomo.providers.openai_responses.answer import ReasoningItem
+from majordomo.providers.openai_responses.blocks import WIRE, own_item
+from majordomo.providers.openai_responses.hosted_tools import hosted_tools
 from majordomo.schemas.dialects import OPENAI, OPENAI_STRICT
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
@@ -103,6 +105,7 @@ class _Input(RequestBuilder):
             # Left unsaid it is true, and the schema would be rewritten.
             said["strict"] = False
             tools.append(said)
+        tools += hosted_tools(self.model_id, self.prompt, self.body, self.adapted)
         if not tools:
             return
         self.body["tools"] = tools
@@ -238,6 +241,12 @@ class _Input(RequestBuilder):
                         items.append(reasoning)
                     else:
                         self.leave_out_reasoning(at)
+                case "opaque" if own and (back := own_item(part, state)):
+                    items.append(back)
+                case "opaque" if own and not part.provider_state:
+                    pass  # there was nothing to give back
+                case _ if "image" in state and (back := own_item(part, state)):
+                    items.append(back)
                 case _:
                     self.leave(part, at)
         if not own:

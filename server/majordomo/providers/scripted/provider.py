@@ -11,6 +11,7 @@ attempt in order, the last one for all that follow:
 | --- | --- |
 | `echo` | answer with the last text of the prompt: what an empty script does |
 | `text:WORDS` | answer with WORDS |
+| `source:URL` | ... and name a source of the answer; may be repeated |
 | `delay:2s` | wait before anything else (ms, s, m, h) |
 | `pace:50ms` | wait before each piece of a streamed answer; a piece is a word |
 | `status:503` | fail with an HTTP status |
@@ -36,7 +37,7 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MODEL_NOT_FOUND,
     Usage,
 )
-from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Part
+from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Citation, Message, Part
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_STOP,
     Completion,
@@ -47,6 +48,7 @@ from majordomo.v1.generation_service_pb2 import (
 _STEPS = {
     "echo": "",
     "text": ".*",
+    "source": r"https?://\S+",
     "delay": ".+",
     "pace": ".+",
     "status": "[1-5][0-9]{2}",
@@ -66,6 +68,7 @@ class Script:
     """What one attempt does."""
 
     text: str | None = None
+    sources: tuple[str, ...] = ()
     delay: float = 0.0
     pace: float = 0.0
     status: int = 0
@@ -78,6 +81,7 @@ class Script:
     def parse(cls, script: str) -> "Script":
         """Read a script; ScriptError names the step that cannot be read."""
         values: dict[str, str | float | int] = {}
+        sources: list[str] = []
         for step in script.split("+") if script else ():
             name, _, value = step.partition(":")
             try:
@@ -86,8 +90,11 @@ class Script:
                 raise ScriptError(
                     f"{step!r} is no step of a script; there are {', '.join(_STEPS)}"
                 ) from None
+            if name == "source":
+                sources.append(value)
+        values.pop("source", None)  # one of perhaps many
         values.pop("echo", None)  # what is done anyway
-        return cls(**values)  # type: ignore[arg-type]
+        return cls(sources=tuple(sources), **values)  # type: ignore[arg-type]
 
 
 def _value(step: str, text: str) -> str | float | int:
@@ -168,6 +175,9 @@ class _Exchange(Exchange):
                 if script.pace:
                     await asyncio.sleep(script.pace)
                 yield [PartDelta(text=word)]
+        citations = [Citation(uri=uri) for uri in script.sources]
+        if self.streamed and citations:
+            yield [PartDelta(text="", citations=citations)]
         await _break(script, len(words))
         self._usage = Usage(
             input_tokens=len(_last_text(self._prompt).split()), output_tokens=len(words)
@@ -181,7 +191,9 @@ class _Exchange(Exchange):
         if self.streamed:
             yield Answer(completion)
         else:
-            message = Message(role=ROLE_ASSISTANT, parts=[Part(text=text)])
+            message = Message(
+                role=ROLE_ASSISTANT, parts=[Part(text=text, citations=citations)]
+            )
             yield Answer(completion, message)
 
 

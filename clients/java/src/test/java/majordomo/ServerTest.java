@@ -38,8 +38,10 @@ import io.grpc.Status.Code;
 import io.grpc.TlsChannelCredentials;
 import java.io.File;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
@@ -125,6 +127,26 @@ class ServerTest {
 
       assertEquals("kept", Turns.text(answer));
     }
+  }
+
+  @Test
+  void sources() {
+    Message whole = ask("upstream/sources-java", "How are you?").getMessage();
+    Message pieced;
+    try (Answer answer = begin("upstream/sources-java", "How are you?")) {
+      read(answer);
+      pieced = answer.message();
+    }
+    assertEquals(whole, pieced);
+
+    var citation = pieced.getParts(0).getCitations(0);
+    var range = citation.getRange();
+    byte[] text = pieced.getParts(0).getText().getBytes(StandardCharsets.UTF_8);
+    byte[] cited = Arrays.copyOfRange(text, range.getStart(), range.getEnd());
+    assertEquals("https://example.org/a", citation.getUri());
+    assertEquals("Ça va", new String(cited, StandardCharsets.UTF_8));
+    assertEquals("file", pieced.getParts(1).getOpaque().getType());
+    assertEquals(1_500_008, pieced.getParts(2).getBlob().getData().size());
   }
 
   @Test

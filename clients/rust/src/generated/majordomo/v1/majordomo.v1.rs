@@ -277,8 +277,9 @@ pub mod bench_record {
         }
     }
 }
-/// Tokens read and written. Input and output include their parts, whatever the
-/// provider's own way of counting. Unset: the provider did not say.
+/// Tokens read and written, and what the provider's own tools did. Input and output
+/// include their parts, whatever the provider's own way of counting. Unset: the provider
+/// did not say.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Usage {
     /// Tokens in the prompt, cached ones included.
@@ -296,6 +297,15 @@ pub struct Usage {
     /// The part of output_tokens spent on reasoning.
     #[prost(int32, optional, tag="5")]
     pub reasoning_tokens: ::core::option::Option<i32>,
+    /// Searches of the web that the provider made.
+    #[prost(int32, optional, tag="6")]
+    pub web_searches: ::core::option::Option<i32>,
+    /// Pages at URLs that the provider read.
+    #[prost(int32, optional, tag="7")]
+    pub url_reads: ::core::option::Option<i32>,
+    /// Runs of code that the provider made.
+    #[prost(int32, optional, tag="8")]
+    pub code_executions: ::core::option::Option<i32>,
 }
 /// How an attempt ended. More values may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -484,7 +494,7 @@ pub enum AnswerFault {
     Length = 2,
     /// Refused by the model, or cut by the provider's filter.
     Refused = 3,
-    /// No JSON, though Prompt.response_format asks for it.
+    /// No JSON, though Prompt.response_format asks for it; without a schema, no object.
     NotJson = 4,
     /// JSON that breaks the schema of Prompt.response_format.
     Schema = 5,
@@ -541,7 +551,9 @@ pub struct Part {
     #[prost(bytes="vec", tag="7")]
     pub provider_state: ::prost::alloc::vec::Vec<u8>,
     /// Optional. With text: the sources that it rests on, in the order of their ranges.
-    /// Set by the server; nobody has to send them back. No server fills it yet.
+    /// Those without a range follow the others; where an answer numbers its sources, as
+    /// in "\[2\]", they are in the order of the numbers. Set by the server, at most 1000;
+    /// nobody has to send them back.
     #[prost(message, repeated, tag="9")]
     pub citations: ::prost::alloc::vec::Vec<Citation>,
     /// Required. Exactly one kind. Tool calls and reasoning only in ROLE_ASSISTANT,
@@ -573,8 +585,7 @@ pub mod part {
         /// Reasoning that the model showed before its answer.
         #[prost(message, tag="6")]
         Reasoning(super::Reasoning),
-        /// Content that only its provider can read. Only in ROLE_ASSISTANT. No server
-        /// fills it or takes it yet.
+        /// Content that only its provider can read. Only in ROLE_ASSISTANT.
         #[prost(message, tag="8")]
         Opaque(super::OpaquePart),
     }
@@ -582,17 +593,19 @@ pub mod part {
 /// A source that text rests on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Citation {
-    /// Its title.
+    /// Its title, or the name of its file.
+    /// Limits: at most 4096 characters.
     #[prost(string, tag="3")]
     pub title: ::prost::alloc::string::String,
     /// The words of the source that are cited.
+    /// Limits: at most 4096 characters.
     #[prost(string, tag="4")]
     pub quoted_text: ::prost::alloc::string::String,
     /// The text that rests on it. Unset: the whole part.
     #[prost(message, optional, tag="5")]
     pub range: ::core::option::Option<TextRange>,
     /// Where the source is. Ignore kinds you do not know.
-    #[prost(oneof="citation::Source", tags="1, 2")]
+    #[prost(oneof="citation::Source", tags="1, 2, 6")]
     pub source: ::core::option::Option<citation::Source>,
 }
 /// Nested message and enum types in `Citation`.
@@ -601,11 +614,16 @@ pub mod citation {
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Source {
         /// On the web.
+        /// Limits: at most 8192 characters.
         #[prost(string, tag="1")]
         Uri(::prost::alloc::string::String),
         /// In the request.
         #[prost(message, tag="2")]
         Request(super::RequestSource),
+        /// A file or a collection that the provider holds, by the provider's id of it.
+        /// Limits: at most 4096 characters.
+        #[prost(string, tag="6")]
+        ProviderFile(::prost::alloc::string::String),
     }
 }
 /// Media or text of the request, as a source.
@@ -625,7 +643,8 @@ pub struct RequestSource {
     pub last_page: i32,
 }
 /// A range of a part's text, in bytes of its UTF-8. Of a part that is streamed: of the
-/// whole text, however it was cut.
+/// whole text, however it was cut. Never beyond the text. Where both ends are the same it
+/// is a point: what stands before it rests on the source.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TextRange {
     /// The first byte, from 0.
@@ -640,17 +659,21 @@ pub struct TextRange {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OpaquePart {
     /// What it is, in the provider's own word, such as "web_search_call".
+    /// Limits: at most 64 characters.
     #[prost(string, tag="1")]
     pub r#type: ::prost::alloc::string::String,
-    /// The same for people, in a few words.
+    /// What was done, for people: what was searched for, the code that ran, what came of
+    /// it.
+    /// Limits: at most 200 characters.
     #[prost(string, tag="2")]
     pub description: ::prost::alloc::string::String,
 }
 /// Media bytes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Blob {
-    /// Required. IANA media type, such as image/png.
-    /// Limits: halves 1 to 127 characters.
+    /// Required. IANA media type, such as image/png; it may have parameters, such as
+    /// audio/L16;rate=24000.
+    /// Limits: halves 1 to 127 characters; parameters at most 127 characters.
     #[prost(string, tag="1")]
     pub media_type: ::prost::alloc::string::String,
     /// Required. The bytes, not base64.
@@ -662,7 +685,7 @@ pub struct Blob {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MediaReference {
     /// Optional. IANA media type, if known.
-    /// Limits: halves 1 to 127 characters.
+    /// Limits: halves 1 to 127 characters; parameters at most 127 characters.
     #[prost(string, tag="1")]
     pub media_type: ::prost::alloc::string::String,
     /// Required. An https URL.
@@ -704,12 +727,13 @@ pub struct Reasoning {
     #[prost(string, tag="1")]
     pub text: ::prost::alloc::string::String,
 }
-/// A tool that the model may use. More kinds may be added, such as tools that the
-/// provider runs itself.
+/// A tool that the model may use. More kinds may be added. All but functions are run
+/// by the provider, each at most once in Prompt.tools; a target whose provider has no
+/// such tool cannot take the request.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Tool {
     /// Required. Exactly one kind.
-    #[prost(oneof="tool::Kind", tags="1")]
+    #[prost(oneof="tool::Kind", tags="1, 2, 3, 4")]
     pub kind: ::core::option::Option<tool::Kind>,
 }
 /// Nested message and enum types in `Tool`.
@@ -720,6 +744,15 @@ pub mod tool {
         /// A function that the caller runs.
         #[prost(message, tag="1")]
         Function(super::FunctionTool),
+        /// The provider searches the web.
+        #[prost(message, tag="2")]
+        WebSearch(super::WebSearchTool),
+        /// The provider runs code that the model writes.
+        #[prost(message, tag="3")]
+        CodeExecution(super::CodeExecutionTool),
+        /// The provider reads pages at URLs in the conversation.
+        #[prost(message, tag="4")]
+        UrlReading(super::UrlReadingTool),
     }
 }
 /// A function that the model may call, and the caller runs.
@@ -737,13 +770,73 @@ pub struct FunctionTool {
     #[prost(string, tag="3")]
     pub parameters_schema_json: ::prost::alloc::string::String,
 }
+/// Web search, run by the provider. A target that cannot keep to the domains cannot
+/// take the request; the other limits are left out where a provider has none such.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WebSearchTool {
+    /// Optional. The only domains to search, their subdomains included: host names, such
+    /// as "example.org". Not beside blocked_domains.
+    /// Limits: at most 100 entries; values 1 to 253 characters.
+    #[prost(string, repeated, tag="1")]
+    pub allowed_domains: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Optional. Domains never to search, their subdomains included.
+    /// Limits: at most 100 entries; values 1 to 253 characters.
+    #[prost(string, repeated, tag="2")]
+    pub blocked_domains: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Optional. The most searches that one answer may take.
+    /// Limits: at least 1.
+    #[prost(int32, optional, tag="3")]
+    pub max_uses: ::core::option::Option<i32>,
+    /// Optional. Where the person is who asks, for results of that place.
+    #[prost(message, optional, tag="4")]
+    pub user_location: ::core::option::Option<UserLocation>,
+}
+/// A place, as exactly as it is known. Unset fields are not.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserLocation {
+    /// Optional. The city, such as "Zurich".
+    /// Limits: at most 256 characters.
+    #[prost(string, tag="1")]
+    pub city: ::prost::alloc::string::String,
+    /// Optional. The region or state.
+    /// Limits: at most 256 characters.
+    #[prost(string, tag="2")]
+    pub region: ::prost::alloc::string::String,
+    /// Optional. The country, in two capital letters of ISO 3166-1, such as "CH".
+    #[prost(string, tag="3")]
+    pub country: ::prost::alloc::string::String,
+    /// Optional. The time zone, as IANA names it, such as "Europe/Zurich".
+    /// Limits: at most 256 characters.
+    #[prost(string, tag="4")]
+    pub time_zone: ::prost::alloc::string::String,
+}
+/// Code execution, run by the provider in a sandbox of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CodeExecutionTool {
+}
+/// Reading of pages at URLs, run by the provider. Limits as those of WebSearchTool.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UrlReadingTool {
+    /// Optional. The only domains to read from. Not beside blocked_domains.
+    /// Limits: at most 100 entries; values 1 to 253 characters.
+    #[prost(string, repeated, tag="1")]
+    pub allowed_domains: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Optional. Domains never to read from.
+    /// Limits: at most 100 entries; values 1 to 253 characters.
+    #[prost(string, repeated, tag="2")]
+    pub blocked_domains: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Optional. The most pages that one answer may take.
+    /// Limits: at least 1.
+    #[prost(int32, optional, tag="3")]
+    pub max_uses: ::core::option::Option<i32>,
+}
 /// Whether and which tools must be called.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ToolChoice {
     /// Optional. The mode.
     #[prost(enumeration="tool_choice::Mode", tag="1")]
     pub mode: i32,
-    /// Optional. With MODE_REQUIRED, the only functions allowed.
+    /// Optional. With MODE_REQUIRED, the only functions allowed, and no other tools.
     /// Limits: at most 10000 entries.
     #[prost(string, repeated, tag="2")]
     pub allowed_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -1483,8 +1576,9 @@ pub struct ChainOptions {
 /// answer, else the first that was kept. Unset means \[ANSWER_FAULT_EMPTY\].
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AnswerPolicy {
-    /// Optional. Exactly the faults after which the walk goes on; empty: none. Servers
-    /// find ANSWER_FAULT_EMPTY alone by now; the others have no effect yet.
+    /// Optional. Exactly the faults after which the walk goes on; empty: none. A Stream
+    /// finds a fault only while nothing was shown, and beyond that with
+    /// INTERRUPTION_POLICY_RESTART.
     /// Limits: at most 10000 entries.
     #[prost(enumeration="AnswerFault", repeated, tag="1")]
     pub advance_on_answer: ::prost::alloc::vec::Vec<i32>,
@@ -1522,14 +1616,16 @@ pub struct Completion {
     /// The trace that shows this call, in hex; also a trailer, majordomo-trace-id.
     #[prost(string, tag="10")]
     pub trace_id: ::prost::alloc::string::String,
-    /// What the provider sent and the answer does not carry. No server fills it yet.
+    /// What the provider sent and the answer does not carry, each type once.
+    /// Limits: at most 32 entries.
     #[prost(message, repeated, tag="11")]
     pub omissions: ::prost::alloc::vec::Vec<Omission>,
-    /// The provider's own words for why the model stopped or refused, bounded. No server
-    /// fills it yet.
+    /// The provider's own words for why the model stopped or refused. In no log and on no
+    /// span.
+    /// Limits: at most 1000 characters.
     #[prost(string, tag="12")]
     pub provider_finish_message: ::prost::alloc::string::String,
-    /// Tokens of all attempts that were billed. No server fills it yet.
+    /// Tokens of all attempts that were billed.
     #[prost(message, optional, tag="13")]
     pub total_usage: ::core::option::Option<TotalUsage>,
     /// What is wrong with the answer, where nobody brought a better one; see
@@ -1541,19 +1637,20 @@ pub struct Completion {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Omission {
     /// What it was, in the provider's own word.
+    /// Limits: at most 64 characters.
     #[prost(string, tag="1")]
     pub r#type: ::prost::alloc::string::String,
     /// Why it is not there, in a few words.
     #[prost(string, tag="2")]
     pub description: ::prost::alloc::string::String,
 }
-/// Tokens of all attempts of a call.
+/// Usage of all attempts of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TotalUsage {
     /// The sum of what providers counted.
     #[prost(message, optional, tag="1")]
     pub usage: ::core::option::Option<Usage>,
-    /// True where an attempt was cut before its provider had counted: more was billed.
+    /// True where an attempt ended before its provider had counted: more may be billed.
     #[prost(bool, tag="2")]
     pub lower_bound: bool,
 }
@@ -1576,7 +1673,8 @@ pub struct PartDelta {
     /// Set once, with the last piece of the part. See Part.provider_state.
     #[prost(bytes="vec", tag="6")]
     pub provider_state: ::prost::alloc::vec::Vec<u8>,
-    /// Citations to append to those of the part. No server fills it yet.
+    /// Citations to append to those of the part. Their ranges may be of text that came
+    /// before or comes after them.
     #[prost(message, repeated, tag="9")]
     pub citations: ::prost::alloc::vec::Vec<Citation>,
     /// The piece. Append it to the part of the same index.
@@ -1600,10 +1698,11 @@ pub mod part_delta {
         /// Media bytes to append. The first piece has the media type.
         #[prost(message, tag="5")]
         Blob(super::Blob),
-        /// A whole part. No server fills it yet.
+        /// A whole part.
         #[prost(message, tag="7")]
         MediaReference(super::MediaReference),
-        /// A whole part; see Part.opaque. No server fills it yet.
+        /// A whole part; see Part.opaque. It is no content: until some comes it is held
+        /// back, and failing over goes on.
         #[prost(message, tag="8")]
         Opaque(super::OpaquePart),
     }
@@ -1621,13 +1720,13 @@ pub struct ToolCallDelta {
     #[prost(string, tag="3")]
     pub arguments_json_fragment: ::prost::alloc::string::String,
 }
-/// The answer starts again on another target, whose output follows at once.
+/// The answer starts again, or is an earlier one after all; its output follows at once.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Restart {
-    /// The attempt that broke.
+    /// The attempt that broke, or whose answer had a fault.
     #[prost(message, optional, tag="1")]
     pub interrupted: ::core::option::Option<Attempt>,
-    /// The target that answers now.
+    /// The target whose output follows.
     #[prost(string, tag="2")]
     pub target: ::prost::alloc::string::String,
 }

@@ -94,7 +94,7 @@ export enum AnswerFault {
   ANSWER_FAULT_LENGTH = 2,
   /** ANSWER_FAULT_REFUSED - Refused by the model, or cut by the provider's filter. */
   ANSWER_FAULT_REFUSED = 3,
-  /** ANSWER_FAULT_NOT_JSON - No JSON, though Prompt.response_format asks for it. */
+  /** ANSWER_FAULT_NOT_JSON - No JSON, though Prompt.response_format asks for it; without a schema, no object. */
   ANSWER_FAULT_NOT_JSON = 4,
   /** ANSWER_FAULT_SCHEMA - JSON that breaks the schema of Prompt.response_format. */
   ANSWER_FAULT_SCHEMA = 5,
@@ -273,8 +273,9 @@ export enum BenchRecord_Extent {
 }
 
 /**
- * Tokens read and written. Input and output include their parts, whatever the
- * provider's own way of counting. Unset: the provider did not say.
+ * Tokens read and written, and what the provider's own tools did. Input and output
+ * include their parts, whatever the provider's own way of counting. Unset: the provider
+ * did not say.
  */
 export interface Usage {
   /** Tokens in the prompt, cached ones included. */
@@ -294,7 +295,19 @@ export interface Usage {
     | number
     | undefined;
   /** The part of output_tokens spent on reasoning. */
-  reasoningTokens?: number | undefined;
+  reasoningTokens?:
+    | number
+    | undefined;
+  /** Searches of the web that the provider made. */
+  webSearches?:
+    | number
+    | undefined;
+  /** Pages at URLs that the provider read. */
+  urlReads?:
+    | number
+    | undefined;
+  /** Runs of code that the provider made. */
+  codeExecutions?: number | undefined;
 }
 
 function createBaseAttempt(): Attempt {
@@ -888,6 +901,9 @@ function createBaseUsage(): Usage {
     cacheReadTokens: undefined,
     cacheWriteTokens: undefined,
     reasoningTokens: undefined,
+    webSearches: undefined,
+    urlReads: undefined,
+    codeExecutions: undefined,
   };
 }
 
@@ -907,6 +923,15 @@ export const Usage: MessageFns<Usage> = {
     }
     if (message.reasoningTokens !== undefined) {
       writer.uint32(40).int32(message.reasoningTokens);
+    }
+    if (message.webSearches !== undefined) {
+      writer.uint32(48).int32(message.webSearches);
+    }
+    if (message.urlReads !== undefined) {
+      writer.uint32(56).int32(message.urlReads);
+    }
+    if (message.codeExecutions !== undefined) {
+      writer.uint32(64).int32(message.codeExecutions);
     }
     return writer;
   },
@@ -964,6 +989,30 @@ export const Usage: MessageFns<Usage> = {
             message.reasoningTokens = reader.int32();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.webSearches = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.urlReads = reader.int32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.codeExecutions = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -986,6 +1035,9 @@ export const Usage: MessageFns<Usage> = {
     message.cacheReadTokens = object.cacheReadTokens ?? undefined;
     message.cacheWriteTokens = object.cacheWriteTokens ?? undefined;
     message.reasoningTokens = object.reasoningTokens ?? undefined;
+    message.webSearches = object.webSearches ?? undefined;
+    message.urlReads = object.urlReads ?? undefined;
+    message.codeExecutions = object.codeExecutions ?? undefined;
     return message;
   },
 };

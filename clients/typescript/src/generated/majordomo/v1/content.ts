@@ -66,10 +66,7 @@ export interface Part {
     /** Reasoning that the model showed before its answer. */
     { $case: "reasoning"; value: Reasoning }
     | //
-    /**
-     * Content that only its provider can read. Only in ROLE_ASSISTANT. No server
-     * fills it or takes it yet.
-     */
+    /** Content that only its provider can read. Only in ROLE_ASSISTANT. */
     { $case: "opaque"; value: OpaquePart }
     | undefined;
   /**
@@ -80,7 +77,9 @@ export interface Part {
   providerState: Buffer;
   /**
    * Optional. With text: the sources that it rests on, in the order of their ranges.
-   * Set by the server; nobody has to send them back. No server fills it yet.
+   * Those without a range follow the others; where an answer numbers its sources, as
+   * in "[2]", they are in the order of the numbers. Set by the server, at most 1000;
+   * nobody has to send them back.
    */
   citations: Citation[];
 }
@@ -90,15 +89,30 @@ export interface Citation {
   /** Where the source is. Ignore kinds you do not know. */
   source:
     | //
-    /** On the web. */
+    /**
+     * On the web.
+     * Limits: at most 8192 characters.
+     */
     { $case: "uri"; value: string }
     | //
     /** In the request. */
     { $case: "request"; value: RequestSource }
+    | //
+    /**
+     * A file or a collection that the provider holds, by the provider's id of it.
+     * Limits: at most 4096 characters.
+     */
+    { $case: "providerFile"; value: string }
     | undefined;
-  /** Its title. */
+  /**
+   * Its title, or the name of its file.
+   * Limits: at most 4096 characters.
+   */
   title: string;
-  /** The words of the source that are cited. */
+  /**
+   * The words of the source that are cited.
+   * Limits: at most 4096 characters.
+   */
   quotedText: string;
   /** The text that rests on it. Unset: the whole part. */
   range: TextRange | undefined;
@@ -118,7 +132,8 @@ export interface RequestSource {
 
 /**
  * A range of a part's text, in bytes of its UTF-8. Of a part that is streamed: of the
- * whole text, however it was cut.
+ * whole text, however it was cut. Never beyond the text. Where both ends are the same it
+ * is a point: what stands before it rests on the source.
  */
 export interface TextRange {
   /** The first byte, from 0. */
@@ -132,17 +147,25 @@ export interface TextRange {
  * it ran; the content is in Part.provider_state.
  */
 export interface OpaquePart {
-  /** What it is, in the provider's own word, such as "web_search_call". */
+  /**
+   * What it is, in the provider's own word, such as "web_search_call".
+   * Limits: at most 64 characters.
+   */
   type: string;
-  /** The same for people, in a few words. */
+  /**
+   * What was done, for people: what was searched for, the code that ran, what came of
+   * it.
+   * Limits: at most 200 characters.
+   */
   description: string;
 }
 
 /** Media bytes. */
 export interface Blob {
   /**
-   * Required. IANA media type, such as image/png.
-   * Limits: halves 1 to 127 characters.
+   * Required. IANA media type, such as image/png; it may have parameters, such as
+   * audio/L16;rate=24000.
+   * Limits: halves 1 to 127 characters; parameters at most 127 characters.
    */
   mediaType: string;
   /**
@@ -156,7 +179,7 @@ export interface Blob {
 export interface MediaReference {
   /**
    * Optional. IANA media type, if known.
-   * Limits: halves 1 to 127 characters.
+   * Limits: halves 1 to 127 characters; parameters at most 127 characters.
    */
   mediaType: string;
   /** Required. An https URL. */
@@ -196,8 +219,9 @@ export interface Reasoning {
 }
 
 /**
- * A tool that the model may use. More kinds may be added, such as tools that the
- * provider runs itself.
+ * A tool that the model may use. More kinds may be added. All but functions are run
+ * by the provider, each at most once in Prompt.tools; a target whose provider has no
+ * such tool cannot take the request.
  */
 export interface Tool {
   /** Required. Exactly one kind. */
@@ -205,6 +229,15 @@ export interface Tool {
     | //
     /** A function that the caller runs. */
     { $case: "function"; value: FunctionTool }
+    | //
+    /** The provider searches the web. */
+    { $case: "webSearch"; value: WebSearchTool }
+    | //
+    /** The provider runs code that the model writes. */
+    { $case: "codeExecution"; value: CodeExecutionTool }
+    | //
+    /** The provider reads pages at URLs in the conversation. */
+    { $case: "urlReading"; value: UrlReadingTool }
     | undefined;
 }
 
@@ -224,12 +257,83 @@ export interface FunctionTool {
   parametersSchemaJson: string;
 }
 
+/**
+ * Web search, run by the provider. A target that cannot keep to the domains cannot
+ * take the request; the other limits are left out where a provider has none such.
+ */
+export interface WebSearchTool {
+  /**
+   * Optional. The only domains to search, their subdomains included: host names, such
+   * as "example.org". Not beside blocked_domains.
+   * Limits: at most 100 entries; values 1 to 253 characters.
+   */
+  allowedDomains: string[];
+  /**
+   * Optional. Domains never to search, their subdomains included.
+   * Limits: at most 100 entries; values 1 to 253 characters.
+   */
+  blockedDomains: string[];
+  /**
+   * Optional. The most searches that one answer may take.
+   * Limits: at least 1.
+   */
+  maxUses?:
+    | number
+    | undefined;
+  /** Optional. Where the person is who asks, for results of that place. */
+  userLocation: UserLocation | undefined;
+}
+
+/** A place, as exactly as it is known. Unset fields are not. */
+export interface UserLocation {
+  /**
+   * Optional. The city, such as "Zurich".
+   * Limits: at most 256 characters.
+   */
+  city: string;
+  /**
+   * Optional. The region or state.
+   * Limits: at most 256 characters.
+   */
+  region: string;
+  /** Optional. The country, in two capital letters of ISO 3166-1, such as "CH". */
+  country: string;
+  /**
+   * Optional. The time zone, as IANA names it, such as "Europe/Zurich".
+   * Limits: at most 256 characters.
+   */
+  timeZone: string;
+}
+
+/** Code execution, run by the provider in a sandbox of its own. */
+export interface CodeExecutionTool {
+}
+
+/** Reading of pages at URLs, run by the provider. Limits as those of WebSearchTool. */
+export interface UrlReadingTool {
+  /**
+   * Optional. The only domains to read from. Not beside blocked_domains.
+   * Limits: at most 100 entries; values 1 to 253 characters.
+   */
+  allowedDomains: string[];
+  /**
+   * Optional. Domains never to read from.
+   * Limits: at most 100 entries; values 1 to 253 characters.
+   */
+  blockedDomains: string[];
+  /**
+   * Optional. The most pages that one answer may take.
+   * Limits: at least 1.
+   */
+  maxUses?: number | undefined;
+}
+
 /** Whether and which tools must be called. */
 export interface ToolChoice {
   /** Optional. The mode. */
   mode: ToolChoice_Mode;
   /**
-   * Optional. With MODE_REQUIRED, the only functions allowed.
+   * Optional. With MODE_REQUIRED, the only functions allowed, and no other tools.
    * Limits: at most 10000 entries.
    */
   allowedNames: string[];
@@ -532,6 +636,9 @@ export const Citation: MessageFns<Citation> = {
       case "request":
         RequestSource.encode(message.source.value, writer.uint32(18).fork()).join();
         break;
+      case "providerFile":
+        writer.uint32(50).string(message.source.value);
+        break;
     }
     if (message.title !== "") {
       writer.uint32(26).string(message.title);
@@ -572,6 +679,14 @@ export const Citation: MessageFns<Citation> = {
             }
 
             message.source = { $case: "request", value: RequestSource.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.source = { $case: "providerFile", value: reader.string() };
             continue;
           }
           case 3: {
@@ -625,6 +740,12 @@ export const Citation: MessageFns<Citation> = {
       case "request": {
         if (object.source?.value !== undefined && object.source?.value !== null) {
           message.source = { $case: "request", value: RequestSource.fromPartial(object.source.value) };
+        }
+        break;
+      }
+      case "providerFile": {
+        if (object.source?.value !== undefined && object.source?.value !== null) {
+          message.source = { $case: "providerFile", value: object.source.value };
         }
         break;
       }
@@ -1220,6 +1341,15 @@ export const Tool: MessageFns<Tool> = {
       case "function":
         FunctionTool.encode(message.kind.value, writer.uint32(10).fork()).join();
         break;
+      case "webSearch":
+        WebSearchTool.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+      case "codeExecution":
+        CodeExecutionTool.encode(message.kind.value, writer.uint32(26).fork()).join();
+        break;
+      case "urlReading":
+        UrlReadingTool.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1245,6 +1375,30 @@ export const Tool: MessageFns<Tool> = {
             message.kind = { $case: "function", value: FunctionTool.decode(reader, reader.uint32()) };
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "webSearch", value: WebSearchTool.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = { $case: "codeExecution", value: CodeExecutionTool.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "urlReading", value: UrlReadingTool.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1266,6 +1420,24 @@ export const Tool: MessageFns<Tool> = {
       case "function": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "function", value: FunctionTool.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "webSearch": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "webSearch", value: WebSearchTool.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "codeExecution": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "codeExecution", value: CodeExecutionTool.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "urlReading": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "urlReading", value: UrlReadingTool.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -1349,6 +1521,312 @@ export const FunctionTool: MessageFns<FunctionTool> = {
     message.name = object.name ?? "";
     message.description = object.description ?? "";
     message.parametersSchemaJson = object.parametersSchemaJson ?? "";
+    return message;
+  },
+};
+
+function createBaseWebSearchTool(): WebSearchTool {
+  return { allowedDomains: [], blockedDomains: [], maxUses: undefined, userLocation: undefined };
+}
+
+export const WebSearchTool: MessageFns<WebSearchTool> = {
+  encode(message: WebSearchTool, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.allowedDomains) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.blockedDomains) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.maxUses !== undefined) {
+      writer.uint32(24).int32(message.maxUses);
+    }
+    if (message.userLocation !== undefined) {
+      UserLocation.encode(message.userLocation, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WebSearchTool {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWebSearchTool();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.allowedDomains.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.blockedDomains.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxUses = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.userLocation = UserLocation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WebSearchTool>): WebSearchTool {
+    return WebSearchTool.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WebSearchTool>): WebSearchTool {
+    const message = createBaseWebSearchTool();
+    message.allowedDomains = object.allowedDomains?.map((e) => e) || [];
+    message.blockedDomains = object.blockedDomains?.map((e) => e) || [];
+    message.maxUses = object.maxUses ?? undefined;
+    message.userLocation = (object.userLocation !== undefined && object.userLocation !== null)
+      ? UserLocation.fromPartial(object.userLocation)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseUserLocation(): UserLocation {
+  return { city: "", region: "", country: "", timeZone: "" };
+}
+
+export const UserLocation: MessageFns<UserLocation> = {
+  encode(message: UserLocation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.city !== "") {
+      writer.uint32(10).string(message.city);
+    }
+    if (message.region !== "") {
+      writer.uint32(18).string(message.region);
+    }
+    if (message.country !== "") {
+      writer.uint32(26).string(message.country);
+    }
+    if (message.timeZone !== "") {
+      writer.uint32(34).string(message.timeZone);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UserLocation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUserLocation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.city = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.region = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.country = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.timeZone = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UserLocation>): UserLocation {
+    return UserLocation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UserLocation>): UserLocation {
+    const message = createBaseUserLocation();
+    message.city = object.city ?? "";
+    message.region = object.region ?? "";
+    message.country = object.country ?? "";
+    message.timeZone = object.timeZone ?? "";
+    return message;
+  },
+};
+
+function createBaseCodeExecutionTool(): CodeExecutionTool {
+  return {};
+}
+
+export const CodeExecutionTool: MessageFns<CodeExecutionTool> = {
+  encode(_: CodeExecutionTool, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CodeExecutionTool {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCodeExecutionTool();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CodeExecutionTool>): CodeExecutionTool {
+    return CodeExecutionTool.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<CodeExecutionTool>): CodeExecutionTool {
+    const message = createBaseCodeExecutionTool();
+    return message;
+  },
+};
+
+function createBaseUrlReadingTool(): UrlReadingTool {
+  return { allowedDomains: [], blockedDomains: [], maxUses: undefined };
+}
+
+export const UrlReadingTool: MessageFns<UrlReadingTool> = {
+  encode(message: UrlReadingTool, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.allowedDomains) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.blockedDomains) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.maxUses !== undefined) {
+      writer.uint32(24).int32(message.maxUses);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UrlReadingTool {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUrlReadingTool();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.allowedDomains.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.blockedDomains.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxUses = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UrlReadingTool>): UrlReadingTool {
+    return UrlReadingTool.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UrlReadingTool>): UrlReadingTool {
+    const message = createBaseUrlReadingTool();
+    message.allowedDomains = object.allowedDomains?.map((e) => e) || [];
+    message.blockedDomains = object.blockedDomains?.map((e) => e) || [];
+    message.maxUses = object.maxUses ?? undefined;
     return message;
   },
 };

@@ -492,8 +492,9 @@ export interface ChainOptions {
  */
 export interface AnswerPolicy {
   /**
-   * Optional. Exactly the faults after which the walk goes on; empty: none. Servers
-   * find ANSWER_FAULT_EMPTY alone by now; the others have no effect yet.
+   * Optional. Exactly the faults after which the walk goes on; empty: none. A Stream
+   * finds a fault only while nothing was shown, and beyond that with
+   * INTERRUPTION_POLICY_RESTART.
    * Limits: at most 10000 entries.
    */
   advanceOnAnswer: AnswerFault[];
@@ -523,14 +524,18 @@ export interface Completion {
   providerResponseId: string;
   /** The trace that shows this call, in hex; also a trailer, majordomo-trace-id. */
   traceId: string;
-  /** What the provider sent and the answer does not carry. No server fills it yet. */
+  /**
+   * What the provider sent and the answer does not carry, each type once.
+   * Limits: at most 32 entries.
+   */
   omissions: Omission[];
   /**
-   * The provider's own words for why the model stopped or refused, bounded. No server
-   * fills it yet.
+   * The provider's own words for why the model stopped or refused. In no log and on no
+   * span.
+   * Limits: at most 1000 characters.
    */
   providerFinishMessage: string;
-  /** Tokens of all attempts that were billed. No server fills it yet. */
+  /** Tokens of all attempts that were billed. */
   totalUsage:
     | TotalUsage
     | undefined;
@@ -543,19 +548,22 @@ export interface Completion {
 
 /** Content of the provider's that the answer does not carry. */
 export interface Omission {
-  /** What it was, in the provider's own word. */
+  /**
+   * What it was, in the provider's own word.
+   * Limits: at most 64 characters.
+   */
   type: string;
   /** Why it is not there, in a few words. */
   description: string;
 }
 
-/** Tokens of all attempts of a call. */
+/** Usage of all attempts of a call. */
 export interface TotalUsage {
   /** The sum of what providers counted. */
   usage:
     | Usage
     | undefined;
-  /** True where an attempt was cut before its provider had counted: more was billed. */
+  /** True where an attempt ended before its provider had counted: more may be billed. */
   lowerBound: boolean;
 }
 
@@ -586,15 +594,21 @@ export interface PartDelta {
     /** Media bytes to append. The first piece has the media type. */
     { $case: "blob"; value: Blob }
     | //
-    /** A whole part. No server fills it yet. */
+    /** A whole part. */
     { $case: "mediaReference"; value: MediaReference }
     | //
-    /** A whole part; see Part.opaque. No server fills it yet. */
+    /**
+     * A whole part; see Part.opaque. It is no content: until some comes it is held
+     * back, and failing over goes on.
+     */
     { $case: "opaque"; value: OpaquePart }
     | undefined;
   /** Set once, with the last piece of the part. See Part.provider_state. */
   providerState: Buffer;
-  /** Citations to append to those of the part. No server fills it yet. */
+  /**
+   * Citations to append to those of the part. Their ranges may be of text that came
+   * before or comes after them.
+   */
   citations: Citation[];
 }
 
@@ -608,13 +622,13 @@ export interface ToolCallDelta {
   argumentsJsonFragment: string;
 }
 
-/** The answer starts again on another target, whose output follows at once. */
+/** The answer starts again, or is an earlier one after all; its output follows at once. */
 export interface Restart {
-  /** The attempt that broke. */
+  /** The attempt that broke, or whose answer had a fault. */
   interrupted:
     | Attempt
     | undefined;
-  /** The target that answers now. */
+  /** The target whose output follows. */
   target: string;
 }
 
