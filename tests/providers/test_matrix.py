@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from anthropic.types import message_create_params
+from anthropic.types.beta import message_create_params
 from google.genai import types
 from openai.types.chat import completion_create_params
 from openai.types.responses import response_create_params
@@ -48,10 +48,14 @@ def responses_problems(body: dict[str, Any]) -> list[str]:
     return problems(body, response_create_params.ResponseCreateParamsNonStreaming)
 
 
+_KEYS = ("reasoning_content", "reasoning_details", "reasoning", "prefix", "annotations")
+"""Keys of messages that OpenAI's own server does not have."""
+
+
 def chat_problems(body: dict[str, Any]) -> list[str]:
     """Of a body of a server that adds keys of its own to the wire."""
     for message in body["messages"]:
-        for key in ("reasoning_content", "reasoning_details", "reasoning", "prefix"):
+        for key in _KEYS:
             message.pop(key, None)
         if isinstance(message["content"], list):
             parts = [p for p in message["content"] if p["type"] != "thinking"]

@@ -215,7 +215,7 @@ def _responses(body: Json) -> Iterator[str]:
                 if item["call_id"] not in waiting:
                     yield f"{at}: No tool call found for function call output"
                 waiting.discard(item["call_id"])
-            case _:
+            case _ if "role" in item:  # an item of its own tools has none
                 if item["role"] == "user" and waiting:
                     yield f"{at}: No tool output found for function call"
                 if not item["content"]:
