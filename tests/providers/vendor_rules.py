@@ -201,7 +201,8 @@ def _responses(body: Json) -> Iterator[str]:
         following = items[number + 1] if number + 1 < len(items) else {}
         match item.get("type"):
             case "reasoning":
-                if following.get("type") not in ("message", "function_call"):
+                kind = following.get("type", "")
+                if kind != "message" and not kind.endswith("_call"):
                     yield f"{at}: reasoning without its required following item"
             case "function_call":
                 waiting.add(item["call_id"])

@@ -39,7 +39,13 @@ SHAPES = {
     "responses": response_create_params.ResponseCreateParamsNonStreaming,
     "chat": completion_create_params.CompletionCreateParamsNonStreaming,
 }
-EXTRA = {"reasoning_details", "reasoning_content", "extra_content", "annotations"}
+EXTRA = {
+    "reasoning_details",
+    "reasoning_content",
+    ".reasoning:",
+    "extra_content",
+    "annotations",
+}
 """Keys of servers that speak Chat Completions and are not OpenAI's."""
 
 
