@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.engine import Engine
+from majordomo.chain.events import Answered, Content, Restarted
 from majordomo.chain.evidence import Lease
 from majordomo.chain.failure import Failure
 from majordomo.chain.health import LONGEST_RETRY_DELAY, Bench, HealthSettings
@@ -49,7 +50,6 @@ from majordomo.v1.generation_service_pb2 import (
     Completion,
     PartDelta,
     Prompt,
-    Restart,
 )
 from majordomo.v1.operator_service_pb2 import TargetHealth
 from tests.chain.fakes import VirtualLoop, loop_clock
@@ -304,13 +304,13 @@ class World:
             async with aclosing(self.engine.walk(call)) as events:
                 async for event in events:
                     match event:
-                        case list():
-                            text += "".join(delta.text for delta in event)
-                        case Restart():
+                        case Content(deltas):
+                            text += "".join(delta.text for delta in deltas)
+                        case Restarted():
                             text = ""
-                        case Answer(message=None):
+                        case Answered(Answer(message=None)):
                             assert text == "one two"
-                        case Answer(message=message):
+                        case Answered(Answer(message=message)):
                             assert message is not None
                             assert message.parts[0].text == "one two"
         except CallFailed:

@@ -46,8 +46,8 @@ _LIMITS = {
 class RunningAttempt:
     """Holds the lease and the room of an attempt from its start to its end.
 
-    Used as a context manager around `next_piece`. `record` is whole when the block
-    is left, however it is left; a Failure passes through to the walk.
+    Used as a context manager around `next_piece`. When the block is left, however it
+    is left, `record` is whole and one of the call's attempts; a Failure ends there.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class RunningAttempt:
             last_resort=lease.last_resort,
         )
         clock.stamp(self.record.start_time)
+        self._call = call
         self._target = target
-        self._shown = call.stream
         self._exchange = plan.exchange
         self._exchange.may_resend = self._may_resend
         if not call.stream:
@@ -80,7 +80,6 @@ class RunningAttempt:
         self._clock = clock
         self._limits = plan.limits
         self._own = plan.own
-        self._earlier = call.attempts
         self._start = self._handed_on = clock.monotonic()
         self._call_end = call_end
         self._content_end = min(
@@ -90,7 +89,9 @@ class RunningAttempt:
         self._stall = self._limits.stall
         self._alive = False
         self._content = False
-        self._answered = False
+        self.answer: Answer | None = None
+        """What it has answered, once it has."""
+
         self.kept: AnswerFault = ANSWER_FAULT_UNSPECIFIED
         """What is wrong with the answer, if the walk goes on after it."""
 
@@ -108,10 +109,11 @@ class RunningAttempt:
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool:
         try:
             self._judge(error)
         finally:
+            self._call.attempts.append(self.record)
             for room in self._target.rooms:
                 room.used -= 1
             self._tracker.release(self._lease)
@@ -119,6 +121,12 @@ class RunningAttempt:
             # Else the two would keep each other, and a large body, until a collection.
             self._exchange.may_resend = None
             await self._pieces.aclose()
+        return isinstance(error, Failure)
+
+    @property
+    def shown(self) -> bool:
+        """The caller has seen content of it."""
+        return self._content and self._call.stream
 
     @property
     def adaptations(self) -> list[Adaptation]:
@@ -142,7 +150,7 @@ class RunningAttempt:
             self._stall = self._limits.silence if thinking else self._limits.stall
             self._tracker.alive(self._lease)
         if isinstance(piece, Answer):
-            self._answered = True
+            self.answer = piece
             if piece.completion.HasField("usage"):
                 self.record.usage.CopyFrom(piece.completion.usage)
         elif not self._content:
@@ -202,7 +210,7 @@ class RunningAttempt:
         record.resent = exchange.resent
         if exchange.usage is not None and not record.HasField("usage"):
             record.usage.CopyFrom(exchange.usage)
-        if self._answered:
+        if self.answer is not None:
             record.outcome = ATTEMPT_OUTCOME_SUCCEEDED
             if self.kept:
                 record.answer_fault = self.kept
@@ -232,7 +240,7 @@ class RunningAttempt:
     def _failed_outcome(self, failure: Failure) -> AttemptOutcome:
         if failure.reason == FAILURE_REASON_DEADLINE:
             return ATTEMPT_OUTCOME_CANCELLED
-        if self._content and self._shown:
+        if self.shown:
             return ATTEMPT_OUTCOME_INTERRUPTED
         return ATTEMPT_OUTCOME_FAILED
 
@@ -244,7 +252,7 @@ class RunningAttempt:
             return False
         return not (
             may_be_the_requests(self.record)
-            and any(map(self._same_again, self._earlier))
+            and any(map(self._same_again, self._call.attempts))
         )
 
     def _silence_counts(self, failure: Failure, ran: float) -> bool:

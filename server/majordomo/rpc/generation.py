@@ -5,14 +5,14 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, assert_never
 
 from grpc.aio import ServicerContext
 
 from majordomo.chain.call import Call, Policy
 from majordomo.chain.clock import seconds
 from majordomo.chain.engine import Engine
-from majordomo.chain.target import Answer
+from majordomo.chain.events import Answered, AttemptEnded, Content, Restarted
 from majordomo.names import MalformedChain
 from majordomo.registry import Catalog, Registry
 from majordomo.rpc.access import caller
@@ -60,11 +60,17 @@ class GenerationService(GenerationServiceServicer):
             _observe(call)
             async with aclosing(self._engine.walk(call)) as events:
                 async for event in events:
-                    if isinstance(event, Answer):
-                        return GenerateResponse(
-                            message=event.message, completion=event.completion
-                        )
-                    self._notice(event)
+                    match event:
+                        case Answered(answer):
+                            return GenerateResponse(
+                                message=answer.message, completion=answer.completion
+                            )
+                        case AttemptEnded(attempt):
+                            _notice(attempt)
+                        case Content() | Restarted():
+                            pass
+                        case _:
+                            assert_never(event)
         raise AssertionError("a walk ends with an answer or a failure")
 
     async def Stream(  # noqa: N802 - gRPC's name
@@ -77,17 +83,21 @@ class GenerationService(GenerationServiceServicer):
             _observe(call)
             async with aclosing(self._engine.walk(call)) as events:
                 async for event in events:
-                    if isinstance(event, list):
-                        for delta in event:
-                            yield StreamResponse(part_delta=delta)
-                    elif isinstance(event, Answer):
-                        yield StreamResponse(completion=event.completion)
-                    elif isinstance(event, Restart):
-                        yield StreamResponse(restart=event)
-                    else:
-                        self._notice(event)
-                        if request.include_attempts:
-                            yield StreamResponse(attempt_ended=event)
+                    match event:
+                        case Content(deltas):
+                            for delta in deltas:
+                                yield StreamResponse(part_delta=delta)
+                        case Answered(answer):
+                            yield StreamResponse(completion=answer.completion)
+                        case Restarted(interrupted, target):
+                            restart = Restart(interrupted=interrupted, target=target)
+                            yield StreamResponse(restart=restart)
+                        case AttemptEnded(attempt):
+                            _notice(attempt)
+                            if request.include_attempts:
+                                yield StreamResponse(attempt_ended=attempt)
+                        case _:
+                            assert_never(event)
 
     async def Explain(  # noqa: N802 - gRPC's name
         self,
@@ -157,21 +167,20 @@ class GenerationService(GenerationServiceServicer):
             caller=whose.name,
         )
 
-    def _notice(self, event: object) -> None:
-        """An attempt that failed, or a skip, while the call goes on."""
-        if not isinstance(event, Attempt):
-            return
-        observation = current.get()
-        if observation is not None:
-            observation.noticed(event)
-        if event.failure_reason == FAILURE_REASON_CREDENTIALS:
-            # For whoever runs this server to mend.
-            _log.error(
-                "%s refuses this server's credentials (HTTP %d, %s); mend its api_key",
-                event.target,
-                event.http_status_code,
-                event.provider_error_code or "no code",
-            )
+
+def _notice(attempt: Attempt) -> None:
+    """An attempt that failed, or a skip, while the call goes on."""
+    observation = current.get()
+    if observation is not None:
+        observation.noticed(attempt)
+    if attempt.failure_reason == FAILURE_REASON_CREDENTIALS:
+        # For whoever runs this server to mend.
+        _log.error(
+            "%s refuses this server's credentials (HTTP %d, %s); mend its api_key",
+            attempt.target,
+            attempt.http_status_code,
+            attempt.provider_error_code or "no code",
+        )
 
 
 def _observe(call: Call) -> None:
