@@ -3,13 +3,13 @@
 import pytest
 
 from majordomo.config import parse
-from majordomo.names import (
+from majordomo.errors import (
     ChainError,
     MalformedChain,
     UnknownProvider,
     UnknownTier,
-    expand,
 )
+from majordomo.names import expand
 from majordomo.registry import Catalog, Registry
 from majordomo.transport.provider import HttpProvider
 

@@ -12,7 +12,8 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
-from majordomo.names import ChainError, ResolverFailed, UnknownTier, split_target
+from majordomo.errors import ChainError, ResolverFailed, UnknownTier
+from majordomo.names import split_target
 from majordomo.resolvers import PluginError, Resolver, Resolvers, load_plugin
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.processes import serving

@@ -13,14 +13,8 @@ from majordomo.config import (
     ProviderConfig,
 )
 from majordomo.connecting import connect, peer
-from majordomo.names import (
-    MalformedChain,
-    UnknownProvider,
-    UnknownTier,
-    elements,
-    expand,
-    split_target,
-)
+from majordomo.errors import MalformedChain, UnknownProvider, UnknownTier
+from majordomo.names import elements, expand, split_target
 from majordomo.resolvers import Resolver, Resolvers, load_plugin
 
 _STREAMS = {None: None, "auto": None, "unary": False, "stream": True}

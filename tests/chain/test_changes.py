@@ -340,7 +340,7 @@ def test_nobody_is_told_of_what_is_no_change() -> None:
     """The hook is called once a change, and not by calls that go well."""
     world = World()
     told: list[int] = []
-    world.tracker.changes.listeners.add(lambda: told.append(1))
+    world.tracker.changes.listen(lambda: told.append(1))
     for _ in range(10):
         world.tracker.succeed(world.begin())
     assert [] == told

@@ -24,13 +24,14 @@ from majordomo.codec.errors.classify import classify
 from majordomo.codec.errors.retry_delay import retry_delay
 from majordomo.codec.state import pack, unpack
 from majordomo.deltas import message
-from majordomo.names import ChainError, expand
+from majordomo.errors import ChainError, InvalidRequest
+from majordomo.names import expand
 from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.providers.gemini.codec import Gemini
 from majordomo.providers.openai_chat.codec import OpenAICompatible
 from majordomo.providers.openai_chat.profiles import PROFILES
 from majordomo.providers.openai_responses.codec import OpenAIResponses
-from majordomo.rpc.validation import InvalidRequest, check
+from majordomo.rpc.validation import check
 from majordomo.transport.http11 import Responses
 from majordomo.v1.content_pb2 import ROLE_ASSISTANT, FunctionTool, Part
 from majordomo.v1.generation_service_pb2 import (

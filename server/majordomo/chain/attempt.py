@@ -12,6 +12,7 @@ from majordomo.chain.plan import Plan
 from majordomo.chain.target import Answer, Life, Piece, Target
 from majordomo.chain.timing import Patience
 from majordomo.chain.tracker import Tracker
+from majordomo.text import bounded
 from majordomo.v1.attempt_pb2 import (
     ANSWER_FAULT_UNSPECIFIED,
     ATTEMPT_OUTCOME_CANCELLED,
@@ -31,7 +32,9 @@ from majordomo.v1.attempt_pb2 import (
 )
 from majordomo.v1.generation_service_pb2 import Adaptation, PartDelta
 
-_LONGEST_MESSAGE = 200
+MOST_MESSAGE_BYTES = 200
+"""Of an Attempt's message: the contract's limit."""
+
 _BATCH = 5.0
 """Seconds in which pieces that nobody waits for are gathered."""
 
@@ -221,7 +224,7 @@ class RunningAttempt:
             record.outcome = self._failed_outcome(error)
             record.failure_reason = error.reason
             record.failure_class = failure_class(error.reason)
-            record.message = bounded(error.message)
+            record.message = bounded(error.message, MOST_MESSAGE_BYTES)
             record.provider_error_code = error.code
             if error.retry_delay is not None:
                 set_duration(record.retry_delay, error.retry_delay)
@@ -286,11 +289,3 @@ def may_be_the_requests(attempt: Attempt) -> bool:
             or 0 < attempt.http_status_code < HTTPStatus.INTERNAL_SERVER_ERROR
         )
     )
-
-
-def bounded(message: str) -> str:
-    """`message` within the contract's 200 bytes, cut between characters."""
-    encoded = message.encode(errors="replace")
-    if len(encoded) <= _LONGEST_MESSAGE:
-        return message
-    return encoded[: _LONGEST_MESSAGE - 3].decode(errors="ignore") + "…"

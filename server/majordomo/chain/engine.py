@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from majordomo.chain import budget
 from majordomo.chain.answers import fault
-from majordomo.chain.attempt import RunningAttempt, bounded
+from majordomo.chain.attempt import MOST_MESSAGE_BYTES, RunningAttempt
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import CLOCK, Clock
 from majordomo.chain.course import Course, Turn, retriable
@@ -22,6 +22,7 @@ from majordomo.chain.target import Answer, Target
 from majordomo.chain.tracker import Tracker
 from majordomo.chain.verdict import ALWAYS_ADVANCE, may_come_back, verdict
 from majordomo.deltas import message
+from majordomo.text import bounded
 from majordomo.v1.attempt_pb2 import (
     ANSWER_FAULT_UNSPECIFIED,
     ATTEMPT_OUTCOME_INTERRUPTED,
@@ -288,7 +289,7 @@ class _Walk:
             target=target.name,
             outcome=ATTEMPT_OUTCOME_SKIPPED,
             failure_reason=skip.reason,
-            message=bounded(skip.message),
+            message=bounded(skip.message, MOST_MESSAGE_BYTES),
             provider_error_code=skip.code,
         )
         self._clock.stamp(attempt.start_time)

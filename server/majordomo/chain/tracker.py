@@ -19,6 +19,7 @@ from majordomo.chain.health import (
     Health,
     HealthSettings,
 )
+from majordomo.errors import BenchedByProvider
 from majordomo.v1.attempt_pb2 import Attempt, BenchRecord
 from majordomo.v1.operator_service_pb2 import HealthChange, TargetHealth
 
@@ -31,15 +32,6 @@ class Moved(NamedTuple):
     provider: str
     elsewhere: bool
     """At another place; else with another key."""
-
-
-class BenchedByProvider(Exception):
-    """One target cannot be unbenched while its whole provider is benched."""
-
-    def __init__(self, target: str) -> None:
-        super().__init__(f"benched by {target}")
-        self.target = target
-        """The record to lift, "provider/*"."""
 
 
 class Tracker:
@@ -215,7 +207,7 @@ class Tracker:
             now = self._clock.monotonic()
             self._note(lease.target, HealthChange.CAUSE_PROBE_INCONCLUSIVE, now)
         if lease.order > health.left and health.state != ACTIVE:
-            self.changes.tell()  # calls may wait for what came of it
+            self.changes.notify()  # calls may wait for what came of it
         if lease.target not in self._configured and health.forgettable:
             del self._targets[lease.target]
 

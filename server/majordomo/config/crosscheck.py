@@ -8,16 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from majordomo.config.problems import KeyPath, Problem
-from majordomo.names import (
-    MODEL_ID,
-    NAME,
-    ChainError,
-    CircularTiers,
-    UnknownTier,
-    check_element,
-    elements,
-    expand,
-)
+from majordomo.errors import ChainError, CircularTiers, UnknownTier
+from majordomo.names import MODEL_ID, NAME, check_element, elements, expand
 from majordomo.resolvers import PluginError, load_plugin
 
 _PLACEHOLDER = "any/model"

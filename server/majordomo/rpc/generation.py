@@ -13,14 +13,16 @@ from majordomo.chain.call import Call, Policy
 from majordomo.chain.clock import seconds
 from majordomo.chain.engine import Engine
 from majordomo.chain.events import Answered, AttemptEnded, Content, Restarted
-from majordomo.names import MalformedChain
+from majordomo.errors import (
+    InvalidRequest,
+    MalformedChain,
+    ServerDraining,
+    Violation,
+)
 from majordomo.registry import Catalog, Registry
-from majordomo.rpc.access import caller
-from majordomo.rpc.interceptors import generation_id
 from majordomo.rpc.pages import page_of
-from majordomo.rpc.status import Draining
-from majordomo.rpc.validation import InvalidRequest, Violation, check
-from majordomo.telemetry.observation import current
+from majordomo.rpc.scope import current, current_record
+from majordomo.rpc.validation import check
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS, Attempt
 from majordomo.v1.generation_service_pb2 import Call as CallMessage
 from majordomo.v1.generation_service_pb2 import (
@@ -135,21 +137,21 @@ class GenerationService(GenerationServiceServicer):
     ) -> Call:
         """What `asked`, a request's field `call`, asks for.
 
-        Raises Draining, InvalidRequest, PermissionDenied, UnknownName, ResolverFailed.
+        Raises Refused: ServerDraining, InvalidRequest, PermissionDenied, UnknownName,
+        ResolverFailed.
         """
-        call_id = f"{random.getrandbits(96):024x}"
-        generation_id.set(call_id)
-        observation = current.get()
-        trace_id = observation.trace.trace_id if observation is not None else ""
+        scope = current.get()
+        call_id = scope.generation_id = f"{random.getrandbits(96):024x}"
+        trace_id = scope.record.trace.trace_id if scope.record is not None else ""
         trailers = [("majordomo-generation-id", call_id)]
         if trace_id:
             trailers.append(("majordomo-trace-id", trace_id))
         context.set_trailing_metadata(tuple(trailers))
         if self.draining:
-            raise Draining
+            raise ServerDraining
         check(asked)
-        whose = caller.get()
-        whose.terms.require_chain(asked.chain or catalog.default_chain)
+        caller = scope.caller
+        caller.terms.require_chain(asked.chain or catalog.default_chain)
         try:
             targets = await catalog.resolve(asked.chain)
         except MalformedChain as error:
@@ -164,15 +166,15 @@ class GenerationService(GenerationServiceServicer):
             time_remaining=context.time_remaining(),
             labels=dict(asked.labels),
             trace_id=trace_id,
-            caller=whose.name,
+            caller=caller.name,
         )
 
 
 def _notice(attempt: Attempt) -> None:
     """An attempt that failed, or a skip, while the call goes on."""
-    observation = current.get()
-    if observation is not None:
-        observation.noticed(attempt)
+    record = current_record()
+    if record is not None:
+        record.on_attempt(attempt)
     if attempt.failure_reason == FAILURE_REASON_CREDENTIALS:
         # For whoever runs this server to mend.
         _log.error(
@@ -185,9 +187,9 @@ def _notice(attempt: Attempt) -> None:
 
 def _observe(call: Call) -> None:
     """From here on the call is in the log, in metrics and on its span."""
-    observation = current.get()
-    if observation is not None:
-        observation.call = call
+    record = current_record()
+    if record is not None:
+        record.on_call(call)
 
 
 def _policy(options: ChainOptions, server: Policy) -> Policy:

@@ -14,12 +14,11 @@ from majordomo.chain.changes import NOTHING_TOLD, Change
 from majordomo.chain.clock import CLOCK, Clock, seconds
 from majordomo.chain.tracker import Tracker, wildcard
 from majordomo.distribution import DISTRIBUTION
-from majordomo.names import MalformedChain
+from majordomo.errors import InvalidRequest, MalformedChain, Violation
 from majordomo.registry import Registry
-from majordomo.rpc.access import caller
 from majordomo.rpc.health_feed import HealthFeed
 from majordomo.rpc.pages import PAGE_SIZE, page_of
-from majordomo.rpc.validation import InvalidRequest, Violation
+from majordomo.rpc.scope import current, current_record
 from majordomo.v1.operator_service_pb2 import (
     BenchRequest,
     BenchResponse,
@@ -94,7 +93,9 @@ class OperatorService(OperatorServiceServicer):
             loop = asyncio.get_running_loop()
             version, heartbeat = NOTHING_TOLD, 0.0
             while True:
-                caller.get().terms.require("operate")  # its token may be gone by now
+                current.get().caller.terms.require(
+                    "operate"
+                )  # its token may be gone by now
                 news = self._tracker.changes_since(version, names)
                 changes: Sequence[Change] = ()
                 if news is not None:
@@ -137,6 +138,7 @@ class OperatorService(OperatorServiceServicer):
                 response.provider_bench.CopyFrom(_provider_bench(health))
             else:
                 response.targets.append(health)
+        _record(request)
         return response
 
     async def Unbench(  # noqa: N802 - gRPC's name
@@ -147,7 +149,9 @@ class OperatorService(OperatorServiceServicer):
         scope, violations = self._scope(request)
         if violations:
             raise InvalidRequest(violations)
-        return UnbenchResponse(targets=self._tracker.unbench(scope))
+        response = UnbenchResponse(targets=self._tracker.unbench(scope))
+        _record(request)
+        return response
 
     async def _names(self, chain: str) -> Sequence[str] | None:
         """The targets of `chain`; None, for all, if it is empty."""
@@ -208,6 +212,13 @@ class OperatorService(OperatorServiceServicer):
                     return request.target, [Violation("target", str(error))]
                 return request.target, []
         return "", [Violation("target", "is required, or else provider")]
+
+
+def _record(request: BenchRequest | UnbenchRequest) -> None:
+    """Note in the call's trace what it has changed."""
+    record = current_record()
+    if record is not None:
+        record.trace.on_operation(request)
 
 
 def _is_provider(name: str) -> bool:

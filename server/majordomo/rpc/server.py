@@ -19,17 +19,19 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
 from majordomo.config import Config, TlsConfig
+from majordomo.config.reload import Source, keep_current
 from majordomo.registry import Registry
-from majordomo.rpc.access import Access
-from majordomo.rpc.admission import Admission
 from majordomo.rpc.core import core_server
-from majordomo.rpc.driver import MOST_SENT, Driver
 from majordomo.rpc.generation import GenerationService
 from majordomo.rpc.health_feed import HealthFeed
-from majordomo.rpc.interceptors import ErrorBoundary
+from majordomo.rpc.interceptors.admission import AdmissionInterceptor
+from majordomo.rpc.interceptors.auth import AuthInterceptor
+from majordomo.rpc.interceptors.errors import ErrorInterceptor
+from majordomo.rpc.interceptors.streams import MOST_SENT, StreamInterceptor
+from majordomo.rpc.interceptors.telemetry import TelemetryInterceptor
 from majordomo.rpc.memory import MOST_RECEIVED
 from majordomo.rpc.operator import OperatorService
-from majordomo.rpc.reload import Source, keep_current
+from majordomo.rpc.scope import current_record
 from majordomo.rpc.tls import Certificates
 from majordomo.secrets import hide
 from majordomo.telemetry.service import Telemetry
@@ -140,7 +142,7 @@ class Server:
         for key in _FIXED:
             if getattr(config.server, key) != getattr(self._config.server, key):
                 _log.warning("server.%s has changed; restart for it to hold", key)
-        self._access.configure(config.tokens)
+        self._auth.configure(config.tokens)
         self._admission.configure(config.server.max_calls, config.server.memory_budget)
         self._feed.look()  # whoever watches by a token that is gone
         hide(config.secrets(), config.inner_hosts())
@@ -168,22 +170,22 @@ class Server:
     async def _start(self) -> None:
         config = self._config
         tracker = self._tracker
-        telemetry = Telemetry(tracker)
+        telemetry = Telemetry(tracker, current_record)
         self._held.push_async_callback(telemetry.stop)
         engine = Engine(tracker)
         self._generation = GenerationService(engine, self._registry)
         self._health = health.aio.HealthServicer()
-        self._access = Access(config.tokens)
-        self._admission = Admission(
+        self._auth = AuthInterceptor(config.tokens)
+        self._admission = AdmissionInterceptor(
             config.server.max_calls, config.server.memory_budget
         )
         self._server = core_server(
             interceptors=[
-                telemetry.interceptor,
-                ErrorBoundary(),
-                self._access,
+                TelemetryInterceptor(telemetry.recorder),
+                ErrorInterceptor(),
+                self._auth,
                 self._admission,
-                Driver(),
+                StreamInterceptor(),
             ],
             options=OPTIONS,
         )

@@ -15,10 +15,10 @@ from majordomo.v1.operator_service_pb2 import HealthChange, TargetHealth
 
 
 def _of(enumeration: Any, prefix: str) -> Callable[[int], str]:
-    words = {
+    labels = {
         value: name.removeprefix(prefix).lower() for name, value in enumeration.items()
     }
-    return words.__getitem__
+    return labels.__getitem__
 
 
 error_reason = _of(ErrorReason, "ERROR_REASON_")
