@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from majordomo.chain.health import Moved
 from majordomo.chain.target import Place, Provider, Room, Target, Timeouts
-from majordomo.chain.tracker import Moved
 from majordomo.config import (
     AttemptConfig,
     Config,

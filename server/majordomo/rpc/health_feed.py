@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from majordomo.chain.changes import NEVER
-from majordomo.chain.tracker import Tracker
+from majordomo.chain.faces import Onlooked
 from majordomo.errors import ServerDraining
 
 ROUND_INTERVAL = 0.1
@@ -31,7 +31,7 @@ class HealthFeed:
     The tracker's clock must be the event loop's.
     """
 
-    def __init__(self, tracker: Tracker) -> None:
+    def __init__(self, tracker: Onlooked) -> None:
         self._tracker = tracker
         self._watchers = 0
         self._waiting: set[asyncio.Future[None]] = set()

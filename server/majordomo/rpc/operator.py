@@ -12,7 +12,8 @@ from grpc.aio import ServicerContext
 
 from majordomo.chain.changes import NOTHING_TOLD, Change
 from majordomo.chain.clock import CLOCK, Clock, seconds
-from majordomo.chain.tracker import Tracker, wildcard
+from majordomo.chain.faces import Operated
+from majordomo.chain.records import wildcard
 from majordomo.distribution import DISTRIBUTION
 from majordomo.errors import InvalidRequest, MalformedChain, Violation
 from majordomo.registry import Registry
@@ -54,7 +55,7 @@ class OperatorService(OperatorServiceServicer):
 
     def __init__(
         self,
-        tracker: Tracker,
+        tracker: Operated,
         feed: HealthFeed,
         registry: Registry,
         clock: Clock = CLOCK,

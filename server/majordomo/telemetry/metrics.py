@@ -13,8 +13,9 @@ from typing import NamedTuple
 from majordomo.chain.call import Call
 from majordomo.chain.changes import Change
 from majordomo.chain.clock import seconds
+from majordomo.chain.records import wildcard
 from majordomo.chain.target import Target
-from majordomo.chain.tracker import Tracker, wildcard
+from majordomo.chain.tracker import Tracker
 from majordomo.telemetry import labels, semconv
 from majordomo.telemetry.finished import FinishedCall
 from majordomo.v1.attempt_pb2 import (

@@ -37,7 +37,7 @@ from opentelemetry.util.types import AttributeValue
 
 from majordomo.chain.call import Call
 from majordomo.chain.clock import seconds
-from majordomo.chain.tracker import wildcard
+from majordomo.chain.records import wildcard
 from majordomo.telemetry import semconv
 from majordomo.telemetry.finished import FinishedCall
 from majordomo.telemetry.labels import finish_reason, outcome, why
