@@ -14,7 +14,7 @@ from majordomo.config import (
     load,
     parse,
 )
-from majordomo.config.lines import line_numbers
+from majordomo.config.toml_positions import line_numbers
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
 
 ROOT = Path(__file__).parent.parent

@@ -9,9 +9,9 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
-from majordomo.cli.exits import FAILED
+from majordomo.cli.exit_codes import FAILED
 from majordomo.cli.options import config_option
-from majordomo.cli.words import table
+from majordomo.cli.render import table
 from majordomo.config import Config, ConfigError, Settings, read, validate
 from majordomo.config.problems import KeyPath, key
 from majordomo.names import elements

@@ -11,7 +11,7 @@ import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from majordomo.cli.client import Place, connect, server_options, tell
-from majordomo.cli.exits import FAILED
+from majordomo.cli.exit_codes import FAILED
 from majordomo.cli.health import healths, whole
 from majordomo.client import Client, MajordomoError
 from majordomo.v1.operator_service_pb2 import BenchResponse, TargetHealth

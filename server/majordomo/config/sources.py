@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from majordomo.config.lines import line_numbers
 from majordomo.config.problems import ConfigError, KeyPath, Problem
+from majordomo.config.toml_positions import line_numbers
 from majordomo.distribution import DISTRIBUTION, is_installed
 
 PREFIX = "MAJORDOMO_"

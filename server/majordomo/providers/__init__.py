@@ -1,4 +1,4 @@
-"""Providers: one codec a wire format, and the one module that does the I/O."""
+"""Providers: a folder each, with the codec of its API format and what else it needs."""
 
 from majordomo.distribution import require
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Any
@@ -86,7 +86,7 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),
 )
 
-_FIXED = ("listen", "tls", "reflection", "metrics_listen")
+_FIXED = ("listen", "tls", "reflection", "metrics_listen", "batch_threads")
 """What holds from the start of a server to its end."""
 
 _log = logging.getLogger("majordomo")
@@ -109,7 +109,6 @@ class Server:
 
     async def __aenter__(self) -> "Server":
         config = self._config
-        logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_no_metadata)
         hide(config.secrets(), config.inner_hosts())
         self._registry = Registry(config)
         self._tracker = Tracker(
@@ -117,8 +116,9 @@ class Server:
         )
         self._held = AsyncExitStack()
         self._held.push_async_callback(self._registry.aclose)
+        self._held.enter_context(_metadata_not_logged())
         try:
-            with _patient_threads():
+            with _patient_threads() if config.server.batch_threads else nullcontext():
                 await self._start()
         except BaseException:
             await self._held.aclose()
@@ -256,9 +256,19 @@ def _patient_threads() -> Iterator[None]:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-def _tells_no_metadata(record: logging.LogRecord) -> bool:
-    """grpc.aio logs metadata that is no UTF-8; it may be a token, nearly right."""
-    return not str(record.msg).startswith("Invalid encoding on")
+@contextmanager
+def _metadata_not_logged() -> Iterator[None]:
+    """While a server runs. grpc.aio logs metadata that is no UTF-8: perhaps a token."""
+
+    def tells_none(record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("Invalid encoding on")
+
+    log = logging.getLogger("grpc._cython.cygrpc")
+    log.addFilter(tells_none)
+    try:
+        yield
+    finally:
+        log.removeFilter(tells_none)
 
 
 def _warn(config: Config) -> None:
