@@ -33,7 +33,7 @@ class Doors:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, closed: int) -> None:
         self.calls = 0
         self._closed = closed
-        # PromptLike once by every call, before anything else.
+        # Asked once by every call, before anything else.
         monkeypatch.setattr(
             GenerationService,
             "draining",

@@ -5,7 +5,6 @@ import mimetypes
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -96,7 +95,7 @@ def generate(
     place: Place,
     chain: str,
     system: str,
-    tools: list[Tool] | None,
+    tools: list[Tool],
 ) -> None:
     """Answer PROMPT, as it is written.
 
