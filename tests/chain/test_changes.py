@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
-from majordomo.chain.changes import NEVER, NOTHING_TOLD, Change
+from majordomo.chain.changes import NEVER, NOTHING_TOLD, Change, Changes
 from majordomo.chain.evidence import Lease
 from majordomo.chain.health import HealthSettings
 from majordomo.chain.tracker import Tracker
@@ -417,3 +417,19 @@ class Watched(Health):
 
 TestWatched = pytest.mark.rule("4.11")(Watched.TestCase)
 TestWatched.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+
+
+def test_who_has_left_is_told_nothing_more() -> None:
+    """Subscribers and listeners each end by what they were given."""
+    changes = Changes()
+    heard: list[object] = []
+    unsubscribe = changes.subscribe(heard.append)
+    stop = changes.listen(lambda: heard.append("news"))
+
+    changes.notify()
+    stop()
+    unsubscribe()
+    changes.forget()
+
+    assert ["news"] == heard
+    assert 0 == changes.listeners

@@ -184,15 +184,15 @@ class OperatorService(OperatorServiceServicer):
         return [_provider_bench(one) for one in self._tracker.snapshot(providers)]
 
     def _change(self, change: Change) -> HealthChange:
-        told = HealthChange(
+        shown = HealthChange(
             change_time=self._clock.timestamp(change.moment), cause=change.cause
         )
         health = self._tracker.show(change.target)
         if _is_provider(change.target):
-            told.provider.CopyFrom(_provider_bench(health))
+            shown.provider.CopyFrom(_provider_bench(health))
         else:
-            told.target.CopyFrom(health)
-        return told
+            shown.target.CopyFrom(health)
+        return shown
 
     def _scope(
         self, request: BenchRequest | UnbenchRequest

@@ -41,7 +41,7 @@ class _Events:
         self._stream = stream
         self._renderer = renderer
 
-    def tell(
+    def report(
         self, level: str, event: str, about: EventDict, time: int, foreign: str
     ) -> None:
         """Write the line of `event`, `time` nanoseconds after the Unix epoch.
@@ -110,7 +110,7 @@ def call_ended(finished: FinishedCall) -> None:
             about["target"] = completion.target
             if completion.HasField("usage"):
                 about["usage"] = _usage(completion.usage)
-    _events.tell("info", "call", about, finished.ended_nanoseconds, foreign)
+    _events.report("info", "call", about, finished.ended_nanoseconds, foreign)
 
 
 class HealthLog:
@@ -148,7 +148,7 @@ class HealthLog:
             _name(about, call.trace.trace_id, call.trace.span_id, call.call)
         level = "warning" if view.out else "info"
         now = self._clock.wall_nanoseconds()
-        _events.tell(level, "health", about, now, change.target)
+        _events.report(level, "health", about, now, change.target)
 
 
 def _name(about: EventDict, trace_id: str, span_id: str, call: Call | None) -> None:
