@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
-from majordomo.chain.changes import NEVER, NOTHING_TOLD, Change, Changes
+from majordomo.chain.changes import NEVER, NOTHING_TOLD, Change, Changes, View
 from majordomo.chain.evidence import Lease
-from majordomo.chain.health import HealthSettings
+from majordomo.chain.health import BENCHED, Bench, HealthSettings
 from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_RATE_LIMITED, BenchRecord
 from majordomo.v1.operator_service_pb2 import HealthChange, TargetHealth
@@ -423,13 +423,15 @@ def test_who_has_left_is_told_nothing_more() -> None:
     """Subscribers and listeners each end by what they were given."""
     changes = Changes()
     heard: list[object] = []
-    unsubscribe = changes.subscribe(heard.append)
+    unsubscribe = changes.subscribe(lambda change: heard.append(change.target))
     stop = changes.listen(lambda: heard.append("news"))
+    bench = Bench(BenchRecord.ORIGIN_OPERATOR, 0.0, None)
+    benched = View(BENCHED, bench, out=True)
 
-    changes.notify()
+    changes.note("a/1", benched, HealthChange.CAUSE_OPERATOR_BENCH, 0.0)
     stop()
     unsubscribe()
-    changes.forget()
+    changes.note("a/2", benched, HealthChange.CAUSE_OPERATOR_BENCH, 0.0)
 
-    assert ["news"] == heard
+    assert ["a/1", "news"] == heard
     assert 0 == changes.listeners
