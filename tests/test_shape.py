@@ -14,12 +14,10 @@ LONGEST_MODULE = 450
 LONGEST_FUNCTION = 60
 
 LONG_MODULES = {
-    "chain/tracker.py": "calls, operators and onlookers share one state of all targets",
     "providers/anthropic/request.py": "a request of many parts, in the order they go",
     "providers/openai_responses/answer.py": "one reader of thirty kinds of events",
 }
 LONG_FUNCTIONS = {
-    "chain/engine.py:Engine.walk": "the rules of a walk, from its first target on",
     "telemetry/metrics.py:Metrics.__init__": "a list of all instruments, nothing else",
     "telemetry/spans.py:_attempt": "one span's attributes, in the order shown",
 }

@@ -10,7 +10,8 @@ import looptime
 
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import Clock
-from majordomo.chain.engine import Engine, Event
+from majordomo.chain.engine import Engine
+from majordomo.chain.events import Answered, Content, Event
 from majordomo.chain.failure import Failure
 from majordomo.chain.health import HealthSettings
 from majordomo.chain.target import (
@@ -204,15 +205,15 @@ class Result:
         return "".join(
             delta.text
             for event in self.events
-            if isinstance(event, list)
-            for delta in event
+            if isinstance(event, Content)
+            for delta in event.deltas
         )
 
     @property
     def answer(self) -> Answer:
         last = self.events[-1]
-        assert isinstance(last, Answer)
-        return last
+        assert isinstance(last, Answered)
+        return last.answer
 
     @property
     def attempts(self) -> list[Attempt]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.engine import Engine
+from majordomo.chain.events import Answered, Content, Restarted
 from majordomo.chain.evidence import Lease
 from majordomo.chain.failure import Failure
 from majordomo.chain.health import LONGEST_RETRY_DELAY, Bench, HealthSettings
@@ -26,7 +27,8 @@ from majordomo.chain.target import (
     Target,
     Timeouts,
 )
-from majordomo.chain.tracker import BenchedByProvider, Tracker
+from majordomo.chain.tracker import Tracker
+from majordomo.errors import BenchedByProvider
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_SKIPPED,
     FAILURE_REASON_CONNECTION,
@@ -49,7 +51,6 @@ from majordomo.v1.generation_service_pb2 import (
     Completion,
     PartDelta,
     Prompt,
-    Restart,
 )
 from majordomo.v1.operator_service_pb2 import TargetHealth
 from tests.chain.fakes import VirtualLoop, loop_clock
@@ -304,13 +305,13 @@ class World:
             async with aclosing(self.engine.walk(call)) as events:
                 async for event in events:
                     match event:
-                        case list():
-                            text += "".join(delta.text for delta in event)
-                        case Restart():
+                        case Content(deltas):
+                            text += "".join(delta.text for delta in deltas)
+                        case Restarted():
                             text = ""
-                        case Answer(message=None):
+                        case Answered(Answer(message=None)):
                             assert text == "one two"
-                        case Answer(message=message):
+                        case Answered(Answer(message=message)):
                             assert message is not None
                             assert message.parts[0].text == "one two"
         except CallFailed:
@@ -389,7 +390,7 @@ class World:
     def over(self) -> None:
         """When all calls have ended nothing is left of them."""
         assert self.leases == []
-        assert set() == self.tracker.changes.listeners
+        assert 0 == self.tracker.changes.listeners
         for target in self.targets.values():
             assert [0] == [room.used for room in target.rooms]
         assert all(provider.running == 0 for provider in self.providers.values())

@@ -4,6 +4,7 @@ import pytest
 
 from majordomo.chain.answers import fault
 from majordomo.chain.call import Policy
+from majordomo.chain.events import AttemptEnded
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.v1.attempt_pb2 import (
@@ -12,7 +13,6 @@ from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_SUCCEEDED,
     FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_OVERLOADED,
-    Attempt,
 )
 from majordomo.v1.content_pb2 import Blob, Message, Part, Reasoning, ToolCall
 from majordomo.v1.errors_pb2 import ERROR_REASON_STREAM_INTERRUPTED
@@ -50,7 +50,8 @@ async def test_after_an_empty_answer_the_walk_goes_on(stream: bool) -> None:
     assert 0 == result.answer.completion.answer_fault
     assert "" == answered.message
     assert result.attempts == list(result.answer.completion.attempts)
-    assert [kept] == [event for event in result.events if isinstance(event, Attempt)]
+    ended = [event for event in result.events if isinstance(event, AttemptEnded)]
+    assert [AttemptEnded(kept)] == ended
 
 
 @pytest.mark.rule("3.4")

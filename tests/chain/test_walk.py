@@ -8,9 +8,10 @@ from contextlib import aclosing
 import pytest
 
 from majordomo.chain.call import Policy
+from majordomo.chain.events import Answered, AttemptEnded, Content
 from majordomo.chain.failure import Failure
 from majordomo.chain.health import HealthSettings
-from majordomo.chain.target import Answer, Room, Timeouts
+from majordomo.chain.target import Room, Timeouts
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_CANCELLED,
     ATTEMPT_OUTCOME_FAILED,
@@ -31,7 +32,6 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_RATE_LIMITED,
     FAILURE_REASON_TIMEOUT,
     FAILURE_REASON_UNSUPPORTED,
-    Attempt,
     BenchRecord,
     FailureReason,
 )
@@ -341,7 +341,8 @@ async def test_failures_before_content_are_invisible_in_the_stream() -> None:
     result = await walk(walker, call(a, b, stream=True))
 
     assert "xy" == result.text
-    assert [Attempt, Attempt, list, list, Answer] == [type(e) for e in result.events]
+    kinds = [type(event) for event in result.events]
+    assert [AttemptEnded, AttemptEnded, Content, Content, Answered] == kinds
 
 
 @pytest.mark.rule("3.3", "4.2")
@@ -639,7 +640,7 @@ async def test_a_stream_may_take_longer_than_a_whole_answer() -> None:
     result = await walk(walker, call(target("a/1", [*minutes, None]), stream=True))
 
     assert 30 * "x" == result.text
-    assert isinstance(result.events[-1], Answer)
+    assert isinstance(result.events[-1], Answered)
 
 
 @pytest.mark.rule("5.5")
@@ -653,8 +654,8 @@ async def test_a_slow_reader_costs_the_attempt_nothing() -> None:
 
     async with aclosing(walker.walk(call(a, stream=True, policy=policy))) as events:
         async for event in events:
-            if isinstance(event, list):
-                text += event[0].text
+            if isinstance(event, Content):
+                text += event.deltas[0].text
                 await asyncio.sleep(40)
 
     assert "xyz" == text

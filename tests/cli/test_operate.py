@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from majordomo.cli.words import length
+from majordomo.cli.render import length
 from tests.cli.command import majordomo
 from tests.processes import serving
 from tests.servers import running

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from majordomo.client import Asked, media, text_of, user
-from majordomo.client.requests import asked, bench_request, watch_request
+from majordomo.client import PromptLike, media, text_of, user
+from majordomo.client.requests import bench_request, fill_request, watch_request
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_USER,
@@ -48,9 +48,9 @@ HELLO = Message(role=ROLE_ASSISTANT, parts=[Part(text="hello")], origin="acme/ec
         (Prompt(messages=[HI]), [HI]),
     ],
 )
-def test_what_may_be_asked(prompt: Asked, messages: list[Message]) -> None:
+def test_what_may_be_asked(prompt: PromptLike, messages: list[Message]) -> None:
     """A text, a turn, a conversation, or a whole prompt."""
-    request = asked(GenerateRequest(), prompt)
+    request = fill_request(GenerateRequest(), prompt)
 
     assert GenerateRequest(call=Call(prompt=Prompt(messages=messages))) == request
 
@@ -67,7 +67,7 @@ def test_every_way_of_asking_has_its_field(request_type: Any) -> None:
     options = ChainOptions(transient_retries=0)
     schema = {"type": "object", "properties": {"b": {}, "a": {"title": "é"}}}
 
-    request = asked(
+    request = fill_request(
         request_type(),
         "hi",
         chain="fast",
@@ -108,7 +108,7 @@ def test_what_is_given_wins_over_the_prompt() -> None:
     before = Prompt()
     before.CopyFrom(prompt)
 
-    request = asked(
+    request = fill_request(
         GenerateRequest(),
         prompt,
         system="Be long.",

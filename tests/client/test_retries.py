@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from majordomo import errors
 from majordomo.client import (
     AllBenched,
     AsyncClient,
@@ -17,9 +18,7 @@ from majordomo.client import (
 )
 from majordomo.client.channel import channel_options
 from majordomo.rpc.generation import GenerationService
-from majordomo.rpc.interceptors import ErrorBoundary
-from majordomo.rpc.memory import ServerFull
-from majordomo.rpc.status import Draining
+from majordomo.rpc.interceptors.errors import ErrorInterceptor
 from majordomo.v1.generation_service_pb2 import ChainOptions, GenerateResponse
 from tests.client.conftest import Ask
 from tests.client.servers import serving
@@ -130,13 +129,13 @@ async def test_another_replica_answers() -> None:
 
     async def refuse(request: Any, context: Any) -> GenerateResponse:
         refused.append(request)
-        raise Draining
+        raise errors.ServerDraining
 
     async def answer(request: Any, context: Any) -> GenerateResponse:
         return whole
 
     async with (
-        serving("Generate", refuse, interceptors=[ErrorBoundary()]) as first,
+        serving("Generate", refuse, interceptors=[ErrorInterceptor()]) as first,
         serving("Generate", answer) as second,
         AsyncClient(f"ipv4:{first},{second}") as client,
     ):
@@ -156,11 +155,11 @@ async def test_a_full_server_is_left_alone_for_as_long_as_it_says() -> None:
     async def full(request: Any, context: Any) -> GenerateResponse:
         came.append(time())
         if len(came) == 1:
-            raise ServerFull
+            raise errors.ServerOverloaded
         return whole
 
     async with (
-        serving("Generate", full, interceptors=[ErrorBoundary()]) as port,
+        serving("Generate", full, interceptors=[ErrorInterceptor()]) as port,
         AsyncClient(f"ipv4:{port}") as client,
     ):
         answer = await client.generate("hi")

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from majordomo.config import Config
+from majordomo.config.reload import Source, keep_current
 from majordomo.providers.gemini.google_token import GoogleToken
-from majordomo.rpc.reload import Source, keep_current
 from majordomo.transport.resolver import SystemResolver
 from tests.servers import generate, running
 from tests.upstream import PATIENCE, Upstream, completion, serve

@@ -12,7 +12,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from majordomo.chain.call import Call
-from majordomo.chain.engine import Engine, Event
+from majordomo.chain.engine import Engine
+from majordomo.chain.events import Event
 from majordomo.config import parse
 from majordomo.v1 import generation_service_pb2, operator_service_pb2
 from majordomo.v1.generation_service_pb2 import ExplainRequest

@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from majordomo.config import Config, ConfigError, parse
-from majordomo.rpc.reload import Source, keep_current
+from majordomo.config.reload import Source, keep_current
 from majordomo.rpc.server import Server
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_QUOTA_EXHAUSTED
 from majordomo.v1.errors_pb2 import CallFailure

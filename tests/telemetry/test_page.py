@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from majordomo.chain.tracker import Tracker
-from majordomo.telemetry import semconv, setup, words
+from majordomo.telemetry import labels, semconv, setup
 from majordomo.telemetry.metrics import Counter, Gauge, Histogram, Metrics
 from majordomo.telemetry.prometheus import name_of
 from majordomo.v1.attempt_pb2 import FailureReason
@@ -91,7 +91,7 @@ def test_every_variable_is_told() -> None:
 
 def test_every_outcome_is_told() -> None:
     """Those of calls that were answered, and every reason of ours."""
-    reasons = [words.error_reason(value) for value in ErrorReason.values() if value]
+    reasons = [labels.error_reason(value) for value in ErrorReason.values() if value]
 
     told = [name for row in table("outcome") for name in named(row[0])]
     ours = {"first_try", "recovered", "restarted", "cancelled", *reasons}
@@ -100,7 +100,9 @@ def test_every_outcome_is_told() -> None:
 
 def test_every_reason_is_told() -> None:
     """In one list, in the contract's order."""
-    reasons = [words.failure_reason(value) for value in FailureReason.values() if value]
+    reasons = [
+        labels.failure_reason(value) for value in FailureReason.values() if value
+    ]
 
     assert ", ".join(f"`{it}`" for it in reasons) in " ".join(PAGE.split())
 

@@ -33,7 +33,9 @@ from majordomo.v1.attempt_pb2 import (
 )
 from majordomo.v1.generation_service_pb2 import Adaptation, PartDelta
 
-_LONGEST_MESSAGE = 200
+MOST_MESSAGE_BYTES = 200
+"""Of an Attempt's message: the contract's limit."""
+
 _BATCH = 5.0
 """Seconds in which pieces that nobody waits for are gathered."""
 
@@ -48,8 +50,8 @@ _LIMITS = {
 class RunningAttempt:
     """Holds the lease and the room of an attempt from its start to its end.
 
-    Used as a context manager around `next_piece`. `record` is whole when the block
-    is left, however it is left; a Failure passes through to the walk.
+    Used as a context manager around `next_piece`. When the block is left, however it
+    is left, `record` is whole and one of the call's attempts; a Failure ends there.
     """
 
     def __init__(
@@ -70,8 +72,8 @@ class RunningAttempt:
             last_resort=lease.last_resort,
         )
         clock.stamp(self.record.start_time)
+        self._call = call
         self._target = target
-        self._shown = call.stream
         self._exchange = plan.exchange
         self._exchange.may_resend = self._may_resend
         if not call.stream:
@@ -82,7 +84,6 @@ class RunningAttempt:
         self._clock = clock
         self._limits = plan.limits
         self._own = plan.own
-        self._earlier = call.attempts
         self._start = self._handed_on = clock.monotonic()
         self._call_end = call_end
         self._content_end = min(
@@ -92,7 +93,9 @@ class RunningAttempt:
         self._stall = self._limits.stall
         self._alive = False
         self._content = False
-        self._answered = False
+        self.answer: Answer | None = None
+        """What it has answered, once it has."""
+
         self.kept: AnswerFault = ANSWER_FAULT_UNSPECIFIED
         """What is wrong with the answer, if the walk goes on after it."""
 
@@ -110,10 +113,11 @@ class RunningAttempt:
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool:
         try:
             self._judge(error)
         finally:
+            self._call.attempts.append(self.record)
             for room in self._target.rooms:
                 room.used -= 1
             self._tracker.release(self._lease)
@@ -121,6 +125,12 @@ class RunningAttempt:
             # Else the two would keep each other, and a large body, until a collection.
             self._exchange.may_resend = None
             await self._pieces.aclose()
+        return isinstance(error, Failure)
+
+    @property
+    def shown(self) -> bool:
+        """The caller has seen content of it."""
+        return self._content and self._call.stream
 
     @property
     def adaptations(self) -> list[Adaptation]:
@@ -144,7 +154,7 @@ class RunningAttempt:
             self._stall = self._limits.silence if thinking else self._limits.stall
             self._tracker.alive(self._lease)
         if isinstance(piece, Answer):
-            self._answered = True
+            self.answer = piece
             if piece.completion.HasField("usage"):
                 self.record.usage.CopyFrom(piece.completion.usage)
         elif not self._content:
@@ -204,7 +214,7 @@ class RunningAttempt:
         record.resent = exchange.resent
         if exchange.usage is not None and not record.HasField("usage"):
             record.usage.CopyFrom(exchange.usage)
-        if self._answered:
+        if self.answer is not None:
             record.outcome = ATTEMPT_OUTCOME_SUCCEEDED
             if self.kept:
                 record.answer_fault = self.kept
@@ -215,7 +225,7 @@ class RunningAttempt:
             record.outcome = self._failed_outcome(error)
             record.failure_reason = error.reason
             record.failure_class = failure_class(error.reason)
-            record.message = bounded(error.message)
+            record.message = cut(error.message, MOST_MESSAGE_BYTES)
             record.provider_error_code = error.code
             if error.retry_delay is not None:
                 set_duration(record.retry_delay, error.retry_delay)
@@ -234,7 +244,7 @@ class RunningAttempt:
     def _failed_outcome(self, failure: Failure) -> AttemptOutcome:
         if failure.reason == FAILURE_REASON_DEADLINE:
             return ATTEMPT_OUTCOME_CANCELLED
-        if self._content and self._shown:
+        if self.shown:
             return ATTEMPT_OUTCOME_INTERRUPTED
         return ATTEMPT_OUTCOME_FAILED
 
@@ -246,7 +256,7 @@ class RunningAttempt:
             return False
         return not (
             may_be_the_requests(self.record)
-            and any(map(self._same_again, self._earlier))
+            and any(map(self._same_again, self._call.attempts))
         )
 
     def _silence_counts(self, failure: Failure, ran: float) -> bool:
@@ -280,8 +290,3 @@ def may_be_the_requests(attempt: Attempt) -> bool:
             or 0 < attempt.http_status_code < HTTPStatus.INTERNAL_SERVER_ERROR
         )
     )
-
-
-def bounded(message: str) -> str:
-    """`message` within the contract's 200 bytes."""
-    return cut(message, _LONGEST_MESSAGE)

@@ -153,15 +153,14 @@ class Course:
     async def _change_or(self, moment: float) -> None:
         """Wait until any target has changed, or until `moment`."""
         changed = asyncio.Event()
-        listeners = self._tracker.changes.listeners
-        listeners.add(changed.set)
+        stop = self._tracker.changes.listen(changed.set)
         try:
             async with asyncio.timeout_at(moment + _TICK):
                 await changed.wait()
         except TimeoutError:
             pass  # the moment has come
         finally:
-            listeners.discard(changed.set)
+            stop()
 
     def _soonest(self) -> Turn | None:
         last = last_words(self._call.attempts)

@@ -5,22 +5,24 @@ Unary and streamed calls share it: what differs is the attempt.
 
 import asyncio
 import random as _random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from majordomo.chain import budget
 from majordomo.chain.answers import fault
-from majordomo.chain.attempt import RunningAttempt, bounded
+from majordomo.chain.attempt import MOST_MESSAGE_BYTES, RunningAttempt
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import CLOCK, Clock
 from majordomo.chain.course import Course, Turn, retriable
 from majordomo.chain.deltas import message
-from majordomo.chain.failure import PERMANENT, Failure
+from majordomo.chain.events import Answered, AttemptEnded, Content, Event, Restarted
+from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import Bench
 from majordomo.chain.plan import Skip, explain, plan, skip_benched
 from majordomo.chain.target import Answer, Target
 from majordomo.chain.tracker import Tracker
 from majordomo.chain.verdict import ALWAYS_ADVANCE, may_come_back, verdict
+from majordomo.text import cut
 from majordomo.v1.attempt_pb2 import (
     ANSWER_FAULT_UNSPECIFIED,
     ATTEMPT_OUTCOME_INTERRUPTED,
@@ -32,14 +34,8 @@ from majordomo.v1.attempt_pb2 import (
 from majordomo.v1.generation_service_pb2 import (
     INTERRUPTION_POLICY_RESTART,
     PartDelta,
-    Restart,
     TargetPlan,
 )
-
-Event = list[PartDelta] | Restart | Attempt | Answer
-"""Content; that all content so far is void; an attempt or skip that did not answer;
-and, last, the answer."""
-
 
 _LEAST_RETRY_DELAY = 1.0
 """Seconds that a caller is told to wait at least."""
@@ -48,7 +44,6 @@ _LEAST_RETRY_DELAY = 1.0
 class _Kept(NamedTuple):
     """An answer that the walk went on after."""
 
-    target: Target
     running: RunningAttempt
     answer: Answer
 
@@ -74,77 +69,22 @@ class Engine:
         provider's connection at once.
         """
         call.started_nanoseconds = self._clock.wall_nanoseconds()
-        end = self._clock.monotonic() + budget.usable(call.time_remaining)
-        course = Course(call, self._tracker, self._clock, self._random, end)
-        void: Attempt | None = None
-        kept: _Kept | None = None
+        walk = _Walk(call, self._tracker, self._clock, self._random)
         try:
-            while (turn := await course.next()) is not None:
-                retries = 0
-                refitted = False
-                while True:
-                    running = await self._enter(call, turn, end)
-                    if isinstance(running, Attempt):
-                        call.attempts.append(running)
-                        yield running
-                        break
-                    answer: Answer | None = None
-                    shown = False
-                    unseen: list[PartDelta] = []
-                    try:
-                        async with running:
-                            while answer is None:
-                                piece = await running.next_piece()
-                                if isinstance(piece, Answer):
-                                    answer = _whole(piece, call, unseen)
-                                    if not shown and _advances_on(
-                                        answer, call, running
-                                    ):
-                                        break
-                                if void is not None and call.stream:
-                                    yield Restart(
-                                        interrupted=void, target=turn.target.name
-                                    )
-                                    void = None
-                                if isinstance(piece, Answer):
-                                    break
-                                if call.stream:
-                                    shown = True
-                                    yield piece
-                                else:
-                                    unseen += piece
-                    except Failure:
-                        pass  # the record says it all
-                    finally:
-                        call.attempts.append(running.record)
-                    if answer is not None and not running.kept:
-                        if call.stream and answer.rest:
-                            yield list(answer.rest)
-                        yield self._complete(call, turn.target, running, answer)
-                        return
-                    yield running.record
-                    if answer is not None:
-                        kept = kept or _Kept(turn.target, running, answer)
-                        break
-                    if running.record.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
-                        void = running.record
-                        kept = None  # it said less than what was shown
-                    if running.refit and not refitted:
-                        refitted = True
-                        continue
-                    if not await self._again(call, running.record, turn, retries, end):
-                        break
-                    retries += 1
-            raise self._failed(call, ())
+            while call.completion is None:
+                attempt = await walk.next_attempt()
+                if isinstance(attempt, RunningAttempt):
+                    async with attempt:
+                        while events := await walk.next_events(attempt):
+                            for event in events:
+                                yield event
+                for event in walk.conclude(attempt):
+                    yield event
         except CallFailed:
-            if kept is None:
+            if walk.kept is None:
                 raise
-            call.error = None  # nobody has said more
-            if void is not None and call.stream:
-                yield Restart(interrupted=void, target=kept.target.name)
-            if call.stream and kept.answer.rest:
-                yield list(kept.answer.rest)
-            yield self._complete(call, *kept)
+            for event in walk.fall_back(walk.kept):
+                yield event
         except (asyncio.CancelledError, GeneratorExit):
             call.cancelled = call.completion is None
             raise
@@ -155,22 +95,109 @@ class Engine:
         """What a walk of `call` would do now; nothing is sent."""
         return await explain(call, self._tracker, self._clock)
 
-    async def _enter(
-        self, call: Call, turn: Turn, end: float
-    ) -> RunningAttempt | Attempt:
+
+class _Walk:
+    """One call's walk in its steps: which attempt is next, and what is seen of it."""
+
+    def __init__(
+        self,
+        call: Call,
+        tracker: Tracker,
+        clock: Clock,
+        random: Callable[[], float],
+    ) -> None:
+        self._call = call
+        self._tracker = tracker
+        self._clock = clock
+        self._random = random
+        self._end = clock.monotonic() + budget.usable(call.time_remaining)
+        self._course = Course(call, tracker, clock, random, self._end)
+        self._turn: Turn | None = None
+        self._retries = 0  # in this turn
+        self._refitted = False  # in this turn
+        self._failed: RunningAttempt | None = None  # just now
+        self._unseen: list[PartDelta] = []  # of the running attempt
+        self._void: Attempt | None = None  # what is shown of it has to be taken back
+        self.kept: _Kept | None = None
+        """The call's answer if no target gives a better one."""
+
+    async def next_attempt(self) -> RunningAttempt | Attempt:
+        """The next attempt, once it is time, or a skip.
+
+        Raises CallFailed if there is none, or the call ends here.
+        """
+        if self._turn is None or not await self._again(self._turn):
+            self._turn = await self._course.next()
+            self._retries = 0
+            self._refitted = False
+        if self._turn is None:
+            raise self._call_failed(())
+        self._failed = None
+        self._unseen = []
+        return await self._enter(self._turn)
+
+    async def next_events(self, running: RunningAttempt) -> Sequence[Event]:
+        """What the caller sees next of an attempt; nothing: it has answered.
+
+        Raises Failure.
+        """
+        call = self._call
+        while running.answer is None:
+            piece = await running.next_piece()
+            if isinstance(piece, Answer):
+                if piece.message is None and not call.stream:
+                    piece.message = message([*self._unseen, *piece.rest])
+                if not running.shown and _advances_on(piece, call, running):
+                    break
+                return self._restart(running.record.target)
+            if call.stream:
+                return [*self._restart(running.record.target), Content(piece)]
+            self._unseen += piece
+        return ()
+
+    def conclude(self, attempt: RunningAttempt | Attempt) -> Iterator[Event]:
+        """After an attempt or skip: the answer, or that it did not answer the call."""
+        if isinstance(attempt, Attempt):
+            self._call.attempts.append(attempt)
+            yield AttemptEnded(attempt)
+            return
+        if attempt.answer is None:
+            self._failed = attempt
+            if attempt.record.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
+                self._void = attempt.record
+                self.kept = None  # it said less than what was shown
+        elif attempt.kept:
+            self.kept = self.kept or _Kept(attempt, attempt.answer)
+        else:
+            yield from self._answer(attempt, attempt.answer)
+            return
+        yield AttemptEnded(attempt.record)
+
+    def fall_back(self, kept: _Kept) -> Iterator[Event]:
+        """The answer that was kept: no target gave a better one."""
+        self._call.error = None
+        yield from self._restart(kept.running.record.target)
+        yield from self._answer(*kept)
+
+    def _restart(self, target: str) -> list[Event]:
+        """Take back what an interrupted attempt has shown, if one did."""
+        interrupted, self._void = self._void, None
+        return [] if interrupted is None else [Restarted(interrupted, target)]
+
+    async def _enter(self, turn: Turn) -> RunningAttempt | Attempt:
         """Begin an attempt at the turn's target, or say why it is skipped."""
-        target = turn.target
+        call, target = self._call, turn.target
         decision = await plan(
             call,
             target,
             turn.to_come,
             self._tracker,
-            end - self._clock.monotonic(),
+            self._end - self._clock.monotonic(),
             tried=any(a.outcome != ATTEMPT_OUTCOME_SKIPPED for a in call.attempts),
             benched=turn.early or turn.last_resort,
         )
         if isinstance(decision, Skip):
-            return self._skipped(call, target, decision)
+            return self._skipped(target, decision)
         lease = self._tracker.begin(
             target.name,
             early=turn.early,
@@ -181,64 +208,73 @@ class Engine:
             inert=target.place.left,
         )
         if isinstance(lease, Bench):  # while the request was made to fit
-            return self._skipped(call, target, skip_benched(lease, self._tracker))
+            return self._skipped(target, skip_benched(lease, self._tracker))
         call.leases[target.name] = lease
         return RunningAttempt(
-            call, target, decision, lease, self._tracker, self._clock, call_end=end
+            call,
+            target,
+            decision,
+            lease,
+            self._tracker,
+            self._clock,
+            call_end=self._end,
         )
 
-    async def _again(
-        self,
-        call: Call,
-        attempt: Attempt,
-        turn: Turn,
-        retries: int,
-        end: float,
-    ) -> bool:
+    async def _again(self, turn: Turn) -> bool:
         """After a failed attempt: True, once it is time, to try the same target again.
 
         False to go on to the next one. Raises CallFailed where the call ends here
         (rules 2.5, 2.6 and 3.3).
         """
+        if self._failed is None:
+            return False
+        attempt, policy = self._failed.record, self._call.policy
         reason = attempt.failure_reason
+        if self._failed.refit and not self._refitted:
+            self._refitted = True
+            return True
         if attempt.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
-            if call.policy.interruption == INTERRUPTION_POLICY_RESTART:
+            if policy.interruption == INTERRUPTION_POLICY_RESTART:
                 return False
-            raise self._failed(call, turn.to_come)
-        if reason in PERMANENT and not _advances(reason, call.policy):
-            raise self._failed(call, turn.to_come, ended=True)
+            raise self._call_failed(turn.to_come)
+        if reason in PERMANENT and not _advances(reason, policy):
+            raise self._call_failed(turn.to_come, ended=True)
         if (
             turn.last_resort
             or not retriable(attempt)
-            or retries == call.policy.transient_retries
+            or self._retries == policy.transient_retries
             or self._tracker.out_of_rotation(attempt.target) is not None
         ):
             return False
-        left = end - self._clock.monotonic()
-        wait = budget.backoff(retries, self._random())
+        left = self._end - self._clock.monotonic()
+        wait = budget.backoff(self._retries, self._random())
         await asyncio.sleep(max(0.0, min(wait, left)))
+        self._retries += 1
         return True
 
-    def _complete(
-        self, call: Call, target: Target, running: RunningAttempt, answer: Answer
-    ) -> Answer:
+    def _answer(self, running: RunningAttempt, answer: Answer) -> Iterator[Event]:
+        """Answer the call by what `running` gave."""
+        call = self._call
+        if call.stream and answer.rest:
+            yield Content(list(answer.rest))
         completion = call.completion = answer.completion
         completion.generation_id = call.generation_id
-        completion.target = target.name
+        completion.target = running.record.target
         completion.trace_id = call.trace_id
         completion.attempts.extend(call.attempts)
         completion.adaptations.extend(running.adaptations)
         completion.answer_fault = running.kept
         if answer.message is not None:
-            answer.message.origin = target.name
-        return answer
+            answer.message.origin = running.record.target
+        yield Answered(answer)
 
-    def _failed(
-        self, call: Call, not_reached: Sequence[Target], *, ended: bool = False
+    def _call_failed(
+        self, not_reached: Sequence[Target], *, ended: bool = False
     ) -> CallFailed:
+        call = self._call
         for target in not_reached:
             skip = Skip(FAILURE_REASON_NOT_REACHED, "the call had ended")
-            call.attempts.append(self._skipped(call, target, skip))
+            call.attempts.append(self._skipped(target, skip))
         call.error = verdict(call.attempts, ended=ended)
         returns = [
             self._tracker.returns_in(attempt.target)
@@ -247,26 +283,19 @@ class Engine:
         known = [max(wait, _LEAST_RETRY_DELAY) for wait in returns if wait is not None]
         return CallFailed(call, call.error, min(known, default=None))
 
-    def _skipped(self, call: Call, target: Target, skip: Skip) -> Attempt:
+    def _skipped(self, target: Target, skip: Skip) -> Attempt:
         attempt = Attempt(
-            number=len(call.attempts) + 1,
+            number=len(self._call.attempts) + 1,
             target=target.name,
             outcome=ATTEMPT_OUTCOME_SKIPPED,
             failure_reason=skip.reason,
-            message=bounded(skip.message),
+            message=cut(skip.message, MOST_MESSAGE_BYTES),
             provider_error_code=skip.code,
         )
         self._clock.stamp(attempt.start_time)
         if skip.bench is not None:
             skip.bench.write(attempt.bench, self._clock)
         return attempt
-
-
-def _whole(answer: Answer, call: Call, unseen: Sequence[PartDelta]) -> Answer:
-    """`answer`, for a whole one with its message, perhaps put together."""
-    if answer.message is None and not call.stream:
-        answer.message = message([*unseen, *answer.rest])
-    return answer
 
 
 def _advances_on(answer: Answer, call: Call, running: RunningAttempt) -> bool:

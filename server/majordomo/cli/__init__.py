@@ -19,7 +19,7 @@ require("server")
 
 import click
 
-from majordomo.cli.exits import FAILED
+from majordomo.cli.exit_codes import FAILED
 
 _COMMANDS = {
     "serve": ("majordomo.cli.serve", "Serve until SIGTERM or SIGINT."),

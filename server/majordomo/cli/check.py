@@ -10,9 +10,9 @@ import click
 from pydantic import BaseModel
 
 from majordomo.chain.names import elements
-from majordomo.cli.exits import FAILED
+from majordomo.cli.exit_codes import FAILED
 from majordomo.cli.options import config_option
-from majordomo.cli.words import table
+from majordomo.cli.render import table
 from majordomo.config import Config, ConfigError, Settings, read, validate
 from majordomo.config.problems import key
 from majordomo.config.sections import KeyPath

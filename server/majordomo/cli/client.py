@@ -12,8 +12,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 from grpc import ChannelCredentials, StatusCode, ssl_channel_credentials
 
-from majordomo.cli.exits import FAILED, NO_SERVER
-from majordomo.cli.words import describe, printed
+from majordomo.cli.exit_codes import FAILED, NO_SERVER
+from majordomo.cli.render import describe, printed
 from majordomo.client import Client, MajordomoError, TransportError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -5,13 +5,12 @@ import mimetypes
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from majordomo.cli.client import Place, connect, json_option, server_options
-from majordomo.cli.words import describe, length, printed, reason, table, until
-from majordomo.client import Asking, Client, media, user
+from majordomo.cli.render import describe, length, printed, reason, table, until
+from majordomo.client import Client, PromptOptions, media, user
 from majordomo.contract import label
 from majordomo.v1.attempt_pb2 import ATTEMPT_OUTCOME_SUCCEEDED
 from majordomo.v1.content_pb2 import FunctionTool, Message, Part, Tool
@@ -95,7 +94,9 @@ def generate(
     explain: bool,
     as_json: bool,
     place: Place,
-    **given: Any,
+    chain: str,
+    system: str,
+    tools: list[Tool],
 ) -> None:
     """Answer PROMPT, as it is written.
 
@@ -109,7 +110,13 @@ def generate(
     The answer goes to stdout. Attempts that fail, and who answered at last, go to
     stderr as they happen. Tool calls are printed as JSON, a line each.
     """
-    asking: Asking = {key: value for key, value in given.items() if value}  # type: ignore[assignment]
+    asking: PromptOptions = {}
+    if chain:
+        asking["chain"] = chain
+    if system:
+        asking["system"] = system
+    if tools:
+        asking["tools"] = tools
     if schema is not None:
         asking["response_schema"] = schema.read_text()
     if max_tokens is not None or temperature is not None:
@@ -143,7 +150,7 @@ def _part(path: Path) -> Part:
 
 
 def _stream(
-    client: Client, turn: Message, timeout: float | None, asking: Asking
+    client: Client, turn: Message, timeout: float | None, asking: PromptOptions
 ) -> None:
     answer = client.stream(turn, include_attempts=True, timeout=timeout, **asking)
     for event in answer:

@@ -15,7 +15,7 @@ from majordomo.cli.client import (
     tell,
     unreachable,
 )
-from majordomo.cli.words import printed, state, still, table, why
+from majordomo.cli.render import printed, state, still, table, why
 from majordomo.client import Client, MajordomoError, ServerDraining
 from majordomo.contract import label
 from majordomo.v1.operator_service_pb2 import (

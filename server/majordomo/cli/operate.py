@@ -10,7 +10,7 @@ import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from majordomo.cli.client import Place, connect, server_options, tell
-from majordomo.cli.exits import FAILED
+from majordomo.cli.exit_codes import FAILED
 from majordomo.cli.health import healths, whole
 from majordomo.client import Client, MajordomoError
 from majordomo.durations import parse

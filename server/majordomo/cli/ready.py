@@ -5,7 +5,7 @@ import sys
 import click
 
 from majordomo.cli.client import Place, connect, server_options
-from majordomo.cli.exits import FAILED
+from majordomo.cli.exit_codes import FAILED
 
 
 @click.command(short_help="End with 0 if the server takes calls.")

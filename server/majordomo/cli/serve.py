@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from majordomo.allocator import give_back
-from majordomo.cli.detached import DetachedStream
 from majordomo.cli.options import config_option
 from majordomo.config import ConfigError
+from majordomo.config.reload import Source
 from majordomo.process import drop_stdout
-from majordomo.rpc.reload import Source
 from majordomo.rpc.server import serve as run
 from majordomo.telemetry import logs
+from majordomo.telemetry.background_writer import BackgroundWriter
 
 _log = logging.getLogger("majordomo")
 
@@ -42,7 +42,7 @@ def serve(path: Path | None, listen: str | None) -> None:
     if listen is not None:
         environ["MAJORDOMO_SERVER__LISTEN"] = listen
     give_back()
-    with DetachedStream(sys.stderr.fileno()) as log:
+    with BackgroundWriter(sys.stderr.fileno()) as log:
         logs.configure(log, terminal=sys.stderr.isatty())
         try:
             asyncio.run(run(Source(path, environ), _listening))

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from majordomo.config.lines import line_numbers
 from majordomo.config.problems import ConfigError, Problem
 from majordomo.config.sections import KeyPath
+from majordomo.config.toml_positions import line_numbers
 from majordomo.distribution import DISTRIBUTION, is_installed
 from majordomo.providers.kinds import KINDS
 from majordomo.providers.local.model_file import MODEL

@@ -5,22 +5,24 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, assert_never
 
 from grpc.aio import ServicerContext
 
 from majordomo.chain.call import Call, Policy
 from majordomo.chain.engine import Engine
-from majordomo.chain.names import MalformedChain
-from majordomo.chain.target import Answer
+from majordomo.chain.events import Answered, AttemptEnded, Content, Restarted
 from majordomo.durations import seconds
+from majordomo.errors import (
+    InvalidRequest,
+    MalformedChain,
+    ServerDraining,
+    Violation,
+)
 from majordomo.registry import Catalog, Registry
-from majordomo.rpc.access import caller
-from majordomo.rpc.interceptors import generation_id
 from majordomo.rpc.pages import page_of
-from majordomo.rpc.status import Draining
-from majordomo.rpc.validation import InvalidRequest, Violation, check
-from majordomo.telemetry.observation import current
+from majordomo.rpc.scope import current, current_record
+from majordomo.rpc.validation import check
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS, Attempt
 from majordomo.v1.generation_service_pb2 import Call as CallMessage
 from majordomo.v1.generation_service_pb2 import (
@@ -60,11 +62,17 @@ class GenerationService(GenerationServiceServicer):
             _observe(call)
             async with aclosing(self._engine.walk(call)) as events:
                 async for event in events:
-                    if isinstance(event, Answer):
-                        return GenerateResponse(
-                            message=event.message, completion=event.completion
-                        )
-                    self._notice(event)
+                    match event:
+                        case Answered(answer):
+                            return GenerateResponse(
+                                message=answer.message, completion=answer.completion
+                            )
+                        case AttemptEnded(attempt):
+                            _notice(attempt)
+                        case Content() | Restarted():
+                            pass
+                        case _:
+                            assert_never(event)
         raise AssertionError("a walk ends with an answer or a failure")
 
     async def Stream(  # noqa: N802 - gRPC's name
@@ -77,17 +85,21 @@ class GenerationService(GenerationServiceServicer):
             _observe(call)
             async with aclosing(self._engine.walk(call)) as events:
                 async for event in events:
-                    if isinstance(event, list):
-                        for delta in event:
-                            yield StreamResponse(part_delta=delta)
-                    elif isinstance(event, Answer):
-                        yield StreamResponse(completion=event.completion)
-                    elif isinstance(event, Restart):
-                        yield StreamResponse(restart=event)
-                    else:
-                        self._notice(event)
-                        if request.include_attempts:
-                            yield StreamResponse(attempt_ended=event)
+                    match event:
+                        case Content(deltas):
+                            for delta in deltas:
+                                yield StreamResponse(part_delta=delta)
+                        case Answered(answer):
+                            yield StreamResponse(completion=answer.completion)
+                        case Restarted(interrupted, target):
+                            restart = Restart(interrupted=interrupted, target=target)
+                            yield StreamResponse(restart=restart)
+                        case AttemptEnded(attempt):
+                            _notice(attempt)
+                            if request.include_attempts:
+                                yield StreamResponse(attempt_ended=attempt)
+                        case _:
+                            assert_never(event)
 
     async def Explain(  # noqa: N802 - gRPC's name
         self,
@@ -125,21 +137,21 @@ class GenerationService(GenerationServiceServicer):
     ) -> Call:
         """What `asked`, a request's field `call`, asks for.
 
-        Raises Draining, InvalidRequest, PermissionDenied, UnknownName, ResolverFailed.
+        Raises Refused: ServerDraining, InvalidRequest, PermissionDenied, UnknownName,
+        ResolverFailed.
         """
-        call_id = f"{random.getrandbits(96):024x}"
-        generation_id.set(call_id)
-        observation = current.get()
-        trace_id = observation.trace.trace_id if observation is not None else ""
+        scope = current.get()
+        call_id = scope.generation_id = f"{random.getrandbits(96):024x}"
+        trace_id = scope.record.trace.trace_id if scope.record is not None else ""
         trailers = [("majordomo-generation-id", call_id)]
         if trace_id:
             trailers.append(("majordomo-trace-id", trace_id))
         context.set_trailing_metadata(tuple(trailers))
         if self.draining:
-            raise Draining
+            raise ServerDraining
         check(asked)
-        whose = caller.get()
-        whose.terms.require_chain(asked.chain or catalog.default_chain)
+        caller = scope.caller
+        caller.terms.require_chain(asked.chain or catalog.default_chain)
         try:
             targets = await catalog.resolve(asked.chain)
         except MalformedChain as error:
@@ -154,31 +166,30 @@ class GenerationService(GenerationServiceServicer):
             time_remaining=context.time_remaining(),
             labels=dict(asked.labels),
             trace_id=trace_id,
-            caller=whose.name,
+            caller=caller.name,
         )
 
-    def _notice(self, event: object) -> None:
-        """An attempt that failed, or a skip, while the call goes on."""
-        if not isinstance(event, Attempt):
-            return
-        observation = current.get()
-        if observation is not None:
-            observation.noticed(event)
-        if event.failure_reason == FAILURE_REASON_CREDENTIALS:
-            # For whoever runs this server to mend.
-            _log.error(
-                "%s refuses this server's credentials (HTTP %d, %s); mend its api_key",
-                event.target,
-                event.http_status_code,
-                event.provider_error_code or "no code",
-            )
+
+def _notice(attempt: Attempt) -> None:
+    """An attempt that failed, or a skip, while the call goes on."""
+    record = current_record()
+    if record is not None:
+        record.on_attempt(attempt)
+    if attempt.failure_reason == FAILURE_REASON_CREDENTIALS:
+        # For whoever runs this server to mend.
+        _log.error(
+            "%s refuses this server's credentials (HTTP %d, %s); mend its api_key",
+            attempt.target,
+            attempt.http_status_code,
+            attempt.provider_error_code or "no code",
+        )
 
 
 def _observe(call: Call) -> None:
     """From here on the call is in the log, in metrics and on its span."""
-    observation = current.get()
-    if observation is not None:
-        observation.call = call
+    record = current_record()
+    if record is not None:
+        record.on_call(call)
 
 
 def _policy(options: ChainOptions, server: Policy) -> Policy:

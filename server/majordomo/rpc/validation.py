@@ -6,7 +6,6 @@ each call and reads fields by name: no reflection.
 
 import re
 from collections.abc import Iterator, Sized
-from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from majordomo.chain.failure import PERMANENT
 from majordomo.durations import seconds
+from majordomo.errors import InvalidRequest, Violation
 from majordomo.v1.attempt_pb2 import AnswerFault
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
@@ -63,22 +63,6 @@ _LONGEST_TIMEOUT = 3600.0
 _MOST_RETRIES = 5
 _UNKNOWN = "must be one that this server knows"
 _EXACTLY_ONE = "must hold exactly one kind that this server knows"
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A field that breaks a rule: its path, and what it must be."""
-
-    field: str
-    description: str
-
-
-class InvalidRequest(Exception):
-    """The request breaks rules of the contract; `violations` is never empty."""
-
-    def __init__(self, violations: list[Violation]) -> None:
-        super().__init__(", ".join(violation.field for violation in violations))
-        self.violations = violations
 
 
 def check(call: Call) -> None:
