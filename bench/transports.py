@@ -33,7 +33,9 @@ from httpx_aiohttp import AiohttpTransport
 
 from bench.faults import CONNECT_TIMEOUT, FAULTS, Client, authority, chunks
 from bench.processes import build_native, native
-from majordomo.transport.base import Head, HttpxTransport, failure
+from majordomo.transport.base import Head, failure
+from majordomo.transport.egress import Egress
+from majordomo.transport.httpx_transport import HttpxTransport
 from majordomo.transport.pool import PooledTransport
 from majordomo.v1.attempt_pb2 import FailureReason
 
@@ -94,7 +96,7 @@ def _pyreqwest() -> Client:
 
 
 def _majordomo() -> Client:
-    return Client(PooledTransport(CONNECT_TIMEOUT))
+    return Client(PooledTransport(CONNECT_TIMEOUT, Egress.direct().trust.context))
 
 
 def _candidates() -> list[Candidate]:

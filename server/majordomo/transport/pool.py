@@ -8,12 +8,12 @@ with much unsent, and the pool's own failures stay the pool's (rule 2.7).
 
 import asyncio
 import select
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
 import aiohttp
-import httpx
 import yarl
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
@@ -32,14 +32,14 @@ _MOST_ROUTES = 1024
 class PooledTransport:
     """Keeps connections for the next request, as many as there were at once.
 
-    `connect_timeout`, in seconds, bounds the time until a connection stands. Follows no
-    redirect, keeps no cookie, reads no proxy from the environment, and trusts
-    certifi's authorities, or those that SSL_CERT_FILE names. What goes wrong is raised
-    as it came about: `transport.failure` tells what it means.
+    `connect_timeout`, in seconds, bounds the time until a connection stands; `tls`
+    has the authorities that are trusted. Follows no redirect, keeps no cookie, and
+    goes by no proxy. What goes wrong is raised as it came about: `base.failure` tells
+    what it means.
     """
 
-    def __init__(self, connect_timeout: float) -> None:
-        self._trust = httpx.create_ssl_context()
+    def __init__(self, connect_timeout: float, tls: ssl.SSLContext) -> None:
+        self._tls = tls
         # Other limits are the walk's (rules 5.4 and 5.5).
         self._timeout = aiohttp.ClientTimeout(
             sock_connect=connect_timeout, connect=connect_timeout
@@ -97,7 +97,7 @@ class PooledTransport:
         """A connection for a request: one that lay idle, unless it has to be `new`."""
         if self._connector is None:
             self._connector = aiohttp.TCPConnector(
-                limit=0, ssl=self._trust, resolver=SystemResolver()
+                limit=0, ssl=self._tls, resolver=SystemResolver()
             )
             make: Callable[..., ResponseHandler] = _Protocol
             loop = asyncio.get_running_loop()
