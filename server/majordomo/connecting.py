@@ -51,6 +51,7 @@ def connect(name: str, settings: ProviderConfig) -> Provider:
                 _base_url(settings),
                 _headers(settings),
                 connect_timeout=settings.connect_timeout,
+                egress=settings.egress,
                 token=GoogleToken() if vertex else None,
                 media_hosts=_media_hosts(settings),
             )

@@ -3,6 +3,7 @@
 The texts below the keys are the reference page and what editors show.
 """
 
+import os
 import re
 import ssl
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationInfo,
     WithJsonSchema,
@@ -32,6 +34,15 @@ from majordomo.codec.capabilities import Capabilities, capabilities
 from majordomo.names import MODEL_ID, NAME
 from majordomo.providers.openai_chat.profiles import PROFILES, guess
 from majordomo.providers.scripted.provider import Script
+from majordomo.transport.egress import DIRECT, Egress
+from majordomo.transport.proxies import EnvironmentProxies, check_proxy, credentials
+from majordomo.transport.trust import (
+    TrustFiles,
+    check_authorities,
+    check_environment,
+    environment_files,
+    trust,
+)
 from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.generation_service_pb2 import (
     ALL_BENCHED_POLICY_FAIL,
@@ -42,6 +53,7 @@ from majordomo.v1.generation_service_pb2 import (
     INTERRUPTION_POLICY_RESTART,
 )
 
+_NO_PROXIES = EnvironmentProxies()
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PERMANENT = {
     FailureReason.Name(reason).removeprefix("FAILURE_REASON_").lower(): reason
@@ -121,6 +133,25 @@ def _base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _proxy(value: object, info: ValidationInfo) -> object:
+    """A proxy's URL: one with credentials is a secret, and named like one."""
+    text = str(value)
+    if text == DIRECT:
+        return SecretStr(text)
+    if text.startswith(("env:", "file:")):
+        named = _secret(text, info)
+        assert isinstance(named, SecretStr)  # noqa: S101 - or it has raised
+        check_proxy(named.get_secret_value())
+        return named
+    check_proxy(text)
+    if [*credentials(text)]:
+        raise ValueError(
+            "must hold no credentials; put the whole URL into a variable or a file, "
+            'and name that as "env:NAME" or "file:/path"'
+        )
+    return SecretStr(text)
+
+
 def _script(value: str) -> str:
     Script.parse(value)
     return value
@@ -179,6 +210,15 @@ Secret = Annotated[
 PermanentReason = Annotated[
     int, BeforeValidator(_reason), WithJsonSchema({"enum": list(_PERMANENT)})
 ]
+Proxy = Annotated[
+    SecretStr,
+    BeforeValidator(_proxy),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^(none|(https?|socks5h?)://.+|(env|file):.+)$"}
+    ),
+]
+PemFile = Annotated[Path, Field(strict=False)]
+Authorities = Annotated[PemFile, AfterValidator(check_authorities)]
 ProfileName = Annotated[
     str, AfterValidator(_profile), WithJsonSchema({"enum": sorted(PROFILES)})
 ]
@@ -444,7 +484,59 @@ class _ProviderConfig(AttemptConfig):
         return self.known_models.get(model) or capabilities(model)
 
 
-class HttpConfig(_ProviderConfig):
+class EgressSettings(_Section):
+    """How a provider is reached: proxy, TLS, HTTP/2."""
+
+    proxy: Proxy | None = None
+    """The proxy that leads to it, such as "http://proxy.example:3128", or with http,
+    https, socks5 or socks5h; one that wants credentials is named as "env:NAME" or
+    "file:/path". "none" for no proxy. Without it as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY
+    and NO_PROXY say."""
+
+    http2: bool = False
+    """Speak HTTP/2 where the provider does, over TLS."""
+
+    ca_file: Authorities | None = None
+    """The authorities to trust instead of the usual ones: a file in PEM form, or a
+    folder as c_rehash makes it. This and the next two are read again when they change.
+    Without it as SSL_CERT_FILE and SSL_CERT_DIR say, or else certifi's."""
+
+    client_certificate: PemFile | None = None
+    """A certificate to show to the provider, and those that lead to its root."""
+
+    client_key: PemFile | None = None
+    """The key of client_certificate, without a password. Without it that file
+    holds it."""
+
+    _egress: Egress | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _reachable(self, info: ValidationInfo) -> "EgressSettings":
+        if self.client_key is not None and self.client_certificate is None:
+            raise ValueError("client_key needs client_certificate too: set both")
+        environ: Mapping[str, str] = (info.context or {}).get("environ", os.environ)
+        usual = environment_files(environ)
+        if self.ca_file is None:
+            check_environment(usual)
+        else:
+            named = "folder" if self.ca_file.is_dir() else "authorities"
+            usual = TrustFiles(**{named: self.ca_file})
+        files = replace(usual, certificate=self.client_certificate, key=self.client_key)
+        self._egress = Egress(
+            trust(files, http2=self.http2),
+            "" if self.proxy is None else self.proxy.get_secret_value(),
+            EnvironmentProxies.read(environ) if self.proxy is None else _NO_PROXIES,
+        )
+        return self
+
+    @property
+    def egress(self) -> Egress:
+        """How it is reached, by what its files hold now."""
+        assert self._egress is not None  # noqa: S101 - validated
+        return self._egress
+
+
+class HttpConfig(_ProviderConfig, EgressSettings):
     """What all providers over HTTP have."""
 
     api_key: Secret | None = None
@@ -471,7 +563,11 @@ class HttpConfig(_ProviderConfig):
         return not guess(base_url).hosts
 
     def made_of(self) -> dict[str, object]:
-        return {**super().made_of(), "known": self.known_models}
+        return {
+            **super().made_of(),
+            "known": self.known_models,
+            "egress": self.egress,
+        }
 
     def place(self) -> dict[str, object]:
         own = type(self).model_fields.keys() - HttpConfig.model_fields.keys()
@@ -616,8 +712,9 @@ class Config(_Section):
 
     def secrets(self) -> list[str]:
         """What must never be told."""
-        keys = (getattr(it, "api_key", None) for it in self.providers.values())
-        return [key.get_secret_value() for key in keys if key is not None]
+        reached = [it for it in self.providers.values() if isinstance(it, HttpConfig)]
+        keys = [it.api_key.get_secret_value() for it in reached if it.api_key]
+        return keys + [secret for it in reached for secret in it.egress.secrets()]
 
     def inner_hosts(self) -> list[str]:
         """Hosts of providers but for those that everybody knows: not for callers."""

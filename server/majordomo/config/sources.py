@@ -14,6 +14,9 @@ from typing import Any
 from majordomo.config.lines import line_numbers
 from majordomo.config.problems import ConfigError, KeyPath, Problem
 from majordomo.distribution import DISTRIBUTION, is_installed
+from majordomo.transport.trust import environment_files
+
+_PEM_FILES = ("ca_file", "client_certificate", "client_key")
 
 PREFIX = "MAJORDOMO_"
 _STEP = "__"
@@ -63,9 +66,10 @@ class Settings:
                 return f"{self.file}:{line}" if self.file else f"line {line}"
         return ""
 
-    def secrets(self) -> list[Path]:
-        """The files that secrets are read from."""
-        return [Path(name) for name in _references(self.values)]
+    def files(self, environ: Mapping[str, str]) -> list[Path]:
+        """The files that secrets, authorities and certificates are read from."""
+        named = [Path(name) for name in _references(self.values)]
+        return named + environment_files(environ).paths()
 
     def put(self, path: KeyPath, value: object, variable: str) -> None:
         """Set one key because of the environment's `variable`, over what was there."""
@@ -82,10 +86,13 @@ class Settings:
 
 
 def _references(value: object) -> Iterator[str]:
-    """The names in all texts of the form "file:NAME"."""
+    """The names in all texts of the form "file:NAME", and those of PEM files."""
     if isinstance(value, dict):
-        for inner in value.values():
-            yield from _references(inner)
+        for key, inner in value.items():
+            if key in _PEM_FILES and isinstance(inner, str):
+                yield inner
+            else:
+                yield from _references(inner)
     elif isinstance(value, str) and value.startswith("file:"):
         yield value.removeprefix("file:")
 

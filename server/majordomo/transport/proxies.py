@@ -7,7 +7,7 @@ on this machine is never asked for by way of the environment's proxy.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -54,7 +54,7 @@ def credentials(url: str) -> Iterator[str]:
 class EnvironmentProxies:
     """What the environment says of proxies; nothing by default."""
 
-    by_scheme: tuple[tuple[str, str], ...] = ()
+    by_scheme: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """The proxy of http and of https, for each that has one."""
 
     exceptions: tuple[str, ...] = ()
