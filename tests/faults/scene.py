@@ -34,6 +34,9 @@ from tests.upstream import (
 
 RPCS = ("Generate", "Stream")
 
+OVER = ""
+"""What is set for bad/m besides, in TOML: see `transport` in conftest."""
+
 
 @dataclass
 class Got:
@@ -110,6 +113,7 @@ default_chain = "bad/m,good/m"
 kind = "{kind}"
 base_url = "{url or played.url}"
 {bad}
+{OVER}
 [providers.good]
 kind = "openai-compatible"
 base_url = "{good.url}"

@@ -16,6 +16,7 @@ from tests.faults.matrix import fault
 from tests.faults.scene import RPCS, answering, plays, rescued, scene, well
 from tests.upstream import PATIENCE, Connection, Upstream, answer, serve
 
+pytestmark = pytest.mark.usefixtures("transport")
 BOTH = pytest.mark.parametrize("rpc", RPCS)
 
 

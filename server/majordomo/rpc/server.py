@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
-from ipaddress import ip_address
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +18,7 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
 from majordomo.config import Config, TlsConfig
+from majordomo.loopback import host_of, on_this_machine
 from majordomo.registry import Registry
 from majordomo.rpc.access import Access
 from majordomo.rpc.admission import Admission
@@ -262,7 +262,7 @@ def _tells_no_metadata(record: logging.LogRecord) -> bool:
 def _warn(config: Config) -> None:
     """Whoever listens beyond this machine should mean it."""
     server = config.server
-    if server.listen.startswith("unix:") or _loopback(server.listen):
+    if server.listen.startswith("unix:") or on_this_machine(host_of(server.listen)):
         return
     if server.tls is None:
         _log.warning(
@@ -276,14 +276,6 @@ def _warn(config: Config) -> None:
             "or server.tls.client_ca",
             server.listen,
         )
-
-
-def _loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def serve(source: Source, listening: Callable[[str], None]) -> None:

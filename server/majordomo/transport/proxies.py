@@ -12,6 +12,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from majordomo.loopback import on_this_machine
+
 SCHEMES = ("http", "https", "socks5", "socks5h")
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
@@ -83,14 +85,6 @@ class EnvironmentProxies:
         if any(_excepts(entry, parts) for entry in self.exceptions):
             return None
         return proxy
-
-
-def on_this_machine(host: str) -> bool:
-    """Whether `host` means the loopback, by its name or as an address."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    address = _address(host)
-    return address is not None and address.is_loopback
 
 
 def _usable(variable: str, url: str) -> str:
