@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import httpcore
 import httpx
 
 from majordomo.transport.base import ERRORS, Head, ProxyFailed, Response, never
@@ -106,6 +107,7 @@ class EgressTransport:
                 raise ProxyFailed(self._name, response.status)
         except BaseException as error:
             share.running -= 1
+            await way.abandon()
             if isinstance(error, Exception) and self._proxy and not way.connected:
                 raise ProxyFailed(self._name, way.proxy_status) from error
             raise
@@ -162,18 +164,24 @@ class _Way:
         self.proxy_status = 0
         """What the proxy answered to CONNECT."""
 
-        self._new = False
-        self._sent = self._answered = False
+        self._opened: httpcore.AsyncNetworkStream | None = None
+        self._new = self._sent = self._answered = False
 
     @property
     def stale(self) -> bool:
         """Sent on a connection that had served before, and nothing answers it."""
         return self._sent and not self._new and not self._answered
 
+    async def abandon(self) -> None:
+        """Close what was opened, and came no further: httpx leaves one of SOCKS."""
+        if self._opened is not None and not self.connected:
+            await self._opened.aclose()
+
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
         step = event.partition(".")[2]
-        if step == "connect_tcp.started":
+        if step == "connect_tcp.complete":
             self._new = True
+            self._opened = info["return_value"]
         elif event in ("proxy.start_tls.started", "socks.start_tls.started"):
             self.connected = True
         elif step == "send_request_headers.started":
