@@ -1,6 +1,7 @@
 """Providers behind an egress proxy, with authorities of their own, over HTTP/2."""
 
 import asyncio
+import json
 import logging
 import os
 import socket
@@ -12,16 +13,27 @@ from typing import Any
 
 import pytest
 import trustme
+from google.oauth2.credentials import Credentials
 
-from majordomo.chain.failure import CERTIFICATE_NOT_VALID, PROXY_REFUSED
+from majordomo.chain.failure import CERTIFICATE_NOT_VALID, PROXY_REFUSED, Failure
 from majordomo.config import ConfigError, parse
+from majordomo.providers.gemini.google_token import GoogleToken
 from majordomo.rpc.reload import Source
+from majordomo.transport.egress import Egress
 from majordomo.transport.httpx_transport import MOST_STREAMS
 from majordomo.transport.proxies import EnvironmentProxies
 from tests.faults.scene import Got, answering, ask, outline
 from tests.proxies import Http2Provider, HttpProxy, SocksProxy, chat_answer
 from tests.servers import Running, running
-from tests.upstream import CHUNKED, Connection, Upstream, chunk, event
+from tests.upstream import (
+    CHUNKED,
+    Connection,
+    Upstream,
+    answer,
+    chunk,
+    event,
+    serve,
+)
 
 PASSWORD = "hunter2-canary"
 """Of a proxy, and to be seen nowhere."""
@@ -150,13 +162,13 @@ async def test_every_kind_over_http_goes_by_its_proxy(
     kind: str, more: str, authority: trustme.CA
 ) -> None:
     """What is configured for the provider leads there, whatever it speaks."""
-    async with Upstream(well, tls(authority, "llm.example")) as upstream:
-        async with HttpProxy({"llm.example": upstream.port}) as proxy:
-            settings = f'{more}\nproxy = "{proxy.url}"'
-            async with running(
-                provider("https://llm.example/v1", settings, kind)
-            ) as it:
-                await ask(it, chain="acme/m", transient_retries=0)
+    url = "https://llm.example/v1"
+    async with (
+        Upstream(well, tls(authority, "llm.example")) as upstream,
+        HttpProxy({"llm.example": upstream.port}) as proxy,
+        running(provider(url, f'{more}\nproxy = "{proxy.url}"', kind)) as it,
+    ):
+        await ask(it, chain="acme/m", transient_retries=0)
 
     assert ["CONNECT llm.example:443 HTTP/1.1"] == proxy.asked
     assert 1 == len(upstream.requests)
@@ -184,6 +196,37 @@ def _loopback(port: int) -> Callable[..., Any]:
         return [(*kind, ("127.0.0.1", port))]
 
     return found
+
+
+@pytest.mark.parametrize("refuses", [0, 403])
+async def test_googles_tokens_go_the_same_way(
+    refuses: int, authority: trustme.CA
+) -> None:
+    """By the provider's proxy, with its trust; what fails has no reason in words."""
+    token = {"access_token": "ya29.fresh", "expires_in": 3600, "token_type": "Bearer"}
+    granted = answer(200, json.dumps(token).encode(), content_type="application/json")
+    credentials = Credentials(  # type: ignore[no-untyped-call]
+        None,
+        refresh_token="refresh",
+        token_uri="https://oauth2.googleapis.com/token",
+        client_id="id",
+        client_secret="secret",
+    )
+    async with (
+        Upstream(serve(granted), tls(authority, "oauth2.googleapis.com")) as upstream,
+        HttpProxy(
+            {"oauth2.googleapis.com": upstream.port}, "u:canary", refuses=refuses
+        ) as proxy,
+    ):
+        egress = Egress(Egress.direct().trust, f"http://u:canary@{proxy.name}")
+        fetched = GoogleToken(credentials, egress)()
+        if refuses:
+            with pytest.raises(Failure, match="no token from Google: TransportError"):
+                await fetched
+        else:
+            assert "ya29.fresh" == await fetched
+
+    assert {"CONNECT oauth2.googleapis.com:443 HTTP/1.1"} == {*proxy.asked}
 
 
 # Proxies that do not let it through.

@@ -52,7 +52,7 @@ def connect(name: str, settings: ProviderConfig) -> Provider:
                 _headers(settings),
                 connect_timeout=settings.connect_timeout,
                 egress=settings.egress,
-                token=GoogleToken() if vertex else None,
+                token=GoogleToken(egress=settings.egress) if vertex else None,
                 media_hosts=_media_hosts(settings),
             )
 

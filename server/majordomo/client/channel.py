@@ -57,9 +57,7 @@ _OPTIONS = {
 }
 
 
-def channel_options(
-    address: str, overrides: Iterable[tuple[str, Any]] = ()
-) -> Options:
+def channel_options(address: str, overrides: Iterable[tuple[str, Any]] = ()) -> Options:
     """The options of a channel to `address`, with `overrides` by name.
 
     By the environment's proxy (grpc_proxy, https_proxy, http_proxy) another machine

@@ -8,6 +8,9 @@
 | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `..._METRICS_ENDPOINT` | set: of one |
 | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two messages; 60 000 |
 | `OTEL_EXPORTER_OTLP_PROTOCOL`, `..._HEADERS`, ... | as the exporter documents them |
+| `OTEL_EXPORTER_OTLP_CERTIFICATE`, `..._CLIENT_KEY`, ... | read when they change |
+| `SSL_CERT_FILE` | authorities, where `..._CERTIFICATE` names none |
+| `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` | the proxy that leads to the collector |
 | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | who we are; `majordomo` by default |
 | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which calls are recorded |
 | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_SCHEDULE_DELAY` | 64 spans, 200 ms |
@@ -45,6 +48,12 @@ from opentelemetry.trace import (
 
 from majordomo.distribution import DISTRIBUTION, installing
 from majordomo.telemetry.console import ConsoleTree
+from majordomo.telemetry.otlp_connection import (
+    CurrentExporter,
+    files,
+    grpc_settings,
+    http_settings,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricExporter
@@ -197,4 +206,10 @@ def _otlp(signal: str, exporters: dict[str, str]) -> Any:
             f"the exporter of {signal.lower()} by OTLP over {protocol} is not "
             f"installed: {mend}"
         ) from None
-    return exporter()
+    more = grpc_settings if protocol == "grpc" else http_settings
+    try:
+        return CurrentExporter(
+            lambda: exporter(**more(signal, os.environ)), files(signal, os.environ)
+        )
+    except (OSError, ValueError) as error:
+        raise TelemetryError(f"telemetry cannot go out: {error}") from None
