@@ -5,7 +5,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
 import majordomo.chain.call
-import majordomo.chain.failure
+import majordomo.chain.failure  # noqa: F401 - its exceptions are listed, too
 import majordomo.chain.tracker
 import majordomo.names
 import majordomo.rpc.access

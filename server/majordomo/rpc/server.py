@@ -13,7 +13,6 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
-from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
@@ -210,7 +209,7 @@ class Server:
         """
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
-        servicer = ReflectionServicer(names)
+        servicer = reflection.aio.ReflectionServicer(names)
         method = grpc.stream_stream_rpc_method_handler(
             servicer.ServerReflectionInfo,
             reflection_pb2.ServerReflectionRequest.FromString,

@@ -1,9 +1,10 @@
 """Connections to a provider, kept for the next request and made safe to share.
 
 aiohttp's connector makes and keeps them: names, addresses, TLS. What is said on them is
-read by `Responses` (docs/transport.md). Bytes that arrive on an idle connection are
-never taken for the next caller's answer, a connection given up is closed at once even
-with much unsent, and the pool's own failures stay the pool's (rule 2.7).
+read by `Responses` (docs/transport.md, docs/private-parts.md). Bytes that arrive on an
+idle connection are never taken for the next caller's answer, a connection given up is
+closed at once even with much unsent, and the pool's own failures stay the pool's
+(rule 2.7).
 """
 
 import asyncio
@@ -101,7 +102,7 @@ class PooledTransport:
             )
             make: Callable[..., ResponseHandler] = _Protocol
             loop = asyncio.get_running_loop()
-            self._connector._factory = partial(make, loop=loop)
+            self._connector._factory = partial(make, loop=loop)  # noqa: SLF001
         route = self._routes.get(head) or self._route(head)
         while True:
             connection = await self._connector.connect(route, [], self._timeout)
@@ -237,5 +238,7 @@ def _below(transport: Any) -> asyncio.ReadTransport:
     keeps the one below where it did since Python 3.11.
     """
     tls = getattr(transport, "_ssl_protocol", None)
-    below: asyncio.ReadTransport = transport if tls is None else tls._transport
+    if tls is not None:
+        transport = tls._transport  # noqa: SLF001
+    below: asyncio.ReadTransport = transport
     return below
