@@ -22,11 +22,13 @@ from majordomo.rpc.reload import Source
 from majordomo.transport.egress import Egress
 from majordomo.transport.httpx_transport import MOST_STREAMS
 from majordomo.transport.proxies import EnvironmentProxies
-from tests.faults.scene import Got, answering, ask, outline
+from tests.faults.scene import Got, answering, ask, got, health, outline, read_text
 from tests.proxies import Http2Provider, HttpProxy, SocksProxy, chat_answer
-from tests.servers import Running, running
+from tests.servers import Running, running, stream
 from tests.upstream import (
     CHUNKED,
+    DONE,
+    LAST_CHUNK,
     Connection,
     Upstream,
     answer,
@@ -92,6 +94,7 @@ def first(got: Got) -> tuple[str, str, str]:
 # The way through.
 
 
+@pytest.mark.rule("2.13")
 @RPC
 async def test_a_tunnel_to_a_name_that_only_the_proxy_knows(
     rpc: str, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
@@ -109,6 +112,7 @@ async def test_a_tunnel_to_a_name_that_only_the_proxy_knows(
     assert "proxy-authorization" not in upstream.requests[0].headers
 
 
+@pytest.mark.rule("2.13")
 @RPC
 async def test_plain_text_by_way_of_a_proxy(
     rpc: str, monkeypatch: pytest.MonkeyPatch
@@ -128,6 +132,7 @@ async def test_plain_text_by_way_of_a_proxy(
     assert "proxy-authorization" not in upstream.requests[0].headers
 
 
+@pytest.mark.rule("2.13")
 @RPC
 @pytest.mark.parametrize("credentials", ["", f"user:{PASSWORD}"])
 async def test_socks(
@@ -174,6 +179,7 @@ async def test_every_kind_over_http_goes_by_its_proxy(
     assert 1 == len(upstream.requests)
 
 
+@pytest.mark.rule("2.13")
 async def test_none_refuses_the_environments_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -242,6 +248,7 @@ class Trouble:
     code: str = ""
 
 
+@pytest.mark.rule("8.7")
 @pytest.mark.parametrize(
     "trouble",
     [
@@ -277,7 +284,7 @@ async def test_a_proxy_that_lets_nothing_through(trouble: Trouble) -> None:
     assert PASSWORD not in str(got.failure)
 
 
-@pytest.mark.rule("2.6")
+@pytest.mark.rule("2.6", "8.7")
 @pytest.mark.parametrize(("status", "attempts"), [(403, 1), (407, 1), (502, 2)])
 async def test_what_a_proxy_refuses_is_not_tried_again(
     status: int, attempts: int
@@ -318,6 +325,7 @@ async def test_a_socks_proxy_that_refuses(settings: dict[str, Any]) -> None:
         assert PASSWORD not in str(one.failure)
 
 
+@pytest.mark.rule("2.13", "8.7")
 async def test_a_port_where_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
     """As at a provider, with the proxy's name; nothing of it in the log."""
     caplog.set_level(logging.DEBUG)
@@ -436,6 +444,7 @@ async def test_a_certificate_is_shown(tmp_path: Path, http2: bool) -> None:
     assert 1 == len(upstream.requests)
 
 
+@pytest.mark.rule("2.14")
 @pytest.mark.parametrize("named", ["ca_file", "SSL_CERT_FILE", "SSL_CERT_DIR"])
 async def test_authorities_that_are_replaced(
     named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -461,6 +470,7 @@ async def test_authorities_that_are_replaced(
         source = Source(path, os.environ)
         async with running(text) as it:
             first_look = await _both(it)
+            known = (await health(it, "after/m")).total_failures
             source.load()
             source.changed()
             written(tmp_path / "fresh.pem", new.cert_pem).replace(bundle)
@@ -468,10 +478,48 @@ async def test_authorities_that_are_replaced(
             seen = [source.changed() for _ in range(2)]
             it.server.reload(source.load())
             second_look = await _both(it)
+            kept = (await health(it, "after/m")).total_failures
 
+    assert 1 == known == kept
     assert [False, True] == seen
     assert [True, False] == first_look
     assert [False, True] == second_look
+
+
+@pytest.mark.rule("2.14")
+async def test_a_running_call_goes_on(tmp_path: Path) -> None:
+    """On its old connection, to its end; and a file of no use is named."""
+    authority = trustme.CA()
+    bundle = written(tmp_path / "ca.pem", authority.cert_pem)
+    replaced = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(CHUNKED + chunk(event("begun ")))
+        await replaced.wait()
+        end = chunk(event("and ended", "stop") + DONE)
+        await connection.send(end + LAST_CHUNK)
+        await connection.closed()
+
+    path = tmp_path / "majordomo.toml"
+    async with Upstream(script, tls(authority, "127.0.0.1")) as upstream:
+        path.write_text(
+            '[server]\nlisten = "127.0.0.1:0"\n'
+            + provider(upstream.url, f'ca_file = "{bundle}"')
+        )
+        async with running(path.read_text()) as it:
+            call = it.generation.Stream(stream("acme/m"))
+            events = await read_text(call, "begun ")
+            written(bundle, trustme.CA().cert_pem)
+            it.server.reload(Source(path, os.environ).load())
+            replaced.set()
+            ended = await got(call, events)
+            bundle.write_text("nothing of use\n")
+            with pytest.raises(ConfigError, match=f"ca_file: {bundle} holds no"):
+                Source(path, os.environ).load()
+
+    assert "begun and ended" == ended.text
+    assert ["acme/m SUCCEEDED"] == ended.attempts
 
 
 async def _hashed(folder: Path) -> None:
@@ -613,6 +661,7 @@ def test_credentials_of_proxies_are_secrets() -> None:
     assert "ss-word" not in repr(config)
 
 
+@pytest.mark.rule("2.13")
 @pytest.mark.parametrize(
     ("url", "no_proxy", "expected"),
     [
