@@ -177,13 +177,16 @@ def test_which_proxy_leads_to_the_collector(
     assert (expected,) == grpc_settings("TRACES", environ)["channel_options"]
 
 
-def test_a_proxy_that_grpc_cannot_go_by() -> None:
+def test_a_proxy_that_grpc_cannot_go_by(caplog: pytest.LogCaptureFixture) -> None:
+    """What was set for all services keeps none from starting; the log has a line."""
     environ = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "https://otel.example",
-        "ALL_PROXY": "socks5://proxy.example",
+        "ALL_PROXY": "socks5://user:canary@proxy.example",
     }
-    with pytest.raises(ValueError, match="of the form http://host:port"):
-        grpc_settings("TRACES", environ)
+
+    assert (NONE,) == grpc_settings("TRACES", environ)["channel_options"]
+    assert "telemetry goes out directly" in caplog.text
+    assert "canary" not in caplog.text
 
 
 def test_what_an_exporter_by_http_is_told() -> None:

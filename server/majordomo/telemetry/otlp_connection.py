@@ -74,7 +74,7 @@ def files(signal: str, environ: Mapping[str, str]) -> list[Path]:
 def grpc_settings(signal: str, environ: Mapping[str, str]) -> dict[str, Any]:
     """What an exporter by gRPC does not take from the variables itself.
 
-    Raises ValueError for a proxy that gRPC cannot go by, or that none can.
+    Raises ValueError for a variable that names no proxy, OSError for a file.
     """
     settings: dict[str, Any] = {}
     if not environ.get("grpc_proxy"):  # which gRPC knows
@@ -111,10 +111,11 @@ def _proxy_option(signal: str, environ: Mapping[str, str]) -> tuple[str, Any]:
     if proxy is None:
         return ("grpc.enable_http_proxy", 0)
     if not proxy.startswith("http://"):
-        raise ValueError(
-            "telemetry by gRPC needs a proxy of the form http://host:port; name "
-            "another one in grpc_proxy, or the collector in NO_PROXY"
+        _log.warning(
+            "telemetry goes out directly: gRPC needs a proxy of the form "
+            "http://host:port; name one in grpc_proxy, or the collector in NO_PROXY"
         )
+        return ("grpc.enable_http_proxy", 0)
     return ("grpc.http_proxy", proxy)
 
 
