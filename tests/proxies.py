@@ -239,6 +239,10 @@ class Http2Provider(_Listener):
         self.answer = answer
         self.requests: list[bytes] = []
         self.connections = 0
+        self.asked = asyncio.Event()
+        self.left = asyncio.Event()
+        """A client has closed a connection."""
+
         self.hang_up = False
         """The next request is not answered: its connection ends."""
 
@@ -258,6 +262,7 @@ class Http2Provider(_Listener):
             await writer.drain()
             data = await reader.read(65536)
             if not data:
+                self.left.set()
                 return
             for event in state.receive_data(data):
                 match event:
@@ -266,6 +271,7 @@ class Http2Provider(_Listener):
                         bodies[event.stream_id] = known + event.data
                     case h2.events.StreamEnded():
                         self.requests.append(bodies.pop(event.stream_id))
+                        self.asked.set()
                         if self.hang_up:
                             self.hang_up = False
                             return

@@ -20,15 +20,15 @@ from majordomo.config import ConfigError, parse
 from majordomo.providers.gemini.google_token import GoogleToken
 from majordomo.rpc.reload import Source
 from majordomo.transport.egress import Egress
-from majordomo.transport.httpx_transport import MOST_STREAMS
 from majordomo.transport.proxies import EnvironmentProxies
 from tests.faults.scene import Got, answering, ask, got, health, outline, read_text
 from tests.proxies import Http2Provider, HttpProxy, SocksProxy, chat_answer
-from tests.servers import Running, running, stream
+from tests.servers import Running, generate, running, stream
 from tests.upstream import (
     CHUNKED,
     DONE,
     LAST_CHUNK,
+    PATIENCE,
     Connection,
     Upstream,
     answer,
@@ -569,21 +569,39 @@ async def test_http2_by_way_of_a_proxy(authority: trustme.CA) -> None:
     assert ["CONNECT llm.example:443 HTTP/1.1"] == proxy.asked
 
 
-async def test_more_requests_than_a_connection_of_http2_carries(
-    authority: trustme.CA,
-) -> None:
-    """Those beyond it do not wait for the others to end."""
-    many = MOST_STREAMS + 5
+async def test_requests_at_once_over_http2(authority: trustme.CA) -> None:
+    """Each has a connection of its own, which serves again afterwards."""
+    many = 5
     certificate = authority.issue_cert("127.0.0.1").configure_cert
     async with (
         Http2Provider(certificate, two, many) as it,
         running(provider(f"{it.url}/v1", "http2 = true")) as serving,
     ):
-        calls = [ask(serving, chain="acme/m") for _ in range(many)]
-        got = await asyncio.gather(*calls)
+        for _ in range(2):
+            calls = [ask(serving, chain="acme/m") for _ in range(many)]
+            got = await asyncio.gather(*calls)
 
-    assert [["acme/m SUCCEEDED"]] * many == [one.attempts for one in got]
-    assert many == len(it.requests)
+            assert [["acme/m SUCCEEDED"]] * many == [one.attempts for one in got]
+    assert (2 * many, many) == (len(it.requests), it.connections)
+
+
+@pytest.mark.rule("5.6")
+async def test_a_call_over_http2_that_is_given_up(authority: trustme.CA) -> None:
+    """Its connection closes, so that the provider stops; others go on."""
+    certificate = authority.issue_cert("127.0.0.1").configure_cert
+    async with (
+        Http2Provider(certificate, two, together=2) as it,
+        running(provider(f"{it.url}/v1", "http2 = true")) as serving,
+    ):
+        given_up = serving.generation.Generate(generate("acme/m"))
+        async with asyncio.timeout(PATIENCE):
+            await it.asked.wait()
+            given_up.cancel()
+            await it.left.wait()
+        got = await ask(serving, chain="acme/m")
+
+    assert ["acme/m SUCCEEDED"] == got.attempts
+    assert (2, 2) == (len(it.requests), it.connections)
 
 
 @pytest.mark.rule("2.7")

@@ -494,7 +494,8 @@ class EgressSettings(_Section):
     and NO_PROXY say."""
 
     http2: bool = False
-    """Speak HTTP/2 where the provider does, over TLS."""
+    """Speak HTTP/2 where the provider does, over TLS. By a proxy it saves handshakes:
+    connections of HTTP/1.1 are kept only without one."""
 
     ca_file: Authorities | None = None
     """The authorities to trust instead of the usual ones: a file in PEM form, or a

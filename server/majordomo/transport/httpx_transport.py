@@ -5,8 +5,8 @@ as the pool raises it, or as a ProxyFailed that names the proxy.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import httpcore
@@ -23,18 +23,11 @@ _RESENT_WITHIN = 1.0
 _KEPT = 15.0
 """Seconds for which an idle connection is kept, one of HTTP/2."""
 
-MOST_STREAMS = 100
-"""Requests at once on a connection of HTTP/2; httpx lets further ones wait."""
-
 _AUTHENTICATION_REQUIRED = 407
 
 
 class HttpxTransport:
-    """A transport of httpx's; `extensions` go with each request, such as timeouts.
-
-    A connection of HTTP/1.1 serves one request: httpx would take what a provider sends
-    unasked, in the bytes of one answer, for the next one.
-    """
+    """A transport of httpx's; `extensions` go with each request, such as timeouts."""
 
     def __init__(
         self, inner: httpx.AsyncBaseTransport, extensions: Mapping[str, Any] = {}
@@ -58,6 +51,11 @@ class HttpxTransport:
 class EgressTransport:
     """Providers by way of a proxy, or over HTTP/2.
 
+    A connection has one request at a time: a call that is given up takes its connection
+    along, and nobody else's (httpx ends no stream of HTTP/2). It serves again after a
+    whole answer over HTTP/2. Over HTTP/1.1 it serves once: httpx would take what comes
+    unasked in the bytes of an answer for the next one.
+
     `connect_timeout`, in seconds, bounds the time until a connection stands, what is
     said to the proxy included. `proxy` is its URL, with its credentials.
     """
@@ -69,49 +67,59 @@ class EgressTransport:
         self._connect_timeout = connect_timeout
         self._proxy = proxy
         self._name = "" if proxy is None else proxy_name(proxy)
-        self._shares = [_Share(self._connections())]
+        self._idle: deque[tuple[float, httpx.AsyncHTTPTransport]] = deque()
 
     async def post(
         self, head: Head, body: bytes, resend: Callable[[], bool] = never
     ) -> Response:
         """Send a request and wait for the head of what answers it.
 
-        A connection of HTTP/2 that the provider closed while it lay idle is not the
-        provider's failure: within a second the request goes out once more, if `resend`
-        agrees (rule 2.7). Raises ProxyFailed too.
+        A connection that the provider closed while it lay idle is not the provider's
+        failure: within a second the request goes out once more, on a new one, if
+        `resend` agrees (rule 2.7). Raises ProxyFailed too.
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + _RESENT_WITHIN
         way = _Way()
         try:
-            return await self._post(head, body, way)
+            return await self._post(await self._kept() or self._new(), head, body, way)
         except ERRORS:
             if not way.stale or loop.time() >= end or not resend():
                 raise
-        return await self._post(head, body, _Way())
+        return await self._post(self._new(), head, body, _Way())
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for share in self._shares:
-            await share.inner.aclose()
+        while self._idle:
+            await self._idle.pop()[1].aclose()
 
-    async def _post(self, head: Head, body: bytes, way: "_Way") -> Response:
-        share = self._share()
-        share.running += 1
+    def keep(self, inner: httpx.AsyncHTTPTransport) -> None:
+        """Have `inner`, whose answer is whole, for the next request."""
+        self._idle.append((asyncio.get_running_loop().time(), inner))
+
+    async def _kept(self) -> httpx.AsyncHTTPTransport | None:
+        """The connection that lay idle for the shortest time, if for long by none."""
+        now = asyncio.get_running_loop().time()
+        while self._idle and self._idle[0][0] < now - _KEPT:
+            await self._idle.popleft()[1].aclose()
+        return self._idle.pop()[1] if self._idle else None
+
+    async def _post(
+        self, inner: httpx.AsyncHTTPTransport, head: Head, body: bytes, way: "_Way"
+    ) -> Response:
         try:
             async with asyncio.timeout(self._connect_timeout) as limit:
                 way.limit = limit
-                response = await exchange(share.inner, head, body, {"trace": way})
+                response = await exchange(inner, head, body, {"trace": way})
             if self._refused_by_proxy(head, response):
-                await response.aclose()
                 raise ProxyFailed(self._name, response.status)
         except BaseException as error:
-            share.running -= 1
             await way.abandon()
+            await inner.aclose()
             if isinstance(error, Exception) and self._proxy and not way.connected:
                 raise ProxyFailed(self._name, way.proxy_status) from error
             raise
-        return _Shared(response, share)
+        return _Lent(response, inner, self)
 
     def _refused_by_proxy(self, head: Head, response: Response) -> bool:
         """A request in plain text, which the proxy reads and answers itself."""
@@ -121,36 +129,13 @@ class EgressTransport:
             and response.status == _AUTHENTICATION_REQUIRED
         )
 
-    def _share(self) -> "_Share":
-        """One with room for a request."""
-        if not self._trust.http2:
-            return self._shares[0]
-        for share in self._shares:
-            if share.running < MOST_STREAMS:
-                return share
-        self._shares.append(_Share(self._connections()))
-        return self._shares[-1]
-
-    def _connections(self) -> httpx.AsyncHTTPTransport:
+    def _new(self) -> httpx.AsyncHTTPTransport:
         return httpx.AsyncHTTPTransport(
             verify=self._trust.context,
             proxy=None if self._proxy is None else httpx.Proxy(self._proxy),
             http2=self._trust.http2,
             trust_env=False,
-            limits=httpx.Limits(
-                max_connections=None,
-                max_keepalive_connections=None,
-                keepalive_expiry=_KEPT,
-            ),
         )
-
-
-@dataclass
-class _Share:
-    """Connections, and the requests that they carry."""
-
-    inner: httpx.AsyncHTTPTransport
-    running: int = 0
 
 
 class _Way:
@@ -195,24 +180,31 @@ class _Way:
                 self.proxy_status = info["return_value"][1]
 
 
-class _Shared:
-    """A response that counts on its share until it is closed."""
+class _Lent:
+    """A response, and the connection that it comes on."""
 
-    def __init__(self, response: Response, share: _Share) -> None:
+    def __init__(
+        self,
+        response: "HttpxResponse",
+        inner: httpx.AsyncHTTPTransport,
+        transport: EgressTransport,
+    ) -> None:
         self.status = response.status
         self.headers = response.headers
         self.batch = response.batch
         self._response = response
-        self._share: _Share | None = share
+        self._inner = inner
+        self._transport = transport
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return aiter(self._response)
 
     async def aclose(self) -> None:
-        share, self._share = self._share, None
-        if share is not None:
-            share.running -= 1
         await self._response.aclose()
+        if self._response.reusable:
+            self._transport.keep(self._inner)
+        else:
+            await self._inner.aclose()
 
 
 async def exchange(
@@ -220,7 +212,7 @@ async def exchange(
     head: Head,
     body: bytes,
     extensions: Mapping[str, Any],
-) -> Response:
+) -> "HttpxResponse":
     """Send a request by `inner`. Raises httpx.HTTPError, Disconnected among them."""
     request = httpx.Request(
         "POST",
@@ -230,7 +222,7 @@ async def exchange(
         extensions=dict(extensions),
     )
     try:
-        return _HttpxResponse(await inner.handle_async_request(request))
+        return HttpxResponse(await inner.handle_async_request(request))
     except httpx.RemoteProtocolError as error:
         if _ended(error):
             raise Disconnected("before an answer") from None
@@ -246,15 +238,23 @@ def _ended(error: httpx.RemoteProtocolError) -> bool:
     return below is not None and below.__context__ is None
 
 
-class _HttpxResponse:
+class HttpxResponse:
+    """Reads one of httpx's responses."""
+
     def __init__(self, response: httpx.Response) -> None:
         if not isinstance(response.stream, httpx.AsyncByteStream):
             raise TypeError("an asynchronous transport gave a synchronous body")
         self.status = response.status_code
         self.headers = response.headers.raw
-        self._extensions = response.extensions
+        self._version = response.extensions.get("http_version")
         self._stream = response.stream
         self._chunks = aiter(response.stream)
+        self._ended = False
+
+    @property
+    def reusable(self) -> bool:
+        """Its connection may have another request: all of it was read, by HTTP/2."""
+        return self._ended and self._version == b"HTTP/2"
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -262,6 +262,9 @@ class _HttpxResponse:
     async def __anext__(self) -> bytes:
         try:
             return await anext(self._chunks)
+        except StopAsyncIteration:
+            self._ended = True
+            raise
         except (httpx.RemoteProtocolError, httpx.NetworkError):
             raise CutShort("before its end") from None
 
@@ -269,9 +272,7 @@ class _HttpxResponse:
         """It is read as it comes."""
 
     async def aclose(self) -> None:
-        connection = self._extensions.get("network_stream")
-        if connection is not None and self._extensions["http_version"] != b"HTTP/2":
-            await connection.aclose()
+        """Let go of it; what is unread closes its connection, or its stream."""
         if isinstance(self._chunks, AsyncGenerator):
             # Left to the garbage collector it would be a task of its own.
             await self._chunks.aclose()
