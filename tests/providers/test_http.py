@@ -479,6 +479,7 @@ async def test_reasoning_that_is_not_shown_is_a_sign_of_life() -> None:
     assert [["a"]] == [[d.text for d in it] for it in pieces if isinstance(it, list)]
 
 
+@POOL_ONLY
 @pytest.mark.rule("2.7")
 async def test_a_provider_that_is_gone_is_told_as_it_is() -> None:
     """No new connection: refused, and nothing was sent twice."""
