@@ -21,6 +21,7 @@ LAYERS: dict[str, str] = {
     "distribution": "",
     "durations": "",
     "files": "",
+    "loopback": "",
     "process": "",
     "schemas": "",
     "secrets": "",
@@ -33,15 +34,16 @@ LAYERS: dict[str, str] = {
     "chain": "durations errors text v1",
     "media": "chain distribution v1",
     "codec": "chain durations media schemas secrets text v1",
-    "transport": "chain codec media schemas secrets threads v1",
+    "transport": "chain codec loopback media schemas secrets threads v1",
     "providers": "chain codec distribution durations media schemas section threads"
     " transport v1",
-    "config": "chain contract distribution errors files providers section v1",
+    "config": "chain contract distribution errors files providers section transport v1",
     "registry": "chain config errors providers",
-    "telemetry": "chain contract distribution durations secrets sockets v1",
-    "rpc": "chain config contract distribution durations errors files registry secrets"
-    " sockets telemetry text v1",
-    "client": "chain contract v1",
+    "telemetry": "chain contract distribution durations files secrets sockets transport"
+    " v1",
+    "rpc": "chain config contract distribution durations errors files loopback"
+    " registry secrets sockets telemetry text v1",
+    "client": "chain contract loopback v1",
     "cli": "allocator chain client config contract distribution durations process"
     " providers rpc telemetry v1",
     "__main__": "cli distribution process",
@@ -51,7 +53,7 @@ STRANGERS = {
     # Who may import what of others, by its first name.
     "aiohttp": "telemetry transport",
     "click": "cli __main__",
-    "grpc": "client cli rpc v1",
+    "grpc": "client cli rpc telemetry v1",
     "grpc_health": "cli rpc",
     "grpc_reflection": "rpc",
     "httpx": "transport providers",

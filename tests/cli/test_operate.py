@@ -143,6 +143,18 @@ async def test_ready_is_for_health_checks(tmp_path: Path) -> None:
     assert "not ready" in draining.stderr
 
 
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
+async def test_no_proxy_stands_between_a_machine_and_itself(variable: str) -> None:
+    """What is set for the way out is not for a server on the loopback."""
+    nowhere = {variable: "http://127.0.0.1:1"}
+    async with running() as it:
+        port = it.server.address.rpartition(":")[2]
+        for host in ("127.0.0.1", "localhost", "dns:///localhost", "ipv4:127.0.0.1"):
+            done = await majordomo("ready", "-a", f"{host}:{port}", environ=nowhere)
+
+            assert (0, "ready\n") == (done.code, done.stdout)
+
+
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [

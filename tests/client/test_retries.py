@@ -176,8 +176,7 @@ def test_the_core_knows_every_option() -> None:
     assert spec.origin is not None
     core = Path(spec.origin).read_bytes()
 
-    unknown = [
-        name for name, _ in channel_options() if name.encode() + b"\0" not in core
-    ]
+    options = channel_options("localhost:50051")
+    unknown = [name for name, _ in options if name.encode() + b"\0" not in core]
 
     assert [] == unknown

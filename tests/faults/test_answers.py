@@ -21,6 +21,7 @@ from tests.faults.matrix import fault
 from tests.faults.scene import RPCS, ended, rescued, scene
 from tests.upstream import CHUNKED, DONE, LAST_CHUNK, answer, chunk, event, serve
 
+pytestmark = pytest.mark.usefixtures("transport")
 BOTH = pytest.mark.parametrize("rpc", RPCS)
 ALONE = pytest.mark.parametrize("alone", [False, True], ids=["of two", "alone"])
 BENCHED = TargetHealth.STATE_BENCHED

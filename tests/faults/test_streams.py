@@ -35,6 +35,7 @@ from tests.upstream import (
     serve,
 )
 
+pytestmark = pytest.mark.usefixtures("transport")
 INTERRUPTED = (grpc.StatusCode.ABORTED, "STREAM_INTERRUPTED")
 SAID = "0 1 2 3 4 "
 DELTAS = b"".join(event(f"{number} ") for number in range(5))

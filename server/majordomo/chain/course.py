@@ -12,7 +12,7 @@ from typing import NamedTuple
 from majordomo.chain import budget
 from majordomo.chain.call import Call
 from majordomo.chain.clock import Clock
-from majordomo.chain.failure import CERTIFICATE_NOT_VALID, PERMANENT, TRANSIENT
+from majordomo.chain.failure import LASTING, PERMANENT, TRANSIENT
 from majordomo.chain.target import Target
 from majordomo.chain.tracker import Tracker
 from majordomo.chain.verdict import last_words
@@ -225,7 +225,7 @@ def retriable(attempt: Attempt) -> bool:
     return (
         reason in _RETRIED
         and not limited
-        and attempt.provider_error_code != CERTIFICATE_NOT_VALID
+        and attempt.provider_error_code not in LASTING
     )
 
 

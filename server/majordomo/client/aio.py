@@ -124,7 +124,7 @@ class AsyncClient:
         options: Options = (),
     ) -> None:
         asyncio.get_running_loop()  # raises where none is, and gRPC would take another
-        chosen = channel_options(options)
+        chosen = channel_options(address, options)
         if credentials is None:
             self._channel = aio.insecure_channel(address, chosen)
         else:

@@ -113,7 +113,7 @@ class Client:
         metadata: Sequence[tuple[str, str | bytes]] = (),
         options: Options = (),
     ) -> None:
-        chosen = channel_options(options)
+        chosen = channel_options(address, options)
         if credentials is None:
             self._channel = grpc.insecure_channel(address, chosen)
         else:

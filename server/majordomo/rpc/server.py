@@ -7,20 +7,19 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
-from ipaddress import ip_address
 from types import TracebackType
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
-from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
 from majordomo.config import Config
 from majordomo.config.reload import Source, keep_current
 from majordomo.contract import SERVICES
+from majordomo.loopback import host_of, on_this_machine
 from majordomo.registry import Registry
 from majordomo.rpc.core import core_server
 from majordomo.rpc.generation import GenerationService
@@ -235,7 +234,7 @@ class Server:
         The messages of both are the same; newer clients ask for v1 first.
         """
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        servicer = Reflection(ReflectionServicer(names), self._onlookers)
+        servicer = Reflection(reflection.aio.ReflectionServicer(names), self._onlookers)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
             servicer, self._server
         )
@@ -303,7 +302,7 @@ def _metadata_not_logged() -> Iterator[None]:
 def _warn(config: Config) -> None:
     """Whoever listens beyond this machine should mean it."""
     server = config.server
-    if server.listen.startswith("unix:") or _loopback(server.listen):
+    if server.listen.startswith("unix:") or on_this_machine(host_of(server.listen)):
         return
     if server.tls is None:
         _log.warning(
@@ -317,14 +316,6 @@ def _warn(config: Config) -> None:
             "or server.tls.client_ca",
             server.listen,
         )
-
-
-def _loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def serve(source: Source, listening: Callable[[str], None]) -> None:
