@@ -15,8 +15,8 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from majordomo.names import ChainError, ResolverFailed, UnknownTier, split_target
 from majordomo.resolvers import PluginError, Resolver, Resolvers, load_plugin
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
-from tests.processes import serving
-from tests.servers import failed, generate
+from testkit.processes import serving
+from testkit.servers import failed, generate
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "resolver"
 

@@ -27,6 +27,7 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_TIMEOUT,
 )
 from majordomo.v1.generation_service_pb2 import ALL_BENCHED_POLICY_FAIL
+from testkit.upstream import Connection, completion
 from tests.chain.fakes import (
     OK,
     Step,
@@ -38,7 +39,6 @@ from tests.chain.fakes import (
     walk,
 )
 from tests.faults.scene import outline, scene
-from tests.upstream import Connection, completion
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "decisions" / "0001-departures-from-the-reference.md"

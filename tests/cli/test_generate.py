@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from testkit.servers import running
 from tests.cli.command import majordomo
-from tests.servers import running
 
 CONFIG = """
     [providers.acme]

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from majordomo.cli.words import length
+from testkit.processes import serving
+from testkit.servers import running
 from tests.cli.command import majordomo
-from tests.processes import serving
-from tests.servers import running
 
 
 class Lines:

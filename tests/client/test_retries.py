@@ -21,9 +21,9 @@ from majordomo.rpc.interceptors import ErrorBoundary
 from majordomo.rpc.memory import ServerFull
 from majordomo.rpc.status import Draining
 from majordomo.v1.generation_service_pb2 import ChainOptions, GenerateResponse
+from testkit.servers import running
 from tests.client.conftest import Ask
 from tests.client.servers import serving
-from tests.servers import running
 
 ONCE = ChainOptions(transient_retries=0)
 

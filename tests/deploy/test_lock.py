@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from scripts.check_lock import faults
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ from majordomo.telemetry.interceptor import Observing
 from majordomo.telemetry.observation import Observation, Observer, current
 from majordomo.telemetry.setup import resource, shutdown, tracer_provider
 from majordomo.telemetry.spans import Traces
-from tests.telemetry.collector import Collector, attributes, outline
+from testkit.collector import Collector, attributes, outline
 
 Method = Callable[[bytes, Any], Awaitable[bytes]]
 
