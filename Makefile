@@ -68,7 +68,7 @@ types: $(VENV)/dev ## Check types: mypy, strict
 	mypy server tests testkit bench scripts examples clients
 
 docs: $(VENV)/dev ## Build the documentation site into build/site; a broken link fails
-	mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
 
 protos: $(VENV)/dev ## Generate the Python code of the contract
 	buf generate
