@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from majordomo.cli.words import length
+from majordomo.cli.render import length
 from testkit.processes import serving
 from testkit.servers import running
 from tests.cli.command import majordomo
@@ -114,7 +114,7 @@ async def test_what_cannot_be_benched_is_refused() -> None:
     assert 1 == tier.code
     assert "INVALID_REQUEST" in tier.stderr
     assert 2 == when.code
-    assert "write 90s, 10m, 2h" in when.stderr
+    assert "write 90s, 10m or 2h" in when.stderr
 
 
 async def test_nobody_there() -> None:

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from majordomo.cli.words import describe
+from majordomo.cli.render import describe
 from majordomo.telemetry import semconv
 from testkit.collector import Collector, attributes
 from testkit.servers import generate, running
