@@ -49,6 +49,9 @@ async def watching(environ: dict[str, str]) -> AsyncIterator[Lines]:
 CONFIG = """
     [providers.acme]
     kind = "scripted"
+    [health]
+    cooldown_base = "2h"
+    cooldown_cap = "2h"
     [tiers]
     demo = "acme/status:503,acme/echo"
 """
@@ -83,7 +86,7 @@ async def test_failures_are_named() -> None:
         health = await majordomo("health", *at, "demo")
 
     failed = health.stdout.splitlines()[1]
-    assert re.fullmatch(r"acme/status:503 +benched +2 +2 +\ds +OVERLOADED", failed)
+    assert re.fullmatch(r"acme/status:503 +benched +2 +2 +1h( \dm| \d\dm)? +OVERLOADED", failed)
 
 
 async def test_all_reaches_every_address_behind_a_name(tmp_path: Path) -> None:
