@@ -109,9 +109,8 @@ ci: ## Everything that must hold, in a clean clone: about half an hour on two co
 	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/majordomo_grpc-*.whl
 	$(MAKE) demo
 	$(MAKE) image-check jaeger prometheus
-	$(MAKE) languages
+	$(MAKE) --jobs 2 --output-sync=target coverage languages versions
 	$(MAKE) test
-	$(MAKE) --jobs 2 --output-sync=target coverage versions
 
 image: ## Build the container image majordomo, by docker, podman or buildah
 	@test -n '$(ENGINE)' || { echo "install docker, podman or buildah" >&2; exit 1; }
