@@ -249,7 +249,7 @@ async def test_limits() -> None:
     assert 3.0 == pytest.approx(took)
 
 
-@departure("With too little time left nobody else is asked")
+@departure("With too little time left no other target is tried")
 @pytest.mark.rule("5.3")
 @virtual_time
 async def test_too_little_time() -> None:
