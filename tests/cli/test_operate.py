@@ -86,7 +86,9 @@ async def test_failures_are_named() -> None:
         health = await majordomo("health", *at, "demo")
 
     failed = health.stdout.splitlines()[1]
-    assert re.fullmatch(r"acme/status:503 +benched +2 +2 +1h( \dm| \d\dm)? +OVERLOADED", failed)
+    assert re.fullmatch(
+        r"acme/status:503 +benched +2 +2 +1h( \d+m)? +OVERLOADED", failed
+    )
 
 
 async def test_all_reaches_every_address_behind_a_name(tmp_path: Path) -> None:
