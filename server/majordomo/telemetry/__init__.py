@@ -1,4 +1,4 @@
-"""Observers of calls: spans, metrics and the log, and where each is sent."""
+"""Observers of calls: spans, and the form in which a console shows them."""
 
 from majordomo.distribution import require
 
