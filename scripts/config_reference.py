@@ -13,42 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from majordomo.config import Config
-from majordomo.config.schema import (
-    AnthropicConfig,
-    ChainConfig,
-    GeminiConfig,
-    HealthConfig,
-    LocalConfig,
-    ModelConfig,
-    OpenAICompatibleConfig,
-    OpenAIConfig,
-    ResolverConfig,
-    ScriptedConfig,
-    ScriptedModelConfig,
-    ServerConfig,
-    TlsConfig,
-    TokenConfig,
-)
-from majordomo.config.sources import EMBEDDED, KNOWN_PROVIDERS
+from majordomo.config.sections import sections
+from majordomo.config.sources import EMBEDDED, presets
+from majordomo.providers.settings import Preset
 
 DOCS = Path(__file__).parent.parent / "docs"
-
-SECTIONS: list[tuple[str, type[Any]]] = [
-    ("[server]", ServerConfig),
-    ("[server.tls]", TlsConfig),
-    ("[tokens.NAME]", TokenConfig),
-    ("[chain]", ChainConfig),
-    ("[health]", HealthConfig),
-    ('[providers.NAME], kind = "openai"', OpenAIConfig),
-    ('[providers.NAME], kind = "anthropic"', AnthropicConfig),
-    ('[providers.NAME], kind = "gemini"', GeminiConfig),
-    ('[providers.NAME], kind = "openai-compatible"', OpenAICompatibleConfig),
-    ('[providers.NAME], kind = "local"', LocalConfig),
-    ('[providers.NAME], kind = "scripted"', ScriptedConfig),
-    ('[providers.NAME.models."ID"]', ModelConfig),
-    ('[providers.NAME.models."ID"] of a scripted provider', ScriptedModelConfig),
-    ("[resolvers.NAME]", ResolverConfig),
-]
 
 HEAD = """\
 # Configuration
@@ -120,15 +89,12 @@ def page() -> str:
     lines = [
         HEAD.format(
             embedded=EMBEDDED,
-            known="\n".join(
-                f"| `{variable}` | `{name}` | `{kind}` | {url or 'its own'} |"
-                for variable, (name, kind, url) in KNOWN_PROVIDERS.items()
-            ),
+            known="\n".join(_preset(preset) for preset in presets()),
         )
     ]
-    for title, model in SECTIONS:
+    for heading, model in sections():
         part = parts[model.__name__]
-        lines.append(f"## `{title.partition(' of ')[0]}`{_rest(title)}\n")
+        lines.append(f"## `{heading}`\n")
         lines.append(f"{part['description']}\n")
         lines.append("| key | value | default | what it is |")
         lines.append("| --- | --- | --- | --- |")
@@ -142,9 +108,10 @@ def write() -> None:
     (DOCS / "majordomo.schema.json").write_text(json.dumps(schema(), indent=2) + "\n")
 
 
-def _rest(title: str) -> str:
-    _, of, rest = title.partition(" of ")
-    return f" of {rest}" if of else ""
+def _preset(preset: Preset) -> str:
+    values = preset.settings
+    url = values.get("base_url", "its own")
+    return f"| `{preset.variable}` | `{preset.name}` | `{values['kind']}` | {url} |"
 
 
 def _in_toml(value: dict[str, Any]) -> dict[str, Any]:

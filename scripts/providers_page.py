@@ -4,17 +4,18 @@ Nothing in its tables is written by hand: every cell is what a codec does with a
 that has that one feature.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from majordomo.chain.failure import Failure
 from majordomo.codec.base import Codec
 from majordomo.codec.errors.families import FAMILIES
-from majordomo.providers.anthropic.codec import Anthropic
-from majordomo.providers.gemini.codec import Gemini
+from majordomo.contract import label
+from majordomo.providers.kinds import KINDS
 from majordomo.providers.openai_chat.codec import OpenAICompatible
-from majordomo.providers.openai_chat.profiles import COMMON, PROFILES
-from majordomo.providers.openai_responses.codec import OpenAIResponses
+from majordomo.providers.profiles import COMMON, PROFILES
+from majordomo.providers.settings import HttpSettings, ProviderSettings
 from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
@@ -39,25 +40,12 @@ from majordomo.v1.generation_service_pb2 import (
 
 PAGE = Path(__file__).parent.parent / "docs" / "providers.md"
 
-KINDS: dict[str, Codec] = {
-    "openai": OpenAIResponses("p"),
-    'openai, api = "chat"': OpenAICompatible("p", profile=PROFILES["openai"]),
-    "anthropic": Anthropic("p"),
-    "gemini": Gemini("p"),
-    "openai-compatible": OpenAICompatible("p", profile=COMMON),
-}
-
 HEAD = """\
 # Providers
 
-| kind | what it is | key, where it is in the environment |
+| kind | what it is | variable of its key |
 | --- | --- | --- |
-| `openai` | OpenAI's Responses API, or with `api = "chat"` Chat Completions | `OPENAI_API_KEY` |
-| `anthropic` | Anthropic's Messages API | `ANTHROPIC_API_KEY` |
-| `gemini` | Google's Gemini API by a key, or Vertex AI (`project`, `location`) by the machine's account: `pip install 'majordomo-grpc[server,vertex]'` | `GEMINI_API_KEY` |
-| `openai-compatible` | any server that speaks Chat Completions; how it differs is set by `profile`, or known from the base URL | by name, see [configuration](configuration.md#without-a-file) |
-| `local` | a real model on this machine, in a supervised llama.cpp server | none |
-| `scripted` | answers and fails by a script, for demos and tests | none |
+{kinds}
 
 Every key of each is in [`configuration.md`](configuration.md). This page is written by
 `make reference`: each cell below is what majordomo does with a request that has that
@@ -178,18 +166,56 @@ def _prompt() -> Prompt:
     return Prompt(messages=[Message(role=ROLE_USER, parts=[Part(text="hi")])])
 
 
+def codecs() -> Iterator[tuple[str, Codec]]:
+    """A codec of each API format that a kind of provider has, by how it is chosen."""
+    for kind in KINDS:
+        if issubclass(kind, HttpSettings):
+            yield kind.kind_name(), _codec(kind, {})
+            for key, value in _choices(kind):
+                chosen = f'{kind.kind_name()}, {key} = "{value}"'
+                yield chosen, _codec(kind, {key: value})
+
+
+def _choices(kind: type[HttpSettings]) -> Iterator[tuple[str, str]]:
+    """The values, but for defaults, of settings of its own that are a choice."""
+    for name, field in kind.model_fields.items():
+        own = name not in HttpSettings.model_fields
+        if own and get_origin(field.annotation) is Literal:
+            values = get_args(field.annotation)
+            yield from ((name, value) for value in values if value != field.default)
+
+
+def _codec(kind: type[HttpSettings], values: dict[str, str]) -> Codec:
+    values = {"kind": kind.kind_name(), **values}
+    if kind.model_fields["base_url"].is_required():
+        values["base_url"] = "https://llm.example/v1"
+    return kind.model_validate(values).codec("p")
+
+
+def _kind(kind: type[ProviderSettings]) -> str:
+    what = " ".join((kind.__doc__ or "").split())
+    key = f"`{kind.KEY_VARIABLE}`" if kind.KEY_VARIABLE else "none"
+    if not kind.KEY_VARIABLE and any(kind.presets()):
+        key = "by name, see [configuration](configuration.md#without-a-file)"
+    return _row(f"`{kind.kind_name()}`", what, key)
+
+
 def page() -> str:
     """The whole page."""
-    lines = [HEAD, "## By kind", "", _row("feature", *(f"`{kind}`" for kind in KINDS))]
-    lines.append(_row(*["---"] * (len(KINDS) + 1)))
+    found = dict(codecs())
+    kinds = "\n".join(_kind(kind) for kind in KINDS)
+    lines = [HEAD.replace("{kinds}", kinds), "## By kind", ""]
+    lines.append(_row("feature", *(f"`{kind}`" for kind in found)))
+    lines.append(_row(*["---"] * (len(found) + 1)))
     for feature, add in FEATURES.items():
-        lines.append(_row(feature, *(cell(codec, add) for codec in KINDS.values())))
+        lines.append(_row(feature, *(cell(codec, add) for codec in found.values())))
     lines += ["", "## By profile of `openai-compatible`", ""]
     lines.append("Where they differ from a server without one:")
     lines.append("")
     lines.append(_row("profile", "hosts", "otherwise"))
     lines.append(_row(*["---"] * 3))
-    common = {name: cell(KINDS["openai-compatible"], add) for name, add in _items()}
+    plain = OpenAICompatible("p", profile=COMMON)
+    common = {name: cell(plain, add) for name, add in _items()}
     for name, profile in sorted(PROFILES.items()):
         codec = OpenAICompatible("p", profile=profile)
         told = {feature: cell(codec, add) for feature, add in _items()}
@@ -215,7 +241,7 @@ def _refusals() -> list[str]:
     lines = ["", REFUSALS, _row("meaning", "reason", "by its code alone")]
     lines.append(_row(*["---"] * 3))
     for family in FAMILIES:
-        reason = FailureReason.Name(family.reason).removeprefix("FAILURE_REASON_")
+        reason = label(FailureReason, family.reason)
         codes = f"{family.codes} {family.wide_codes}".split()
         told = ", ".join(f"`{code}`" for code in codes)
         lines.append(_row(family.what, reason, told or "-"))

@@ -63,10 +63,8 @@ def _sockets() -> set[str]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No child process, socket or task outlives a test that began it."""
-    if inspect.iscoroutinefunction(getattr(request, "function", None)):
-        request.getfixturevalue("no_task_left")
+def nothing_left() -> Iterator[None]:
+    """No child process or socket outlives a test that began it."""
     children, sockets = _children(), _sockets()
     yield
     left_children, left_sockets = _children() - children, _sockets() - sockets
@@ -74,7 +72,6 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     deadline = time.monotonic() + _PATIENCE
     while left_children or left_sockets:
-        # Calls of grpc.aio end in a cycle, which a thread of its own may hold a while.
         gc.collect()
         if time.monotonic() > deadline:
             processes = [_describe(child) for child in left_children]
@@ -82,6 +79,19 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
         time.sleep(_LOOK)
         left_children &= _children()
         left_sockets &= _sockets()
+
+
+@pytest.fixture(autouse=True)
+def no_task_left_of_a_coroutine(
+    request: pytest.FixtureRequest, nothing_left: None
+) -> None:
+    """Tasks end within their loop, before sockets are looked for.
+
+    A fixture that is asked for by name ends after the one that asks, which is
+    therefore not `nothing_left` itself.
+    """
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("no_task_left")
 
 
 @pytest.fixture

@@ -7,14 +7,10 @@ import pytest
 
 from majordomo.chain.call import Policy
 from majordomo.chain.health import HealthSettings
-from majordomo.config import (
-    ConfigError,
-    OpenAICompatibleConfig,
-    OpenAIConfig,
-    load,
-    parse,
-)
+from majordomo.config import ConfigError, load, parse
 from majordomo.config.lines import line_numbers
+from majordomo.config.sections import sections
+from majordomo.providers.settings import HttpSettings
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
 
 ROOT = Path(__file__).parent.parent
@@ -50,7 +46,7 @@ def test_secrets_are_read_and_never_shown(tmp_path: Path) -> None:
         text = f'{OPENAI}\napi_key = "{reference}"'
         config = parse(text, {"KEY": "sk-from-env\n"})
         openai = config.providers["openai"]
-        assert isinstance(openai, OpenAICompatibleConfig)
+        assert isinstance(openai, HttpSettings)
         assert openai.api_key is not None
         keys[reference[:3]] = openai.api_key.get_secret_value()
         assert "sk-" not in repr(config)
@@ -82,6 +78,8 @@ FAULTS = [
         'write "provider/model-id"',
     ),
     ('[servr]\nlisten = "x"', "line 1: servr", "did you mean server?"),
+    ('# none\nservr.listen = "x"', "line 2: servr", "did you mean server?"),
+    ("providers.x.closed = true", "line 1: providers.x.kind", "is required"),
     ('[server]\nlisten = "nowhere"', "line 2: server.listen", "host:port"),
     ("[server]\nlisten = 5", "line 2: server.listen", "must be a text"),
     ("server = 5", "line 1: server", "must be a table"),
@@ -134,6 +132,16 @@ FAULTS = [
         "api_key",
     ),
     (
+        '[providers.x]\nkind = "anthropic"\nbase_url = "http://host:99999"',
+        "line 3: providers.x.base_url",
+        "http or https",
+    ),
+    (
+        '[providers.x]\nkind = "anthropic"\nbase_url = "http://[::1"',
+        "line 3: providers.x.base_url",
+        "http or https",
+    ),
+    (
         '[providers.x]\nkind = "scripted"\n[providers.x.models."a b"]',
         'line 3: providers.x.models."a b"',
         "no model id",
@@ -173,6 +181,58 @@ FAULTS = [
     ("[resolvers.nobody]", "line 1: resolvers.nobody", "no installed package"),
     ("[resolvers.x]\ntimeout = 1", "line 2: resolvers.x.timeout", '"5s"'),
 ]
+
+
+MISSPELT = {
+    # by the section's heading in the reference: a key of it, and what was meant
+    "[server]": ("server.lisen", "listen"),
+    "[server.tls]": ("server.tls.certifcate", "certificate"),
+    "[tokens.NAME]": ("tokens.a.scops", "scopes"),
+    "[chain]": ("chain.transient_retry", "transient_retries"),
+    "[health]": ("health.cooldown_bas", "cooldown_base"),
+    '[providers.NAME], kind = "openai"': ("providers.openai.ap", "api"),
+    '[providers.NAME], kind = "anthropic"': ("providers.anthropic.beta", "betas"),
+    '[providers.NAME], kind = "gemini"': ("providers.gemini.projekt", "project"),
+    '[providers.NAME], kind = "openai-compatible"': (
+        "providers.openai-compatible.profil",
+        "profile",
+    ),
+    '[providers.NAME], kind = "local"': ("providers.local.modelpath", "model_path"),
+    '[providers.NAME], kind = "scripted"': ("providers.scripted.clsed", "closed"),
+    '[providers.NAME.models."ID"]': ("providers.gemini.models.m.tool", "tools"),
+    '[providers.NAME.models."ID"], kind = "scripted"': (
+        "providers.scripted.models.m.scrpt",
+        "script",
+    ),
+    "[resolvers.NAME]": ("resolvers.x.timout", "timeout"),
+}
+
+
+@pytest.mark.parametrize(("key", "meant"), MISSPELT.values(), ids=MISSPELT)
+def test_a_misspelt_key_is_answered_with_the_one_that_was_meant(
+    key: str, meant: str
+) -> None:
+    """In every section, from the keys of that section."""
+    text = f"{key} = 1"
+    if key.startswith("providers."):
+        kind = key.split(".")[1]
+        text += f'\nproviders.{kind}.kind = "{kind}"'
+
+    (found,) = [line for line in problems(text) if "unknown key" in line]
+
+    assert f"line 1: {key}: unknown key; did you mean {meant}?" == found
+
+
+def test_no_section_is_without_hints() -> None:
+    """Those that are tried are all that there are."""
+    assert [*MISSPELT] == [heading for heading, _ in sections()]
+
+
+def test_no_key_is_suggested_that_belongs_elsewhere() -> None:
+    """`listen` is a key of [server]; [chain] has none like it."""
+    (found,) = problems('[chain]\nlisten = "x"')
+
+    assert "line 2: chain.listen: unknown key" == found
 
 
 @pytest.mark.rule("1.1", "1.3")
@@ -298,12 +358,12 @@ def test_without_a_file_providers_appear_by_their_usual_keys() -> None:
 
     assert {"openai", "huggingface", "local"} == set(config.providers)
     openai = config.providers["openai"]
-    assert isinstance(openai, OpenAIConfig)
+    assert isinstance(openai, HttpSettings)
     assert "https://api.openai.com/v1" == openai.base_url
     assert openai.api_key is not None
     assert "sk-1" == openai.api_key.get_secret_value()
     huggingface = config.providers["huggingface"]
-    assert isinstance(huggingface, OpenAICompatibleConfig)
+    assert isinstance(huggingface, HttpSettings)
     assert "https://router.huggingface.co/v1" == huggingface.base_url
     assert "local/smollm2" == config.server.default_chain
 

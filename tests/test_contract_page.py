@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from majordomo.domain import ERROR_DOMAIN
+from majordomo.contract import ERROR_DOMAIN
 from majordomo.rpc.status import CODES
 from majordomo.v1.errors_pb2 import ErrorReason
 from scripts import contract_page

@@ -11,7 +11,7 @@ def test_the_page_is_fresh() -> None:
 def test_every_wire_can_say_the_most_usual() -> None:
     """Instructions, pictures, tools and schemas are not for some alone."""
     usual = ("system instruction", "image, bytes", "tools", "tool named", "JSON Schema")
-    for codec in providers_page.KINDS.values():
+    for _, codec in providers_page.codecs():
         for feature in usual:
             told = providers_page.cell(codec, providers_page.FEATURES[feature])
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from majordomo.config import parse
-from majordomo.names import (
+from majordomo.chain.names import (
     ChainError,
     MalformedChain,
     UnknownProvider,
     UnknownTier,
     expand,
 )
+from majordomo.config import parse
 from majordomo.registry import Catalog, Registry
 from majordomo.transport.provider import HttpProvider
 
@@ -204,9 +204,9 @@ async def test_the_key_goes_where_the_server_wants_it() -> None:
     registry = Registry(parse(text, {"KEY": "k"}))
 
     sent = {}
-    for name, kept in registry.catalog.providers.items():
-        assert isinstance(kept.provider, HttpProvider)
-        sent[name] = dict(kept.provider.headers)
+    for name, shared in registry.catalog.providers.items():
+        assert isinstance(shared.provider, HttpProvider)
+        sent[name] = dict(shared.provider.headers)
     await registry.aclose()
 
     assert "k" == sent["azure"]["api-key"]

@@ -12,8 +12,8 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
-from majordomo.names import ChainError, ResolverFailed, UnknownTier, split_target
-from majordomo.resolvers import PluginError, Resolver, Resolvers, load_plugin
+from majordomo.chain.names import ChainError, ResolverFailed, UnknownTier, split_target
+from majordomo.chain.resolvers import PluginError, Resolver, Resolvers, load_plugin
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from testkit.processes import serving
 from testkit.servers import failed, generate

@@ -3,10 +3,12 @@
 import sys
 
 from majordomo.distribution import MissingExtra, require
+from majordomo.process import take_signals
 
 
 def main() -> None:
     """Run the command line; where the server is not installed, say how to."""
+    take_signals()
     try:
         require("server")
     except MissingExtra as missing:

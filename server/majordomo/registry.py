@@ -1,19 +1,10 @@
 """From the names in a chain to the targets that answer (rules 1.1 to 1.5)."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
-from majordomo.chain.target import Place, Provider, Room, Target, Timeouts
-from majordomo.chain.tracker import Moved
-from majordomo.config import (
-    AttemptConfig,
-    Config,
-    ModelConfig,
-    ProviderConfig,
-)
-from majordomo.connecting import connect, peer
-from majordomo.names import (
+from majordomo.chain.names import (
     MalformedChain,
     UnknownProvider,
     UnknownTier,
@@ -21,7 +12,17 @@ from majordomo.names import (
     expand,
     split_target,
 )
-from majordomo.resolvers import Resolver, Resolvers, load_plugin
+from majordomo.chain.resolvers import Resolver, Resolvers, load_plugin
+from majordomo.chain.target import Place, Room, Target, Timeouts
+from majordomo.chain.tracker import Moved
+from majordomo.config import Config
+from majordomo.providers.settings import (
+    AttemptSettings,
+    ModelSettings,
+    ProviderSettings,
+)
+
+T = TypeVar("T")
 
 _STREAMS = {None: None, "auto": None, "unary": False, "stream": True}
 """Whether whole answers are asked for as streams, by `generate_via`."""
@@ -30,12 +31,14 @@ _MOST_RESOLVED = 1024
 """Chains whose targets are kept; callers may write any."""
 
 
-class Kept:
-    """A provider, closed when no catalog has it any more."""
+class SharedProvider:
+    """An open provider, closed when no catalog has it any more."""
 
-    def __init__(self, provider: Provider, settings: ProviderConfig) -> None:
-        self.provider = provider
+    def __init__(self, name: str, settings: ProviderSettings) -> None:
+        self.provider = settings.connect(name)
+        self.peer = settings.peer(name)
         self.settings = settings
+        self.fingerprint = settings.fingerprint()
         self.place = Place()
         self.holders = 0
 
@@ -50,7 +53,7 @@ class Catalog:
     def __init__(
         self,
         config: Config,
-        providers: Mapping[str, Kept],
+        providers: Mapping[str, SharedProvider],
         rooms: Mapping[str, Room],
     ) -> None:
         self.policy = config.policy()
@@ -63,7 +66,7 @@ class Catalog:
                 Resolver(name, load_plugin(name), settings.timeout)
                 for name, settings in config.resolvers.items()
             ],
-            self._settings,
+            self._check,
         )
         self._calls = 0
         self._unused = asyncio.Event()
@@ -153,11 +156,13 @@ class Catalog:
         if provider not in self._config.providers:
             raise UnknownProvider(provider)
 
-    def _settings(self, element: str) -> ProviderConfig | None:
-        """The settings of a target's provider; None for a tier. Raises ChainError."""
-        if "/" not in element:
-            return None
-        provider, model = split_target(element)
+    def _check(self, element: str) -> None:
+        """Raise ChainError for a target that cannot be named."""
+        if "/" in element:
+            self._settings(*split_target(element))
+
+    def _settings(self, provider: str, model: str) -> ProviderSettings:
+        """The settings of a target's provider. Raises ChainError."""
         settings = self._config.providers.get(provider)
         if settings is None:
             raise UnknownProvider(provider)
@@ -170,12 +175,11 @@ class Catalog:
         return settings
 
     def _target(self, name: str) -> Target:
-        settings = self._settings(name)
-        assert settings is not None  # noqa: S101 - tiers are expanded
         provider, model = split_target(name)
-        of_model = settings.models.get(model, ModelConfig())
+        settings = self._settings(provider, model)
+        of_model = settings.models.get(model, ModelSettings())
         narrowest_first = (of_model, settings, self._config.chain)
-        kept = self.providers[provider]
+        shared = self.providers[provider]
         rooms = [self._rooms[provider]]
         if name in self._rooms:
             rooms.append(self._rooms[name])
@@ -183,13 +187,13 @@ class Catalog:
             name,
             provider,
             model,
-            kept.provider,
-            peer(provider, settings),
-            _timeouts(*narrowest_first),
+            shared.provider,
+            shared.peer,
+            _timeouts(narrowest_first),
             settings.known(model).reasons is not False,
             tuple(rooms),
-            kept.place,
-            _STREAMS[_first("generate_via", *narrowest_first)],
+            shared.place,
+            _STREAMS[_narrowest(it.generate_via for it in narrowest_first)],
         )
 
 
@@ -197,7 +201,7 @@ class Registry:
     """The catalog in force, and what outlives it: open providers, rooms in use."""
 
     def __init__(self, config: Config) -> None:
-        self._kept: set[Kept] = set()
+        self._shared: set[SharedProvider] = set()
         self._rooms: dict[str, Room] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self.catalog = self._make(config, {})
@@ -220,40 +224,40 @@ class Registry:
         for retiring in self._retiring:
             retiring.cancel()
         await asyncio.gather(*self._retiring, return_exceptions=True)
-        for kept in self._kept:
-            await kept.provider.aclose()
+        for shared in self._shared:
+            await shared.provider.aclose()
 
     async def _retire(self, catalog: Catalog) -> None:
         await catalog.unused()
-        for kept in catalog.providers.values():
-            kept.holders -= 1
-            if not kept.holders:
-                await kept.provider.aclose()
-                self._kept.discard(kept)
+        for shared in catalog.providers.values():
+            shared.holders -= 1
+            if not shared.holders:
+                await shared.provider.aclose()
+                self._shared.discard(shared)
 
-    def _make(self, config: Config, before: Mapping[str, Kept]) -> Catalog:
+    def _make(self, config: Config, before: Mapping[str, SharedProvider]) -> Catalog:
         providers = {}
         for name, settings in config.providers.items():
-            kept = before.get(name)
-            if kept is None or kept.settings.made_of() != settings.made_of():
-                kept = Kept(connect(name, settings), settings)
-            providers[name] = kept
+            shared = before.get(name)
+            if shared is None or shared.fingerprint != settings.fingerprint():
+                shared = SharedProvider(name, settings)
+            providers[name] = shared
         catalog = Catalog(config, providers, self._rooms)
         for name, limit in _limits(config):
             self._rooms.setdefault(name, Room()).limit = limit
-        for kept in providers.values():
-            kept.holders += 1
-            self._kept.add(kept)
+        for shared in providers.values():
+            shared.holders += 1
+            self._shared.add(shared)
         return catalog
 
 
-def _moved(before: Mapping[str, Kept], config: Config) -> Iterator[Moved]:
+def _moved(before: Mapping[str, SharedProvider], config: Config) -> Iterator[Moved]:
     """The providers that have gone, or are reached otherwise; they are marked so."""
-    for name, kept in before.items():
+    for name, shared in before.items():
         settings = config.providers.get(name)
-        elsewhere = settings is None or settings.place() != kept.settings.place()
-        if settings is None or elsewhere or settings.key() != kept.settings.key():
-            kept.place.left = True
+        elsewhere = settings is None or settings.place() != shared.settings.place()
+        if settings is None or elsewhere or settings.key() != shared.settings.key():
+            shared.place.left = True
             yield Moved(name, elsewhere)
 
 
@@ -265,16 +269,15 @@ def _limits(config: Config) -> Iterator[tuple[str, int | None]]:
             yield f"{name}/{model}", settings.max_concurrency
 
 
-def _timeouts(*narrowest_first: AttemptConfig) -> Timeouts:
-    stall = _first("stall_timeout", *narrowest_first)
+def _timeouts(settings: Sequence[AttemptSettings]) -> Timeouts:
+    stall = _narrowest(it.stall_timeout for it in settings)
     return Timeouts(
-        first_content=_first("first_content_timeout", *narrowest_first),
+        first_content=_narrowest(it.first_content_timeout for it in settings),
         stall=Timeouts().stall if stall is None else stall,
-        attempt=_first("attempt_timeout", *narrowest_first),
+        attempt=_narrowest(it.attempt_timeout for it in settings),
     )
 
 
-def _first(key: str, *narrowest_first: AttemptConfig) -> Any:
-    """The first of the settings of `key` that is there."""
-    values = (getattr(settings, key) for settings in narrowest_first)
+def _narrowest(values: Iterable[T | None]) -> T | None:
+    """The first of `values` that is set."""
     return next((value for value in values if value is not None), None)

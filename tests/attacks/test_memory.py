@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from majordomo.config import ServerConfig
+from majordomo.config.schema import ServerConfig
 from majordomo.v1.content_pb2 import ROLE_USER, Blob, Message, Part
 from majordomo.v1.generation_service_pb2 import Call, GenerateRequest, Prompt
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from majordomo.chain.call import Policy
-from majordomo.chain.clock import duration, seconds
 from majordomo.chain.failure import Failure
 from majordomo.chain.health import Bench
 from majordomo.chain.target import Room, Target, Timeouts
 from majordomo.chain.tracker import Tracker
+from majordomo.durations import duration, seconds
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_SKIPPED,
     FAILURE_REASON_MODEL_NOT_FOUND,

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from majordomo.chain.clock import Clock, duration
+from majordomo.chain.clock import Clock
 from majordomo.chain.evidence import Lease
 from majordomo.chain.health import Bench, HealthSettings
 from majordomo.chain.tracker import BenchedByProvider, Tracker
+from majordomo.durations import duration
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_OVERLOADED,
     FAILURE_REASON_QUOTA_EXHAUSTED,

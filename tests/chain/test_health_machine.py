@@ -10,7 +10,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from majordomo.chain.clock import Clock, duration
+from majordomo.chain.clock import Clock
 from majordomo.chain.evidence import Lease
 from majordomo.chain.health import (
     LONGEST_RETRY_DELAY,
@@ -18,6 +18,7 @@ from majordomo.chain.health import (
     HealthSettings,
 )
 from majordomo.chain.tracker import BenchedByProvider, Tracker
+from majordomo.durations import duration
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_OVERLOADED,
     FAILURE_REASON_QUOTA_EXHAUSTED,

@@ -31,14 +31,6 @@ async def test_a_bad_configuration_is_refused(
     assert words in done.stderr
 
 
-async def test_spans_that_can_go_nowhere_are_refused() -> None:
-    """The variable, and what it may be."""
-    done = await majordomo("serve", environ={"OTEL_TRACES_EXPORTER": "zipkin"})
-
-    assert 1 == done.code
-    assert "OTEL_TRACES_EXPORTER is 'zipkin'; use otlp, console or none" in done.stderr
-
-
 def threads(process: int) -> dict[str, int]:
     """A thread of each name that the process has, but for the first one."""
     found = {}

@@ -11,6 +11,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 import majordomo.rpc.generation
+from majordomo.chain.names import ResolverFailed
 from majordomo.client import (
     AsyncClient,
     ChainExhausted,
@@ -24,7 +25,6 @@ from majordomo.client import (
     UnknownTier,
 )
 from majordomo.client.errors import REASONS
-from majordomo.names import ResolverFailed
 from majordomo.rpc.interceptors import ErrorBoundary
 from majordomo.rpc.status import CODES, _Error, _pack
 from majordomo.v1.attempt_pb2 import (

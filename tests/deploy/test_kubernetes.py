@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from majordomo.config import Config, parse
+from majordomo.contract import SERVICES
 from majordomo.media.images import AT_ONCE, MOST_MEMORY
-from majordomo.rpc.server import FAREWELL, SERVICES
+from majordomo.rpc.server import FAREWELL
 from majordomo.telemetry.setup import SHUTDOWN_PATIENCE
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
-from majordomo.chain.clock import seconds
+from majordomo.durations import seconds
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS as CREDENTIALS
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_QUOTA_EXHAUSTED as QUOTA_EXHAUSTED
 from majordomo.v1.attempt_pb2 import BenchRecord

@@ -12,8 +12,9 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
 import majordomo.rpc.server
-from majordomo.chain.clock import Clock, seconds
+from majordomo.chain.clock import Clock
 from majordomo.chain.tracker import Tracker
+from majordomo.durations import seconds
 from majordomo.v1.generation_service_pb2 import (
     ALL_BENCHED_POLICY_TRY_SOONEST,
     ALL_BENCHED_POLICY_WAIT,

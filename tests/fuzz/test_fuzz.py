@@ -17,19 +17,19 @@ import msgspec
 import pytest
 from google.protobuf.message import DecodeError
 
+from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
+from majordomo.chain.names import ChainError, expand
 from majordomo.codec.base import Codec
 from majordomo.codec.errors.body import ErrorBody, scrub
 from majordomo.codec.errors.classify import classify
 from majordomo.codec.errors.retry_delay import retry_delay
 from majordomo.codec.state import pack, unpack
-from majordomo.deltas import message
-from majordomo.names import ChainError, expand
 from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.providers.gemini.codec import Gemini
 from majordomo.providers.openai_chat.codec import OpenAICompatible
-from majordomo.providers.openai_chat.profiles import PROFILES
 from majordomo.providers.openai_responses.codec import OpenAIResponses
+from majordomo.providers.profiles import PROFILES
 from majordomo.rpc.validation import InvalidRequest, check
 from majordomo.transport.http11 import Responses
 from majordomo.v1.content_pb2 import ROLE_ASSISTANT, FunctionTool, Part

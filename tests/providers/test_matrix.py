@@ -19,8 +19,8 @@ from majordomo.codec.base import Codec
 from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.providers.gemini.codec import Gemini
 from majordomo.providers.openai_chat.codec import OpenAICompatible
-from majordomo.providers.openai_chat.profiles import PROFILES
 from majordomo.providers.openai_responses.codec import OpenAIResponses
+from majordomo.providers.profiles import PROFILES
 from majordomo.v1.content_pb2 import ROLE_TOOL, Blob, FunctionTool, Message, Part, Tool
 from majordomo.v1.generation_service_pb2 import Prompt
 from tests.providers.prompts import result, turn, user

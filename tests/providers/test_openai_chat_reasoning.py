@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from majordomo.chain.deltas import message as message_of
 from majordomo.codec.state import pack
-from majordomo.deltas import message as message_of
 from majordomo.providers.openai_chat.codec import OpenAICompatible
-from majordomo.providers.openai_chat.profiles import PROFILES
+from majordomo.providers.profiles import PROFILES
 from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Part, Reasoning
 from majordomo.v1.generation_service_pb2 import PartDelta, Prompt
 

@@ -11,7 +11,7 @@ from openai.types.chat import completion_create_params
 from majordomo.chain.failure import Failure
 from majordomo.codec.state import pack
 from majordomo.providers.openai_chat.codec import OpenAICompatible
-from majordomo.providers.openai_chat.profiles import COMMON, PROFILES
+from majordomo.providers.profiles import COMMON, PROFILES
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_UNSUPPORTED,

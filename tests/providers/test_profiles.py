@@ -2,7 +2,7 @@
 
 import pytest
 
-from majordomo.providers.openai_chat.profiles import COMMON, PROFILES, guess
+from majordomo.providers.profiles import COMMON, PROFILES, guess
 
 
 @pytest.mark.parametrize(

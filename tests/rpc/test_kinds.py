@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from majordomo.chain.failure import Failure
-from majordomo.config import GeminiConfig, parse
-from majordomo.connecting import peer
+from majordomo.config import parse
 from majordomo.distribution import require
 from majordomo.providers.gemini.google_token import GoogleToken
+from majordomo.providers.gemini.settings import GeminiSettings
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
 from majordomo.v1.generation_service_pb2 import FINISH_REASON_STOP
 from testkit.servers import failed, generate, rest_of, running, stream, text_of
@@ -223,14 +223,29 @@ def test_where_vertex_is(location: str, host: str) -> None:
     """By the project's region; the peer is told as OpenTelemetry calls it."""
     config = parse(f'[providers.v]\nkind = "gemini"\nproject = "p-1"\n{location}')
     settings = config.providers["v"]
-    assert isinstance(settings, GeminiConfig)
-    found = peer("v", settings)
+    assert isinstance(settings, GeminiSettings)
+    found = settings.peer("v")
 
     assert (host, 443, "gcp.vertex_ai") == (
         found.server_address,
         found.server_port,
         found.provider_name,
     )
+
+
+def test_an_address_of_ones_own_comes_before_vertex_ai() -> None:
+    """Also where it is the one that Gemini has without a project."""
+    gemini = "https://generativelanguage.googleapis.com/v1beta"
+    project = '[providers.v]\nkind = "gemini"\nproject = "p-1"'
+    usual = parse(project).providers["v"]
+    written = parse(f'{project}\nbase_url = "{gemini}"').providers["v"]
+    assert isinstance(usual, GeminiSettings)
+    assert isinstance(written, GeminiSettings)
+
+    assert "aiplatform.googleapis.com" in usual.url
+    assert gemini == written.url
+    assert usual.fingerprint() != written.fingerprint()
+    assert usual.place() != written.place()
 
 
 class Credentials:

@@ -24,7 +24,8 @@ import majordomo.rpc.server
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
 from majordomo.config import parse
-from majordomo.rpc.server import OPTIONS, SERVICES, Server
+from majordomo.contract import SERVICES
+from majordomo.rpc.server import OPTIONS, Server
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest, TargetHealth
 from testkit.processes import serving
@@ -89,7 +90,7 @@ async def test_a_taken_port_is_an_error() -> None:
     """Not a second server behind the same address."""
     async with running() as it:
         config = f'[server]\nlisten = "{it.server.address}"\n{SCRIPTED}'
-        with pytest.raises(OSError, match="is it taken"):
+        with pytest.raises(OSError, match="Address already in use"):
             async with Server(parse(config)):
                 pass
 

@@ -6,22 +6,22 @@ from google.rpc.status_pb2 import Status
 
 import majordomo.chain.call
 import majordomo.chain.failure
+import majordomo.chain.names
 import majordomo.chain.tracker
-import majordomo.names
 import majordomo.rpc.access
 import majordomo.rpc.driver
 import majordomo.rpc.memory
 import majordomo.rpc.status
 import majordomo.rpc.validation
 from majordomo.chain.call import Call, CallFailed
-from majordomo.chain.tracker import BenchedByProvider
-from majordomo.names import (
+from majordomo.chain.names import (
     CircularTiers,
     MalformedChain,
     ResolverFailed,
     UnknownProvider,
     UnknownTier,
 )
+from majordomo.chain.tracker import BenchedByProvider
 from majordomo.rpc.access import PermissionDenied, Unauthenticated
 from majordomo.rpc.driver import AnswerTooLarge, CompressedRequest
 from majordomo.rpc.memory import CallerStalled, ServerFull
@@ -74,7 +74,7 @@ def test_every_error_of_ours_is_told() -> None:
     modules = (
         majordomo.chain.call,
         majordomo.chain.tracker,
-        majordomo.names,
+        majordomo.chain.names,
         majordomo.rpc.access,
         majordomo.rpc.driver,
         majordomo.rpc.memory,

@@ -2,6 +2,9 @@
 
 import io
 import re
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from grpc import StatusCode as RpcCode
@@ -115,3 +118,24 @@ async def test_calls_that_overlap_do_not_mix(
 def _name(line: str) -> str:
     """A line of a tree without its time and its words."""
     return re.split(r" {2,}(?=\d)| from=", line)[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+async def test_a_full_disk_costs_no_call(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Calls are answered; the log says once that the trees are lost."""
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
+    full = Path("/dev/full").open("w")  # noqa: ASYNC230, SIM115 - closing it fails
+    monkeypatch.setattr(sys, "stdout", full)
+    async with running() as it:
+        texts = [
+            (await it.generation.Generate(generate("acme/echo"))).message
+            for _ in range(2)
+        ]
+    lost = [record.getMessage() for record in caplog.records]
+    with suppress(OSError):
+        full.close()
+
+    assert ["hello"] * 2 == [message.parts[0].text for message in texts]
+    assert 1 == lost.count("cannot write traces to stdout: No space left on device")

@@ -5,13 +5,15 @@ from types import TracebackType
 
 from majordomo.chain.answers import WORDS
 from majordomo.chain.call import Call
-from majordomo.chain.clock import Clock, set_duration
+from majordomo.chain.clock import Clock
 from majordomo.chain.evidence import Lease
 from majordomo.chain.failure import Failure, failure_class
 from majordomo.chain.plan import Plan
 from majordomo.chain.target import Answer, Life, Piece, Target
 from majordomo.chain.timing import Patience
 from majordomo.chain.tracker import Tracker
+from majordomo.durations import set_duration
+from majordomo.text import cut
 from majordomo.v1.attempt_pb2 import (
     ANSWER_FAULT_UNSPECIFIED,
     ATTEMPT_OUTCOME_CANCELLED,
@@ -281,8 +283,5 @@ def may_be_the_requests(attempt: Attempt) -> bool:
 
 
 def bounded(message: str) -> str:
-    """`message` within the contract's 200 bytes, cut between characters."""
-    encoded = message.encode(errors="replace")
-    if len(encoded) <= _LONGEST_MESSAGE:
-        return message
-    return encoded[: _LONGEST_MESSAGE - 3].decode(errors="ignore") + "…"
+    """`message` within the contract's 200 bytes."""
+    return cut(message, _LONGEST_MESSAGE)

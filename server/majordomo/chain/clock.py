@@ -8,11 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-NANOSECONDS = 1_000_000_000
-"""A second."""
+from majordomo.durations import NANOSECONDS
 
 _WALL_CLOCK_SET = NANOSECONDS
 """Two measurements differ by less unless somebody has set the wall clock between."""
@@ -57,21 +55,3 @@ class Clock:
 
 CLOCK = Clock()
 """This process's, one for all: a moment has one wall time, whoever tells it."""
-
-
-def set_duration(field: Duration, seconds: float) -> None:
-    """Set `field`, of another message, to `seconds`, zero or more."""
-    nanoseconds = round(max(seconds, 0.0) * NANOSECONDS)
-    field.seconds, field.nanos = divmod(nanoseconds, NANOSECONDS)
-
-
-def duration(seconds: float) -> Duration:
-    """`seconds`, zero or more, as a protobuf Duration."""
-    made = Duration()
-    set_duration(made, seconds)
-    return made
-
-
-def seconds(value: Duration) -> float:
-    """A protobuf Duration in seconds."""
-    return value.seconds + value.nanos / NANOSECONDS

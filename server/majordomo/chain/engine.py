@@ -14,13 +14,13 @@ from majordomo.chain.attempt import RunningAttempt, bounded
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import CLOCK, Clock
 from majordomo.chain.course import Course, Turn, retriable
+from majordomo.chain.deltas import message
 from majordomo.chain.failure import PERMANENT, Failure
 from majordomo.chain.health import Bench
 from majordomo.chain.plan import Skip, explain, plan, skip_benched
 from majordomo.chain.target import Answer, Target
 from majordomo.chain.tracker import Tracker
 from majordomo.chain.verdict import ALWAYS_ADVANCE, may_come_back, verdict
-from majordomo.deltas import message
 from majordomo.v1.attempt_pb2 import (
     ANSWER_FAULT_UNSPECIFIED,
     ATTEMPT_OUTCOME_INTERRUPTED,

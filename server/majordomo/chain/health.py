@@ -12,9 +12,10 @@ from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from majordomo.chain.clock import NANOSECONDS, Clock
+from majordomo.chain.clock import Clock
 from majordomo.chain.evidence import Evidence, Lease
 from majordomo.chain.last_resort import Bucket
+from majordomo.durations import NANOSECONDS
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_QUOTA_EXHAUSTED,
     FAILURE_REASON_RATE_LIMITED,

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from majordomo.chain import budget
 from majordomo.chain.call import Call
-from majordomo.chain.clock import Clock, duration
+from majordomo.chain.clock import Clock
 from majordomo.chain.failure import Failure
 from majordomo.chain.health import Bench
 from majordomo.chain.target import Exchange, Target
 from majordomo.chain.tracker import Tracker
+from majordomo.durations import duration
 from majordomo.v1 import generation_service_pb2
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_BENCHED,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from majordomo.chain.changes import WELL, Change, Changes, View
-from majordomo.chain.clock import CLOCK, Clock, seconds
+from majordomo.chain.clock import CLOCK, Clock
 from majordomo.chain.evidence import Lease
 from majordomo.chain.health import (
     ACTIVE,
@@ -19,6 +19,7 @@ from majordomo.chain.health import (
     Health,
     HealthSettings,
 )
+from majordomo.durations import seconds
 from majordomo.v1.attempt_pb2 import Attempt, BenchRecord
 from majordomo.v1.operator_service_pb2 import HealthChange, TargetHealth
 

@@ -4,14 +4,22 @@ Each command is a module of its own and is imported when it is called, so that `
 and `--version` do not load gRPC.
 """
 
+import errno
+import sys
+from contextlib import suppress
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 from majordomo.distribution import DISTRIBUTION, require
+from majordomo.process import drop_stdout, open_streams, take_signals
 
+if sys.argv[:1] == ["-m"]:  # run as a program, and imports are still to come
+    take_signals()
 require("server")
 
 import click
+
+from majordomo.cli.exit_codes import FAILURE
 
 _COMMANDS = {
     "serve": ("majordomo.cli.serve", "Serve until SIGTERM or SIGINT."),
@@ -32,7 +40,23 @@ _COMMANDS = {
 }
 
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+"""Why output cannot be written."""
+
+
 class _LazyGroup(click.Group):
+    def main(self, *args: Any, **extra: Any) -> Any:
+        open_streams()
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            drop_stdout()
+            with suppress(OSError):
+                click.echo(f"Error: cannot write: {error.strerror}", err=True)
+            sys.exit(FAILURE)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
         return list(_COMMANDS)
 

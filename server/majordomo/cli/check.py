@@ -9,12 +9,13 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
+from majordomo.chain.names import elements
 from majordomo.cli.exit_codes import FAILURE
 from majordomo.cli.options import config_option
 from majordomo.cli.render import table
 from majordomo.config import Config, ConfigError, Settings, read, validate
-from majordomo.config.problems import KeyPath, key
-from majordomo.names import elements
+from majordomo.config.problems import key
+from majordomo.config.sections import KeyPath
 
 
 @click.command()

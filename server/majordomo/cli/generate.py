@@ -11,6 +11,7 @@ import click
 from majordomo.cli.client import Place, connect, json_option, server_options
 from majordomo.cli.render import describe, length, reason, table, to_json, until
 from majordomo.client import Asking, Client, media, user
+from majordomo.contract import label
 from majordomo.v1.attempt_pb2 import ATTEMPT_OUTCOME_SUCCEEDED
 from majordomo.v1.content_pb2 import FunctionTool, Message, Part, Tool
 from majordomo.v1.generation_service_pb2 import (
@@ -173,8 +174,7 @@ def _ending(completion: Completion) -> Iterator[str]:
         if attempt.target == completion.target
         and attempt.outcome == ATTEMPT_OUTCOME_SUCCEEDED
     )
-    ended = FinishReason.Name(completion.finish_reason)
-    words = [ended.removeprefix("FINISH_REASON_").lower()]
+    words = [label(FinishReason, completion.finish_reason).lower()]
     usage = completion.usage
     if usage.HasField("input_tokens"):
         words.append(f"{usage.input_tokens} tokens in")

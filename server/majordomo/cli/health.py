@@ -17,6 +17,7 @@ from majordomo.cli.client import (
 )
 from majordomo.cli.render import state, still, table, to_json, why
 from majordomo.client import Client, MajordomoError, ServerDraining
+from majordomo.contract import label
 from majordomo.v1.operator_service_pb2 import (
     HealthChange,
     HealthSnapshotPiece,
@@ -129,7 +130,7 @@ def _change(change: HealthChange) -> str:
     target = change.target
     if change.HasField("provider"):
         target = whole(change.provider)
-    cause = HealthChange.Cause.Name(change.cause).removeprefix("CAUSE_").lower()
+    cause = label(HealthChange.Cause, change.cause).lower()
     words = [
         f"{change.change_time.ToDatetime():%H:%M:%S}",
         target.target,

@@ -1,6 +1,5 @@
 """`majordomo bench` and `unbench`."""
 
-import re
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +13,11 @@ from majordomo.cli.client import Place, connect, report, server_options
 from majordomo.cli.exit_codes import FAILURE
 from majordomo.cli.health import health_table, whole
 from majordomo.client import Client, MajordomoError
+from majordomo.durations import parse
 from majordomo.v1.operator_service_pb2 import BenchResponse, TargetHealth
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_UNITS = ("s", "m", "h", "d")
 
 
 class _Length(click.ParamType[float]):
@@ -31,10 +31,11 @@ class _Length(click.ParamType[float]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> float:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
-        if match is None:
+        text = str(value)
+        try:
+            return parse(f"{text}s" if text[-1:].isdigit() else text, _UNITS)
+        except ValueError:
             self.fail(f"{value!r} is not a duration; write 90s, 10m or 2h", param, ctx)
-        return float(match[1]) * _UNITS[match[2]]
 
 
 def _all_option(command: _Command) -> _Command:

@@ -8,6 +8,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from majordomo.contract import label
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_SKIPPED,
     ATTEMPT_OUTCOME_SUCCEEDED,
@@ -25,8 +26,7 @@ def describe(attempt: Attempt) -> str:
     if attempt.outcome == ATTEMPT_OUTCOME_SUCCEEDED:
         words.append("answered")
     else:
-        outcome = AttemptOutcome.Name(attempt.outcome)
-        words.append(outcome.removeprefix("ATTEMPT_OUTCOME_").lower())
+        words.append(label(AttemptOutcome, attempt.outcome).lower())
         words.append(f"({reason(attempt.failure_reason)})")
     if attempt.http_status_code:
         words.append(f"HTTP {attempt.http_status_code}")
@@ -45,12 +45,12 @@ def describe(attempt: Attempt) -> str:
 
 def reason(failure: FailureReason) -> str:
     """A failure's reason without its prefix."""
-    return FailureReason.Name(failure).removeprefix("FAILURE_REASON_")
+    return label(FailureReason, failure)
 
 
 def state(health: TargetHealth) -> str:
     """active, benched or probing."""
-    return TargetHealth.State.Name(health.state).removeprefix("STATE_").lower()
+    return label(TargetHealth.State, health.state).lower()
 
 
 def until(bench: BenchRecord) -> str:

@@ -1,6 +1,7 @@
 """`majordomo serve`."""
 
 import asyncio
+import logging
 import os
 import sys
 from pathlib import Path
@@ -11,10 +12,12 @@ from majordomo.allocator import give_back
 from majordomo.cli.detached import DetachedStream
 from majordomo.cli.options import config_option
 from majordomo.config import ConfigError
+from majordomo.process import drop_stdout
 from majordomo.rpc.reload import Source
 from majordomo.rpc.server import serve as run
 from majordomo.telemetry import logs
-from majordomo.telemetry.setup import TelemetryError
+
+_log = logging.getLogger("majordomo")
 
 
 @click.command()
@@ -43,10 +46,15 @@ def serve(path: Path | None, listen: str | None) -> None:
         logs.configure(log, terminal=sys.stderr.isatty())
         try:
             asyncio.run(run(Source(path, environ), _listening))
-        except (ConfigError, TelemetryError, OSError) as error:
+        except (ConfigError, OSError) as error:
             raise click.ClickException(str(error)) from None
 
 
 def _listening(address: str) -> None:
-    click.echo(f"majordomo is listening on {address}")
-    sys.stdout.flush()
+    try:
+        click.echo(f"majordomo is listening on {address}")
+    except OSError as error:
+        drop_stdout()
+        _log.warning(
+            "cannot write to stdout: %s; listening on %s", error.strerror, address
+        )

@@ -6,6 +6,8 @@ from typing import Any
 
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
+from majordomo.contract import GENERATION, OPERATOR
+
 Options = Sequence[tuple[str, Any]]
 
 SERVING = 1
@@ -30,11 +32,8 @@ _SERVICE_CONFIG = {
     "methodConfig": [
         {
             "name": [
-                {"service": "majordomo.v1.GenerationService"},
-                {
-                    "service": "majordomo.v1.OperatorService",
-                    "method": "HealthSnapshot",
-                },
+                {"service": GENERATION},
+                {"service": OPERATOR, "method": "HealthSnapshot"},
             ],
             "retryPolicy": _RETRY,
         }

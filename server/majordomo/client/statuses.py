@@ -10,7 +10,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from majordomo.client.errors import REASONS, MajordomoError, TransportError
-from majordomo.domain import ERROR_DOMAIN
+from majordomo.contract import ERROR_DOMAIN
 from majordomo.v1.errors_pb2 import CallFailure
 
 _KINDS = (ErrorInfo, BadRequest, RetryInfo, CallFailure)

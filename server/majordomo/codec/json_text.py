@@ -50,14 +50,20 @@ def _with_raw(value: object, raw: str) -> object:
 
 
 def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(_mended(value)))
+    return msgspec.Raw(msgspec.json.encode(mended(value)))
 
 
-def _mended(value: object) -> object:
+def mended(value: object) -> object:
+    """`value`, as JSON has it, with all its texts mended."""
     if isinstance(value, str):
         return mend(value)
     if isinstance(value, list):
-        return [_mended(entry) for entry in value]
+        return [mended(entry) for entry in value]
     if isinstance(value, dict):
-        return {mend(key): _mended(entry) for key, entry in value.items()}
+        return {mend(key): mended(entry) for key, entry in value.items()}
     return value
+
+
+def mapping(value: object) -> dict[str, object]:
+    """`value` if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple
 
+from majordomo.codec.json_text import mapping
 from majordomo.v1.attempt_pb2 import Usage
 
 _MOST = 2**31 - 1
@@ -25,8 +26,8 @@ def chat_usage(said: object, model: str = "") -> Usage | None:
     prompt = _count(said.get("prompt_tokens"))
     completion = _count(said.get("completion_tokens"))
     total = _count(said.get("total_tokens"))
-    read = _mapping(said.get("prompt_tokens_details"))
-    written = _mapping(said.get("completion_tokens_details"))
+    read = mapping(said.get("prompt_tokens_details"))
+    written = mapping(said.get("completion_tokens_details"))
     reasoning = _count(written.get("reasoning_tokens"))
     if prompt is not None and completion is not None and total is not None:
         uncounted = total - prompt - completion
@@ -35,7 +36,7 @@ def chat_usage(said: object, model: str = "") -> Usage | None:
         elif uncounted > 0 and model.removeprefix("models/").startswith("gemini"):
             completion += uncounted
             reasoning = uncounted
-    cached = _first(
+    cached = _first_count(
         read.get("cached_tokens"),
         said.get("prompt_cache_hit_tokens"),
         said.get("cached_tokens"),
@@ -55,8 +56,8 @@ def responses_usage(said: object) -> Usage | None:
     """The usage object of a Responses answer; None if it counts nothing."""
     if not isinstance(said, dict):
         return None
-    read = _mapping(said.get("input_tokens_details"))
-    written = _mapping(said.get("output_tokens_details"))
+    read = mapping(said.get("input_tokens_details"))
+    written = mapping(said.get("output_tokens_details"))
     total = _count(said.get("total_tokens"))
     prompt = _count(said.get("input_tokens"))
     output = _count(said.get("output_tokens"))
@@ -91,7 +92,7 @@ def anthropic_usage(said: object) -> Usage | None:
     read = _count(said.get("cache_read_input_tokens"))
     written = _count(said.get("cache_creation_input_tokens"))
     output = _count(said.get("output_tokens"))
-    details = _mapping(said.get("output_tokens_details"))
+    details = mapping(said.get("output_tokens_details"))
     prompt = None if fresh is None else fresh + (read or 0) + (written or 0)
     usage = Usage(
         input_tokens=prompt,
@@ -167,7 +168,7 @@ _OF_ITERATIONS = (
 def _all_iterations(said: dict[str, Any]) -> dict[str, Any]:
     """`said` with what all its iterations, if it tells them, come to."""
     told = said.get("iterations")
-    iterations = [_mapping(entry) for entry in told] if isinstance(told, list) else []
+    iterations = [mapping(entry) for entry in told] if isinstance(told, list) else []
     if not any(iterations):
         return said
     sums: dict[str, int | None] = {}
@@ -193,7 +194,7 @@ def _count(value: object) -> int | None:
     return int(value) if 0 <= value <= _MOST else None
 
 
-def _first(*values: object) -> int | None:
+def _first_count(*values: object) -> int | None:
     for value in values:
         if value is not None and (count := _count(value)) is not None:
             return count
@@ -202,7 +203,3 @@ def _first(*values: object) -> int | None:
 
 def _part(part: int | None, whole: int | None) -> int | None:
     return part if part is None or whole is None else min(part, whole)
-
-
-def _mapping(value: object) -> dict[str, object]:
-    return value if isinstance(value, dict) else {}

@@ -29,41 +29,13 @@ from pydantic import ValidationError
 
 from majordomo.config.crosscheck import cross_check
 from majordomo.config.problems import ConfigError, Problem, described
-from majordomo.config.schema import (
-    AnthropicConfig,
-    AttemptConfig,
-    Config,
-    GeminiConfig,
-    HttpConfig,
-    LocalConfig,
-    ModelConfig,
-    OpenAICompatibleConfig,
-    OpenAIConfig,
-    ProviderConfig,
-    ScriptedConfig,
-    ServerConfig,
-    TlsConfig,
-    TokenConfig,
-)
+from majordomo.config.schema import Config
 from majordomo.config.sources import Settings, read, read_text
 
 __all__ = [
-    "AnthropicConfig",
-    "AttemptConfig",
     "Config",
     "ConfigError",
-    "GeminiConfig",
-    "HttpConfig",
-    "LocalConfig",
-    "ModelConfig",
-    "OpenAICompatibleConfig",
-    "OpenAIConfig",
-    "ProviderConfig",
-    "ScriptedConfig",
-    "ServerConfig",
     "Settings",
-    "TlsConfig",
-    "TokenConfig",
     "load",
     "parse",
     "read",

@@ -7,8 +7,7 @@ has the wrong type is somebody else's to tell.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from majordomo.config.problems import KeyPath, Problem
-from majordomo.names import (
+from majordomo.chain.names import (
     MODEL_ID,
     NAME,
     ChainError,
@@ -18,7 +17,9 @@ from majordomo.names import (
     elements,
     expand,
 )
-from majordomo.resolvers import PluginError, load_plugin
+from majordomo.chain.resolvers import PluginError, load_plugin
+from majordomo.config.problems import Problem
+from majordomo.config.sections import KeyPath
 
 _PLACEHOLDER = "any/model"
 

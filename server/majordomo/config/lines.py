@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import tree_sitter_toml
 from tree_sitter import Language, Node, Parser
 
-from majordomo.config.problems import KeyPath
+from majordomo.config.sections import KeyPath
 
 _KEYS = ("bare_key", "quoted_key", "dotted_key")
 

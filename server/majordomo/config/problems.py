@@ -1,47 +1,17 @@
-"""What is wrong with a configuration, as lines that name the key and the mend."""
+"""What is wrong with a configuration, as lines that name the key and the fix."""
 
 import difflib
 from dataclasses import dataclass
 from typing import Any
 
-from majordomo.config.schema import (
-    AnthropicConfig,
-    ChainConfig,
-    Config,
-    GeminiConfig,
-    HealthConfig,
-    LocalConfig,
-    OpenAICompatibleConfig,
-    OpenAIConfig,
-    ScriptedModelConfig,
-    ServerConfig,
-)
-from majordomo.names import NAME
-
-KeyPath = tuple[str, ...]
-"""The steps to a key: ("server", "listen")."""
-
-_KINDS = ("openai", "anthropic", "gemini", "openai-compatible", "local", "scripted")
-_KEYS = {
-    key
-    for section in (
-        Config,
-        ServerConfig,
-        ChainConfig,
-        HealthConfig,
-        OpenAIConfig,
-        AnthropicConfig,
-        GeminiConfig,
-        OpenAICompatibleConfig,
-        LocalConfig,
-        ScriptedModelConfig,
-    )
-    for key in section.model_fields
-}
+from majordomo.chain.names import NAME
+from majordomo.config.sections import KeyPath, locate
+from majordomo.providers.kinds import KINDS
+from majordomo.section import Section
 
 _RENAMED = {("server", "max_request_bytes"): "memory_budget"}
 
-_MENDS = {
+_FIXES = {
     "string_type": 'must be a text, such as "..."',
     "int_type": "must be a whole number, such as 2",
     "int_from_float": "must be a whole number, such as 2",
@@ -82,27 +52,26 @@ def key(path: KeyPath) -> str:
 
 def described(detail: dict[str, Any]) -> Problem:
     """One of pydantic's errors."""
-    steps = [str(step) for step in detail["loc"]]
-    if len(steps) > 2 and steps[0] == "providers" and steps[2] in _KINDS:
-        del steps[2]  # pydantic's name for the variant
-    path = tuple(steps)
+    path, section = locate([str(step) for step in detail["loc"]])
+    kinds = ", ".join(kind.kind_name() for kind in KINDS)
     match detail["type"]:
         case "extra_forbidden":
-            return Problem(path, f"unknown key{_instead(path)}")
+            return Problem(path, f"unknown key{_instead(path, section)}")
         case "union_tag_not_found":
-            return Problem((*path, "kind"), f"is required; one of {', '.join(_KINDS)}")
+            return Problem((*path, "kind"), f"is required; one of {kinds}")
         case "union_tag_invalid":
-            return Problem((*path, "kind"), f"must be one of {', '.join(_KINDS)}")
-        case known if known in _MENDS:
-            return Problem(path, _MENDS[known])
+            return Problem((*path, "kind"), f"must be one of {kinds}")
+        case known if known in _FIXES:
+            return Problem(path, _FIXES[known])
         case _:
             text = detail["msg"].removeprefix("Value error, ")
             return Problem(path, text.replace("Input should be", "must be"))
 
 
-def _instead(path: KeyPath) -> str:
-    unknown = path[-1]
+def _instead(path: KeyPath, section: type[Section] | None) -> str:
+    """The key of `section` that was meant, if it can be guessed."""
     if path in _RENAMED:
         return f"; it is {_RENAMED[path]} now"
-    close = difflib.get_close_matches(unknown, _KEYS, n=1)
+    keys = section.model_fields if section else ()
+    close = difflib.get_close_matches(path[-1], keys, n=1)
     return f"; did you mean {close[0]}?" if close else ""

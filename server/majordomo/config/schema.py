@@ -3,24 +3,16 @@
 The texts below the keys are the reference page and what editors show.
 """
 
-import re
 import ssl
-from collections.abc import Mapping
-from dataclasses import replace
-from functools import cached_property
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import httpx
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    SecretStr,
-    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
@@ -28,10 +20,11 @@ from pydantic import (
 from majordomo.chain.call import Policy
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import HealthSettings
-from majordomo.codec.capabilities import Capabilities, capabilities
-from majordomo.names import MODEL_ID, NAME
-from majordomo.providers.openai_chat.profiles import PROFILES, guess
-from majordomo.providers.scripted.provider import Script
+from majordomo.chain.names import MODEL_ID, NAME
+from majordomo.contract import label
+from majordomo.providers.kinds import KINDS
+from majordomo.providers.settings import AttemptSettings, ProviderSettings
+from majordomo.section import Duration, Section, Size, Timeout
 from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.generation_service_pb2 import (
     ALL_BENCHED_POLICY_FAIL,
@@ -42,10 +35,8 @@ from majordomo.v1.generation_service_pb2 import (
     INTERRUPTION_POLICY_RESTART,
 )
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PERMANENT = {
-    FailureReason.Name(reason).removeprefix("FAILURE_REASON_").lower(): reason
-    for reason in sorted(PERMANENT)
+    label(FailureReason, reason).lower(): reason for reason in sorted(PERMANENT)
 }
 _ALL_BENCHED = {
     "last_resort": ALL_BENCHED_POLICY_LAST_RESORT,
@@ -59,76 +50,20 @@ _INTERRUPTION = {
 }
 
 
-def _duration(value: object) -> object:
-    if not isinstance(value, str):
-        raise ValueError('write a duration as text, such as "5s"')
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", value)
-    if match is None:
-        raise ValueError(f'{value!r} is no duration; write "500ms", "5s", "2m" or "1h"')
-    return float(match[1]) * _UNITS[match[2]]
+def _listen(value: str) -> str:
+    if value.startswith("unix:"):
+        if value == "unix:":
+            raise ValueError("name the socket's path, as in unix:/run/majordomo.sock")
+        return value
+    return _host_port(value)
 
 
-def _size(value: object) -> object:
-    match = re.fullmatch(r"(\d+)(KiB|MiB|GiB)", str(value))
-    if match is None:
-        raise ValueError(f'{value!r} is no size; write "64KiB", "512MiB" or "1GiB"')
-    return int(match[1]) << {"KiB": 10, "MiB": 20, "GiB": 30}[match[2]]
-
-
-def _timeout(seconds: float) -> float:
-    if not 0.1 <= seconds <= 3600:
-        raise ValueError("must be from 100ms to 1h")
-    return seconds
-
-
-def _secret(value: object, info: ValidationInfo) -> object:
-    """The secret that a reference names, without the line end that files have.
-
-    It goes out in a header: it has to be a line of ASCII.
-    """
-    kind, _, name = str(value).partition(":")
-    environ: Mapping[str, str] = (info.context or {}).get("environ", {})
-    if kind == "env" and name:
-        if not environ.get(name):
-            raise ValueError(f"the environment has no {name}; set it")
-        secret = environ[name]
-    elif kind == "file" and name:
-        try:
-            secret = Path(name).read_text(errors="replace")
-        except OSError as error:
-            raise ValueError(f"cannot read {name}: {error.strerror}") from None
-    else:
-        raise ValueError(
-            'name the secret as "env:NAME" or "file:/path"; never write it here'
-        )
-    secret = secret.strip()
-    if not secret:
-        raise ValueError(f"{name} is empty")
-    if not (secret.isascii() and secret.isprintable()):
-        raise ValueError(f"{name} must hold one line of ASCII, the key and no more")
-    return SecretStr(secret)
-
-
-def _base_url(value: str) -> str:
-    try:
-        url = httpx.URL(value)
-    except httpx.InvalidURL:
-        url = httpx.URL()
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("must be an http or https URL, such as https://host/v1")
-    if url.userinfo or url.query or url.fragment:
-        raise ValueError("must hold no credentials, query or fragment; use api_key")
-    return value.rstrip("/")
-
-
-def _script(value: str) -> str:
-    Script.parse(value)
-    return value
-
-
-def _profile(value: str) -> str:
-    if value not in PROFILES:
-        raise ValueError(f"{value!r} is none of {', '.join(sorted(PROFILES))}")
+def _host_port(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not (port.isascii() and port.isdecimal()):
+        raise ValueError(f"{value!r} is no host:port, such as 127.0.0.1:50051")
+    if int(port) > _LAST_PORT:
+        raise ValueError(f"there is no port {port}: ports end at {_LAST_PORT}")
     return value
 
 
@@ -151,54 +86,24 @@ def _reason(value: object) -> object:
     return _PERMANENT[str(value)]
 
 
-_DURATION_TEXT = WithJsonSchema(
-    {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h)$", "examples": ["5s"]}
-)
+_LAST_PORT = 65_535
 
-Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0), _DURATION_TEXT]
-"""Seconds, from a text with a unit."""
-
-Timeout = Annotated[
-    float, BeforeValidator(_duration), AfterValidator(_timeout), _DURATION_TEXT
-]
-"""Seconds, from 0.1 to 3600."""
-
-Size = Annotated[
-    int,
-    BeforeValidator(_size),
-    Field(gt=0),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(KiB|MiB|GiB)$"}),
-]
-"""Bytes, from a text with a unit."""
-
-Secret = Annotated[
-    SecretStr,
-    BeforeValidator(_secret),
-    WithJsonSchema({"type": "string", "pattern": "^(env|file):.+"}),
+HostPort = Annotated[
+    str,
+    AfterValidator(_host_port),
+    WithJsonSchema({"type": "string", "pattern": r"^.+:\d{1,5}$"}),
 ]
 PermanentReason = Annotated[
     int, BeforeValidator(_reason), WithJsonSchema({"enum": list(_PERMANENT)})
 ]
-ProfileName = Annotated[
-    str, AfterValidator(_profile), WithJsonSchema({"enum": sorted(PROFILES)})
-]
-MediaHost = Annotated[str, Field(pattern=r"^([A-Za-z0-9:._-]+|\*)$")]
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
-Concurrency = Annotated[int, Field(ge=1)]
+
+if TYPE_CHECKING:
+    OneOfKinds = ProviderSettings
+else:
+    OneOfKinds = Annotated[reduce(or_, KINDS), Field(discriminator="kind")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        protected_namespaces=(),
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-    )
-
-
-class TlsConfig(_Section):
+class TlsConfig(Section):
     """TLS, by files in PEM form; read again when they change."""
 
     certificate: Path = Field(strict=False)
@@ -239,7 +144,7 @@ class TlsConfig(_Section):
             raise ValueError(f"{wrong}, in PEM form and without a password") from None
 
 
-class TokenConfig(_Section):
+class TokenConfig(Section):
     """Who may call: whoever shows the token. Without any, everybody may."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -261,10 +166,14 @@ class TokenConfig(_Section):
     """The targets that its calls may name, as "provider/model-id" or "provider/*"."""
 
 
-class ServerConfig(_Section):
+class ServerConfig(Section):
     """Where the server listens, and what it answers with by default."""
 
-    listen: str = Field(default="127.0.0.1:50051", pattern=r"^(unix:.+|.+:\d{1,5})$")
+    listen: Annotated[
+        str,
+        AfterValidator(_listen),
+        WithJsonSchema({"type": "string", "pattern": r"^(unix:.+|.+:\d{1,5})$"}),
+    ] = "127.0.0.1:50051"
     """host:port, or unix:/path. Port 0 takes a free one."""
 
     default_chain: str = ""
@@ -290,34 +199,22 @@ class ServerConfig(_Section):
     tls: TlsConfig | None = None
     """Without it the server speaks plain text."""
 
-    metrics_listen: str | None = Field(default=None, pattern=r"^.+:\d{1,5}$")
+    metrics_listen: HostPort | None = None
     """host:port of a page for Prometheus, /metrics, over plain HTTP. Without it there
     is none."""
 
+    health_listen: HostPort | None = None
+    """host:port where grpc.health.v1 alone is served, in plain text and without tokens:
+    for probes that speak no TLS, such as those of Kubernetes. Without it there is
+    none."""
 
-class AttemptConfig(_Section):
-    """How one attempt goes; the narrower setting wins: model, provider, chain."""
-
-    generate_via: Literal["auto", "unary", "stream"] | None = None
-    """How whole answers are asked for. By "stream" silence is noticed as it is for
-    Stream, and the limits of streams hold; by "auto" that is done over HTTP for answers
-    that may have more than 256 tokens. Without it "auto"."""
-
-    attempt_timeout: Timeout | None = None
-    """How long one attempt may run. Without it 600s; 120s for Generate where the
-    model is known not to reason."""
-
-    first_content_timeout: Timeout | None = None
-    """How long a stream may bring nothing: no content, and no sign that the model
-    reasons or uses a tool. Without it 180s, 30s where the model is known not to
-    reason."""
-
-    stall_timeout: Timeout | None = None
-    """How long a stream may pause between two pieces, or signs. Without it 30s. A
-    model that has begun to reason may be silent as long as before its first content."""
+    max_connection_age: Duration | None = None
+    """How old a connection may become before its client is asked to open another, which
+    is how clients find new replicas; calls that run on it end well. Each connection has
+    a tenth more or less. Without it there is no limit."""
 
 
-class ChainConfig(AttemptConfig):
+class ChainConfig(AttemptSettings):
     """How chains are walked."""
 
     transient_retries: int = Field(default=1, ge=0, le=5)
@@ -343,7 +240,7 @@ class ChainConfig(AttemptConfig):
     start the answer again at the next target, announced by a Restart event."""
 
 
-class HealthConfig(_Section):
+class HealthConfig(Section):
     """When a target is benched, and for how long."""
 
     failure_threshold: int = Field(default=2, ge=1)
@@ -367,234 +264,14 @@ class HealthConfig(_Section):
         return self
 
 
-class ModelConfig(AttemptConfig):
-    """What is known of one model."""
-
-    reasoning: bool | None = None
-    """It reasons before it answers: its first content may take longer. Without it as
-    is known of the model; one that is not known may reason."""
-
-    media: list[Literal["image", "pdf", "audio", "video"]] | None = None
-    """What media it takes. This and the next four are for models that are not known,
-    or otherwise than is known."""
-
-    tools: bool | None = None
-    """It can call tools."""
-
-    json_schema: bool | None = None
-    """It answers by JSON Schema."""
-
-    sampling: bool | None = None
-    """It takes temperature, top_p and top_k."""
-
-    max_output_tokens: int | None = Field(default=None, ge=1)
-    """The longest answer that it can write."""
-
-    max_concurrency: Concurrency | None = None
-    """How many attempts may run at it at once; beyond it the next target is tried."""
-
-    def known(self, known: Capabilities) -> Capabilities:
-        """What it takes: this over what is `known`."""
-        said = {
-            "media": None if self.media is None else frozenset(self.media),
-            "tools": self.tools,
-            "schema": self.json_schema,
-            "sampling": self.sampling,
-            "max_output_tokens": self.max_output_tokens,
-            "reasons": self.reasoning,
-        }
-        over: dict[str, Any] = {key: v for key, v in said.items() if v is not None}
-        return replace(known, **over) if over else known
-
-
-class _ProviderConfig(AttemptConfig):
-    max_concurrency: Concurrency | None = None
-    """How many attempts may run there at once; beyond it the next target is tried."""
-
-    closed: bool = False
-    """Only the models listed here may be named."""
-
-    models: dict[str, ModelConfig] = {}
-    """What is known of single models, by id. Others may be named all the same,
-    unless the list is closed."""
-
-    def made_of(self) -> dict[str, object]:
-        """What its connections and processes are made of: a change needs new ones."""
-        own = type(self).model_fields.keys() - _ProviderConfig.model_fields.keys()
-        return {name: getattr(self, name) for name in own}
-
-    def place(self) -> dict[str, object]:
-        """Where it is: what was seen of its health holds there."""
-        return self.made_of()
-
-    def key(self) -> SecretStr | None:
-        """What it is asked with."""
-        return None
-
-    @cached_property
-    def known_models(self) -> dict[str, Capabilities]:
-        """What each of `models` takes."""
-        return {
-            model: settings.known(capabilities(model))
-            for model, settings in self.models.items()
-        }
-
-    def known(self, model: str) -> Capabilities:
-        """What a model of it takes."""
-        return self.known_models.get(model) or capabilities(model)
-
-
-class HttpConfig(_ProviderConfig):
-    """What all providers over HTTP have."""
-
-    api_key: Secret | None = None
-    """The key, by name: "env:NAME" or "file:/path"."""
-
-    connect_timeout: Timeout = 5.0
-    """How long connecting may take, TLS included."""
-
-    provider_options: list[str] = []
-    """The keys of the request body that callers may set."""
-
-    media_hosts: list[MediaHost] = []
-    """Hosts, and their subdomains, from which the provider may fetch media that callers
-    name by URL. A server that majordomo does not know by its base URL, such as vLLM in
-    a network of one's own, fetches from these alone; "*" adds all that are not in a
-    private network. Known services fetch from those and from these."""
-
-    @property
-    def self_hosted(self) -> bool:
-        """It is a server of somebody's own, and no service that everybody knows."""
-        base_url: str | None = getattr(self, "base_url", None)
-        if base_url is None or base_url == type(self).model_fields["base_url"].default:
-            return False
-        return not guess(base_url).hosts
-
-    def made_of(self) -> dict[str, object]:
-        return {**super().made_of(), "known": self.known_models}
-
-    def place(self) -> dict[str, object]:
-        own = type(self).model_fields.keys() - HttpConfig.model_fields.keys()
-        return {name: getattr(self, name) for name in ("kind", *own)}
-
-    def key(self) -> SecretStr | None:
-        return self.api_key
-
-
-class OpenAIConfig(HttpConfig):
-    """OpenAI, or who speaks its Responses API too."""
-
-    kind: Literal["openai"]
-    """This kind."""
-
-    base_url: BaseUrl = "https://api.openai.com/v1"
-    """What comes before /responses and /chat/completions."""
-
-    api: Literal["responses", "chat"] = "responses"
-    """Which of its APIs: Responses, or Chat Completions."""
-
-
-class AnthropicConfig(HttpConfig):
-    """Anthropic, or who speaks its Messages API."""
-
-    kind: Literal["anthropic"]
-    """This kind."""
-
-    base_url: BaseUrl = "https://api.anthropic.com/v1"
-    """What comes before /messages."""
-
-    betas: list[str] = []
-    """Beta features to turn on, as the header anthropic-beta names them."""
-
-
-class GeminiConfig(HttpConfig):
-    """Google's Gemini, by an API key, or at Vertex AI by the account of the machine."""
-
-    kind: Literal["gemini"]
-    """This kind."""
-
-    base_url: BaseUrl | None = None
-    """What comes before /models. Without it Google's, of the Gemini API, or of Vertex
-    AI where a project is set."""
-
-    project: str | None = Field(default=None, pattern=r"^[a-z0-9:.-]+$")
-    """Vertex AI: the Google Cloud project. It needs the extra majordomo-grpc[vertex]
-    and Google's application default credentials."""
-
-    location: str = Field(default="global", pattern=r"^[a-z0-9-]+$")
-    """Vertex AI: the region."""
-
-
-class OpenAICompatibleConfig(HttpConfig):
-    """A server that speaks OpenAI's Chat Completions."""
-
-    kind: Literal["openai-compatible"]
-    """This kind."""
-
-    base_url: BaseUrl
-    """What comes before /chat/completions."""
-
-    profile: ProfileName | None = None
-    """How the server differs from OpenAI's. Without it told from the base URL."""
-
-
-class LocalConfig(_ProviderConfig):
-    """A model on this machine, in llama.cpp's server."""
-
-    kind: Literal["local"]
-    """This kind."""
-
-    model_path: Path | None = Field(default=None, strict=False)
-    """A GGUF file; without it the embedded model."""
-
-    threads: int | None = Field(default=None, ge=1)
-    """Threads that compute. Without it one fewer than there are processors."""
-
-    context: int | None = Field(default=None, ge=256)
-    """Tokens of prompt and answer. Without it 2048."""
-
-    start: Literal["on_demand", "at_start"] = "on_demand"
-    """When llama.cpp is started: with the first call, or with the server."""
-
-
-class ScriptedModelConfig(ModelConfig):
-    """A model that does as it is told."""
-
-    script: list[Annotated[str, AfterValidator(_script)]] = []
-    """One step an attempt, in order; the last one repeats."""
-
-
-class ScriptedConfig(_ProviderConfig):
-    """A provider that answers and fails as told: for demos and tests."""
-
-    kind: Literal["scripted"]
-    """This kind."""
-
-    models: dict[str, ScriptedModelConfig] = {}  # type: ignore[assignment]
-    """Scripts by model id. Any other id is itself a script, such as "status:503"."""
-
-    def made_of(self) -> dict[str, object]:
-        return {name: model.script for name, model in self.models.items()}
-
-
-ProviderConfig = (
-    OpenAIConfig
-    | AnthropicConfig
-    | GeminiConfig
-    | OpenAICompatibleConfig
-    | LocalConfig
-    | ScriptedConfig
-)
-
-
-class ResolverConfig(_Section):
+class ResolverConfig(Section):
     """A plugin that says, when a call comes, what a tier stands for."""
 
     timeout: Timeout = 1.0
     """How long it may take; then the call fails with UNAVAILABLE."""
 
 
-class Config(_Section):
+class Config(Section):
     """The whole of it."""
 
     server: ServerConfig = ServerConfig()
@@ -604,7 +281,7 @@ class Config(_Section):
 
     chain: ChainConfig = ChainConfig()
     health: HealthConfig = HealthConfig()
-    providers: dict[str, Annotated[ProviderConfig, Field(discriminator="kind")]] = {}
+    providers: dict[str, OneOfKinds] = {}
     """Where models are, by the name that chains call it."""
 
     tiers: dict[str, str] = {}
@@ -615,17 +292,12 @@ class Config(_Section):
     that of an entry point of the group majordomo.resolvers in an installed package."""
 
     def secrets(self) -> list[str]:
-        """What must never be told."""
-        keys = (getattr(it, "api_key", None) for it in self.providers.values())
-        return [key.get_secret_value() for key in keys if key is not None]
+        """What must never be shown."""
+        return [secret for it in self.providers.values() for secret in it.secrets()]
 
     def inner_hosts(self) -> list[str]:
         """Hosts of providers but for those that everybody knows: not for callers."""
-        return [
-            urlsplit(str(getattr(it, "base_url", ""))).hostname or ""
-            for it in self.providers.values()
-            if isinstance(it, HttpConfig) and it.self_hosted
-        ]
+        return [host for it in self.providers.values() for host in it.inner_hosts()]
 
     def policy(self) -> Policy:
         """How to walk a chain where the call does not say."""

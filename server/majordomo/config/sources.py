@@ -12,34 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from majordomo.config.lines import line_numbers
-from majordomo.config.problems import ConfigError, KeyPath, Problem
+from majordomo.config.problems import ConfigError, Problem
+from majordomo.config.sections import KeyPath
 from majordomo.distribution import DISTRIBUTION, is_installed
+from majordomo.providers.kinds import KINDS
+from majordomo.providers.local.model_file import MODEL
+from majordomo.providers.local.settings import LocalSettings
+from majordomo.providers.settings import Preset
 
 PREFIX = "MAJORDOMO_"
 _STEP = "__"
 
-KNOWN_PROVIDERS = {
-    "OPENAI_API_KEY": ("openai", "openai", None),
-    "ANTHROPIC_API_KEY": ("anthropic", "anthropic", None),
-    "GEMINI_API_KEY": ("gemini", "gemini", None),
-    **{
-        variable: (name, "openai-compatible", base_url)
-        for variable, name, base_url in (
-            ("GROQ_API_KEY", "groq", "https://api.groq.com/openai/v1"),
-            ("DEEPSEEK_API_KEY", "deepseek", "https://api.deepseek.com"),
-            ("MISTRAL_API_KEY", "mistral", "https://api.mistral.ai/v1"),
-            ("XAI_API_KEY", "xai", "https://api.x.ai/v1"),
-            ("OPENROUTER_API_KEY", "openrouter", "https://openrouter.ai/api/v1"),
-            ("TOGETHER_API_KEY", "together", "https://api.together.xyz/v1"),
-            ("PERPLEXITY_API_KEY", "perplexity", "https://api.perplexity.ai"),
-            ("HF_TOKEN", "huggingface", "https://router.huggingface.co/v1"),
-        )
-    },
-}
-"""The variable that a provider's own tools read its key from: name, kind, base URL
-where the kind does not say it."""
-
-EMBEDDED = "local/smollm2"
+EMBEDDED = f"{LocalSettings.kind_name()}/{MODEL}"
+"""The embedded model: without a file the default chain, where its extra is installed.
+"""
 
 
 @dataclass
@@ -58,10 +44,14 @@ class Settings:
             around = path[:length]
             if around in self._variables:
                 return self._variables[around]
-            if around in self._lines:
-                line = self._lines[around]
+            if line := self._line(around):
                 return f"{self.file}:{line}" if self.file else f"line {line}"
         return ""
+
+    def _line(self, path: KeyPath) -> int:
+        """Of `path`, or of the first key in it where it has none of its own; or 0."""
+        inside = (n for key, n in self._lines.items() if key[: len(path)] == path)
+        return self._lines.get(path) or min(inside, default=0)
 
     def secrets(self) -> list[Path]:
         """The files that secrets are read from."""
@@ -136,20 +126,19 @@ def _value(text: str) -> object:
     return value if len(read) == 1 and plain else text
 
 
+def presets() -> list[Preset]:
+    """The providers that a key in the environment configures, without a file."""
+    return [preset for kind in KINDS for preset in kind.presets()]
+
+
 def _appear(settings: Settings, environ: Mapping[str, str]) -> None:
     """Providers that are there without being written down."""
-    for path, value, variable in _appearing(environ):
-        settings.put(path, value, variable)
-
-
-def _appearing(environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, object, str]]:
-    for variable, (name, kind, base_url) in KNOWN_PROVIDERS.items():
-        if environ.get(variable):
-            provider = {"kind": kind, "api_key": f"env:{variable}"}
-            if base_url is not None:
-                provider["base_url"] = base_url
-            yield ("providers", name), provider, variable
+    for preset in presets():
+        if environ.get(preset.variable):
+            provider = {**preset.settings, "api_key": f"env:{preset.variable}"}
+            settings.put(("providers", preset.name), provider, preset.variable)
     if is_installed("local"):
         extra = f"{DISTRIBUTION}[local]"
-        yield ("providers", "local"), {"kind": "local"}, extra
-        yield ("server", "default_chain"), EMBEDDED, extra
+        kind = LocalSettings.kind_name()
+        settings.put(("providers", kind), {"kind": kind}, extra)
+        settings.put(("server", "default_chain"), EMBEDDED, extra)

@@ -1,4 +1,4 @@
-"""Providers: one codec a wire format, and the one module that does the I/O."""
+"""Providers: a folder each, with its settings, its codec and what else it needs."""
 
 from majordomo.distribution import require
 

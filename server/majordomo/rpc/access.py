@@ -15,14 +15,12 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
-from majordomo.config import TokenConfig
-from majordomo.names import elements
+from majordomo.chain.names import elements
+from majordomo.config.schema import TokenConfig
+from majordomo.contract import GENERATION, OPERATOR
 from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
 
-_SCOPES = {
-    "majordomo.v1.GenerationService": "generate",
-    "majordomo.v1.OperatorService": "operate",
-}
+_SCOPES = {GENERATION: "generate", OPERATOR: "operate"}
 
 
 class Unauthenticated(Exception):

@@ -10,6 +10,7 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
+from majordomo.contract import GENERATION
 from majordomo.rpc.access import caller
 from majordomo.rpc.leaving import Leaving
 from majordomo.rpc.memory import CALL, Account, ServerFull, account
@@ -22,7 +23,7 @@ from majordomo.rpc.wrapping import (
     like,
 )
 
-_LIMITED = "majordomo.v1.GenerationService/"
+_LIMITED = f"{GENERATION}/"
 
 
 class Admission(WrappingInterceptor):

@@ -10,10 +10,10 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from majordomo.chain.call import Call, Policy
-from majordomo.chain.clock import seconds
 from majordomo.chain.engine import Engine
+from majordomo.chain.names import MalformedChain
 from majordomo.chain.target import Answer
-from majordomo.names import MalformedChain
+from majordomo.durations import seconds
 from majordomo.registry import Catalog, Registry
 from majordomo.rpc.access import caller
 from majordomo.rpc.interceptors import generation_id

@@ -11,10 +11,11 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from majordomo.chain.changes import NOTHING_TOLD, Change
-from majordomo.chain.clock import CLOCK, Clock, seconds
+from majordomo.chain.clock import CLOCK, Clock
+from majordomo.chain.names import MalformedChain
 from majordomo.chain.tracker import Tracker, wildcard
 from majordomo.distribution import DISTRIBUTION
-from majordomo.names import MalformedChain
+from majordomo.durations import seconds
 from majordomo.registry import Registry
 from majordomo.rpc.access import caller
 from majordomo.rpc.health_feed import HealthFeed

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from majordomo.config import Config, ConfigError, read, validate
+from majordomo.files import signature
 
 POLL = 1.0
 """Seconds between two looks at the files."""
@@ -22,17 +22,17 @@ class Source:
         self._environ = environ
         self._own = [path] if path is not None else []
         self._files = self._own
-        self._loaded = self._seen = self._signature()
+        self._loaded = self._seen = signature(self._files)
 
     def load(self) -> Config:
         """What it says now. Raises ConfigError."""
         # Looked at before they are read: what changes meanwhile is noticed.
-        self._loaded = self._signature()
-        own = [_signature(path) for path in self._own]
+        self._loaded = signature(self._files)
+        own = signature(self._own)
         settings = read(self._path, self._environ)
         secrets = settings.secrets()
         self._files = [*self._own, *secrets]
-        self._loaded = own + [_signature(path) for path in secrets]
+        self._loaded = own + signature(secrets)
         return validate(settings, self._environ)
 
     def changed(self) -> bool:
@@ -41,20 +41,8 @@ class Source:
         True only when the look before saw the same: one that is just being written
         is left alone.
         """
-        before, self._seen = self._seen, self._signature()
+        before, self._seen = self._seen, signature(self._files)
         return before == self._seen != self._loaded
-
-    def _signature(self) -> list[tuple[int, int, int] | None]:
-        """What changes when a file does, or the link that leads to it."""
-        return [_signature(path) for path in self._files]
-
-
-def _signature(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 async def keep_current(

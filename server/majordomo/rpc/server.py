@@ -13,12 +13,13 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
-from majordomo.config import Config, TlsConfig
+from majordomo.config import Config
+from majordomo.contract import SERVICES
 from majordomo.registry import Registry
 from majordomo.rpc.access import Access
 from majordomo.rpc.admission import Admission
@@ -27,10 +28,11 @@ from majordomo.rpc.driver import MOST_SENT, Driver
 from majordomo.rpc.generation import GenerationService
 from majordomo.rpc.health_feed import HealthFeed
 from majordomo.rpc.interceptors import ErrorBoundary
+from majordomo.rpc.listening import listen
 from majordomo.rpc.memory import MOST_RECEIVED
+from majordomo.rpc.onlookers import HealthService, Onlookers, Reflection
 from majordomo.rpc.operator import OperatorService
 from majordomo.rpc.reload import Source, keep_current
-from majordomo.rpc.tls import Certificates
 from majordomo.secrets import hide
 from majordomo.telemetry.service import Telemetry
 from majordomo.v1.generation_service_pb2_grpc import (
@@ -38,7 +40,6 @@ from majordomo.v1.generation_service_pb2_grpc import (
 )
 from majordomo.v1.operator_service_pb2_grpc import add_OperatorServiceServicer_to_server
 
-SERVICES = ("majordomo.v1.GenerationService", "majordomo.v1.OperatorService")
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _METADATA = 16 << 10
 """Bytes of a call's metadata, at most: one limit, where gRPC has one above which it
@@ -84,7 +85,20 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),
 )
 
-_FIXED = ("listen", "tls", "reflection", "metrics_listen")
+_PROBE_OPTIONS = (
+    *(option for option in OPTIONS if option[0] != "grpc.max_receive_message_length"),
+    ("grpc.max_receive_message_length", 4 << 10),
+)
+"""As `OPTIONS`, for questions that are a service's name."""
+
+_FIXED = (
+    "listen",
+    "tls",
+    "reflection",
+    "metrics_listen",
+    "health_listen",
+    "max_connection_age",
+)
 """What holds from the start of a server to its end."""
 
 _log = logging.getLogger("majordomo")
@@ -93,8 +107,7 @@ _log = logging.getLogger("majordomo")
 class Server:
     """A server made of a configuration; started and stopped as a context manager.
 
-    Raises OSError where it cannot listen, and TelemetryError where spans cannot go
-    where the environment wants them.
+    Raises OSError where it cannot listen.
     """
 
     def __init__(self, config: Config) -> None:
@@ -104,6 +117,9 @@ class Server:
 
         self.metrics_address = ""
         """Where the page for Prometheus is, host:port; empty without one."""
+
+        self.health_address = ""
+        """Where health is in plain text, host:port; empty without such a port."""
 
     async def __aenter__(self) -> "Server":
         config = self._config
@@ -157,6 +173,7 @@ class Server:
         await asyncio.sleep(server.drain_delay)
         self._generation.draining = True
         self._feed.close()
+        self._onlookers.close()
         await asyncio.sleep(FAREWELL)
         await self.stop(grace=server.drain_grace)
 
@@ -172,7 +189,8 @@ class Server:
         self._held.push_async_callback(telemetry.stop)
         engine = Engine(tracker)
         self._generation = GenerationService(engine, self._registry)
-        self._health = health.aio.HealthServicer()
+        self._onlookers = Onlookers()
+        self._health = HealthService(self._onlookers)
         self._access = Access(config.tokens)
         self._admission = Admission(
             config.server.max_calls, config.server.memory_budget
@@ -185,7 +203,7 @@ class Server:
                 self._admission,
                 Driver(),
             ],
-            options=OPTIONS,
+            options=(*OPTIONS, *_age(config.server.max_connection_age)),
         )
         add_GenerationServiceServicer_to_server(self._generation, self._server)
         self._feed = HealthFeed(tracker)
@@ -196,12 +214,17 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if config.server.reflection:
             self._reflect()
-        self.address = self._listen(config.server.listen, config.server.tls)
         self.metrics_address = await telemetry.start(config.server.metrics_listen)
+        probes = self._probes()
+        # Last: a server that has a port and is not started keeps it.
+        self.address = listen(self._server, config.server.listen, config.server.tls)
         _warn(config)
         for service in ("", *SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
+        if probes is not None:
+            await probes.start()
+            self._held.push_async_callback(probes.stop, 0)
 
     def _reflect(self) -> None:
         """Serve reflection as v1alpha, which the library has, and as v1.
@@ -209,8 +232,10 @@ class Server:
         The messages of both are the same; newer clients ask for v1 first.
         """
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
-        servicer = ReflectionServicer(names)
+        servicer = Reflection(ReflectionServicer(names), self._onlookers)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            servicer, self._server
+        )
         method = grpc.stream_stream_rpc_method_handler(
             servicer.ServerReflectionInfo,
             reflection_pb2.ServerReflectionRequest.FromString,
@@ -221,18 +246,21 @@ class Server:
         self._server.add_generic_rpc_handlers((generic,))
         self._server.add_registered_method_handlers(_REFLECTION_V1, handlers)
 
-    def _listen(self, address: str, tls: TlsConfig | None) -> str:
-        try:
-            if tls is None:
-                port = self._server.add_insecure_port(address)
-            else:
-                credentials = Certificates(tls).server_credentials()
-                port = self._server.add_secure_port(address, credentials)
-        except RuntimeError:
-            raise OSError(f"cannot listen on {address}; is it taken?") from None
-        if address.startswith("unix:"):
-            return address
-        return f"{address.rpartition(':')[0]}:{port}"
+    def _probes(self) -> grpc.aio.Server | None:
+        """A server of grpc.health.v1 by itself, if one is wanted."""
+        address = self._config.server.health_listen
+        if address is None:
+            return None
+        server = core_server([ErrorBoundary()], _PROBE_OPTIONS)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        self.health_address = listen(server, address, None)
+        return server
+
+
+def _age(limit: float | None) -> Iterator[tuple[str, int]]:
+    """gRPC's option for the age of connections, in seconds."""
+    if limit is not None:
+        yield "grpc.max_connection_age_ms", max(1, round(limit * 1000))
 
 
 @contextmanager

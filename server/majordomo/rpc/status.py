@@ -19,19 +19,20 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from majordomo.chain.call import CallFailed
-from majordomo.chain.clock import duration
-from majordomo.chain.tracker import BenchedByProvider
-from majordomo.domain import ERROR_DOMAIN
-from majordomo.names import (
+from majordomo.chain.names import (
     ChainError,
     ResolverFailed,
     UnknownName,
     UnknownProvider,
 )
+from majordomo.chain.tracker import BenchedByProvider
+from majordomo.contract import ERROR_DOMAIN, label
+from majordomo.durations import duration
 from majordomo.rpc.access import PermissionDenied, Unauthenticated
 from majordomo.rpc.driver import AnswerTooLarge, CompressedRequest
 from majordomo.rpc.memory import CallerStalled, ServerFull
 from majordomo.rpc.validation import InvalidRequest, Violation
+from majordomo.text import cut
 from majordomo.v1.attempt_pb2 import (
     Attempt,
     FailureReason,
@@ -246,7 +247,7 @@ def _unknown(error: UnknownName) -> _Error:
 def _summary(reason: ErrorReason, attempts: Sequence[Attempt]) -> str:
     """One line for people: what happened, and each target's reason in order."""
     told = [
-        f"{a.target}: {FailureReason.Name(a.failure_reason)[len('FAILURE_REASON_') :]}"
+        f"{a.target}: {label(FailureReason, a.failure_reason)}"
         for a in attempts
         if a.failure_reason
     ]
@@ -266,7 +267,7 @@ def call_failure(generation_id: str, attempts: Sequence[Attempt]) -> CallFailure
 
 
 def _pack(error: _Error) -> Refusal:
-    name = ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_")
+    name = label(ErrorReason, error.reason)
     code = CODES[error.reason]
     message = _bounded(error.message, _MOST_MESSAGE_BYTES)
     info = ErrorInfo(reason=name, domain=ERROR_DOMAIN, metadata=error.metadata)
@@ -288,7 +289,4 @@ def _pack(error: _Error) -> Refusal:
 
 def _bounded(text: str, most: int) -> str:
     """`text` as one line of at most `most` bytes."""
-    encoded = " ".join(text.split()).encode()
-    if len(encoded) <= most:
-        return encoded.decode()
-    return encoded[: most - 3].decode(errors="ignore") + "…"
+    return cut(" ".join(text.split()), most)

@@ -1,11 +1,11 @@
 """TLS for the server, with certificates that may be replaced while it runs."""
 
 import logging
-import os
 
 import grpc
 
-from majordomo.config import TlsConfig
+from majordomo.config.schema import TlsConfig
+from majordomo.files import signature
 
 _log = logging.getLogger("majordomo")
 
@@ -19,7 +19,7 @@ class Certificates:
 
     def __init__(self, config: TlsConfig) -> None:
         self._config = config
-        self._seen = self._signature()
+        self._seen = signature(config.files)
         self._initial = self._read()
 
     def server_credentials(self) -> grpc.ServerCredentials:
@@ -33,10 +33,10 @@ class Certificates:
     def _changed(self) -> grpc.ServerCertificateConfiguration | None:
         """What to use from now on; None: what was used before."""
         try:
-            signature = self._signature()
-            if signature == self._seen:
+            now = signature(self._config.files)
+            if now == self._seen:
                 return None
-            self._seen = signature
+            self._seen = now
             self._config.check()
             fresh = self._read()
         except (OSError, ValueError) as error:
@@ -50,7 +50,3 @@ class Certificates:
         pair = (config.private_key.read_bytes(), config.certificate.read_bytes())
         roots = config.client_ca.read_bytes() if config.client_ca else None
         return grpc.ssl_server_certificate_configuration([pair], roots)
-
-    def _signature(self) -> list[tuple[int, int, int]]:
-        found = [os.stat(path) for path in self._config.files]
-        return [(stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in found]

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 from google.protobuf.duration_pb2 import Duration
 
-from majordomo.chain.clock import seconds
 from majordomo.chain.failure import PERMANENT
+from majordomo.durations import seconds
 from majordomo.v1.attempt_pb2 import AnswerFault
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,

@@ -8,6 +8,7 @@ trace 6f1c0a3b majordomo.v1.GenerationService/Stream    0.842 s  recovered
    └─ chat smollm2                                      0.640 s  succeeded, HTTP 200
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import TextIO, TypeAlias
@@ -19,6 +20,8 @@ from opentelemetry.trace import SpanKind, format_trace_id
 from majordomo.telemetry import semconv
 
 _COLUMN = 64
+
+_log = logging.getLogger("majordomo")
 
 _WORDS = (
     semconv.OUTCOME,
@@ -40,6 +43,7 @@ class ConsoleTree(SpanProcessor):
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
+        self._failed = False
         self._children: Children = defaultdict(list)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -47,10 +51,18 @@ class ConsoleTree(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         if span.kind == SpanKind.SERVER:
-            self._output.write("\n".join(lines(span, self._children)) + "\n\n")
-            self._output.flush()
+            self._write("\n".join(lines(span, self._children)) + "\n\n")
         elif span.parent is not None:
             self._children[span.parent.span_id].append(span)
+
+    def _write(self, tree: str) -> None:
+        try:
+            self._output.write(tree)
+            self._output.flush()
+        except OSError as error:  # the call must not fail for it
+            if not self._failed:
+                _log.warning("cannot write traces to stdout: %s", error.strerror)
+            self._failed = True
 
     def shutdown(self) -> None:
         """Nothing is kept."""

@@ -13,14 +13,16 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from majordomo.chain.changes import Change
-from majordomo.chain.clock import CLOCK, NANOSECONDS, Clock, seconds
+from majordomo.chain.clock import CLOCK, Clock
+from majordomo.contract import GENERATION
+from majordomo.durations import NANOSECONDS, seconds
 from majordomo.secrets import redact, where
 from majordomo.telemetry import words
 from majordomo.telemetry.observation import Observation, current
 from majordomo.v1.attempt_pb2 import Attempt, BenchRecord, Usage
 from majordomo.v1.operator_service_pb2 import HealthChange
 
-_GENERATION = "majordomo.v1.GenerationService/"
+_GENERATION = f"{GENERATION}/"
 _LONGEST = 256
 
 

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from majordomo.chain.call import Call
 from majordomo.chain.changes import Change
-from majordomo.chain.clock import seconds
 from majordomo.chain.target import Target
 from majordomo.chain.tracker import Tracker, wildcard
+from majordomo.contract import GENERATION
+from majordomo.durations import seconds
 from majordomo.telemetry import semconv, words
 from majordomo.telemetry.observation import Observation
 from majordomo.v1.attempt_pb2 import (
@@ -40,10 +41,7 @@ _OTHER = "_other"
 """Stands for models that callers name and the configuration does not (rule 1.5)."""
 
 _SHED = (ERROR_REASON_SERVER_OVERLOADED, ERROR_REASON_SERVER_DRAINING)
-_ANSWERING = (
-    "majordomo.v1.GenerationService/Generate",
-    "majordomo.v1.GenerationService/Stream",
-)
+_ANSWERING = (f"{GENERATION}/Generate", f"{GENERATION}/Stream")
 _USAGE_PREFIX = "gen_ai.client.inference.usage."
 _BENCHING = (HealthChange.CAUSE_FAILURES, HealthChange.CAUSE_OPERATOR_BENCH)
 

@@ -16,6 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString
 
+from majordomo.sockets import listening_socket
 from majordomo.telemetry.metrics import (
     BOUNDS,
     Counter,
@@ -59,10 +60,8 @@ async def page(
     )
     await runner.setup()
     try:
-        host, _, port = address.rpartition(":")
-        site = web.TCPSite(runner, host.strip("[]"), int(port))
-        await site.start()
-        yield f"{host}:{runner.addresses[0][1]}"
+        await web.SockSite(runner, listening_socket(address)).start()
+        yield f"{address.rpartition(':')[0]}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 

@@ -1,9 +1,11 @@
 """All that is told of one server's calls: traces, metrics, log lines."""
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 
 from majordomo.chain.tracker import Tracker
+from majordomo.telemetry.environment import leave_out_unusable
 from majordomo.telemetry.interceptor import Observing
 from majordomo.telemetry.logs import HealthLog, call_ended
 from majordomo.telemetry.metrics import Metrics, Reading
@@ -21,11 +23,11 @@ from majordomo.telemetry.spans import Traces
 class Telemetry:
     """Observes calls through `interceptor`, and the tracker's health.
 
-    The standard OTEL_* variables say where spans and metrics go (`setup`). Raises
-    TelemetryError.
+    The standard OTEL_* variables say where spans and metrics go (`setup`).
     """
 
     def __init__(self, tracker: Tracker) -> None:
+        leave_out_unusable(os.environ)
         self._resource = resource()
         self._tracers = tracer_provider(self._resource)
         self._exporter = metric_exporter()

@@ -2,7 +2,7 @@
 
 | variable | what it does here |
 | --- | --- |
-| `OTEL_TRACES_EXPORTER` | `otlp`, `console` (a tree a call, on stdout), `none` |
+| `OTEL_TRACES_EXPORTER` | `otlp`, `console` (a tree a call, on stdout), both, `none` |
 | `OTEL_METRICS_EXPORTER` | `otlp`, `none` |
 | `OTEL_EXPORTER_OTLP_ENDPOINT` | set: `otlp` is the default of both |
 | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `..._METRICS_ENDPOINT` | set: of one |
@@ -12,6 +12,9 @@
 | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which calls are recorded |
 | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_SCHEDULE_DELAY` | 64 spans, 200 ms |
 | `OTEL_SDK_DISABLED` | `true`: nothing is recorded |
+
+What cannot be used is left out with a warning (`environment`). So is an exporter that
+is not installed, or that cannot be made of what the variables say.
 
 Without an exporter no span is recorded, and a call costs next to nothing more; its
 trace id is then the one of the caller's `traceparent`, or there is none. A provider
@@ -23,6 +26,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -44,6 +48,7 @@ from opentelemetry.trace import (
 )
 
 from majordomo.distribution import DISTRIBUTION, installing
+from majordomo.telemetry import environment
 from majordomo.telemetry.console import ConsoleTree
 
 if TYPE_CHECKING:
@@ -54,6 +59,7 @@ SHUTDOWN_PATIENCE = 2.0
 
 # Large batches hold the interpreter: 512 spans at once cost calls 15 to 70 ms.
 _BATCH = 64
+_QUEUE = 2048
 _BATCH_DELAY_MILLISECONDS = 200
 
 _SDK = "opentelemetry.exporter.otlp.proto"
@@ -70,20 +76,17 @@ _METRIC_EXPORTERS = {
 _log = logging.getLogger("majordomo")
 
 
-class TelemetryError(Exception):
-    """The variables ask for what is not here; the message names the mend."""
-
-
 def tracer_provider(about: Resource) -> TracerProvider:
-    """What is set already, or what the variables ask for. Raises TelemetryError."""
+    """What is set already, or what the variables ask for."""
     already = get_tracer_provider()
     if not isinstance(already, ProxyTracerProvider):
         return already
-    processor = None if _disabled() else _processor()
-    if processor is None:
+    processors = list(_processors())
+    if not processors:
         return NoOpTracerProvider()
     provider = SdkTracerProvider(resource=about, shutdown_on_exit=False)
-    provider.add_span_processor(processor)
+    for processor in processors:
+        provider.add_span_processor(processor)
     return provider
 
 
@@ -95,28 +98,16 @@ def resource() -> Resource:
 
 
 def metric_exporter() -> "MetricExporter | None":
-    """What the variables ask for, if anything. Raises TelemetryError."""
-    if _disabled():
+    """What the variables ask for, if anything."""
+    if "otlp" not in _exporters("METRICS"):
         return None
-    kind = _exporter_kind("METRICS")
-    match kind:
-        case "none":
-            return None
-        case "otlp":
-            exporter: MetricExporter = _otlp("METRICS", _METRIC_EXPORTERS)
-            return exporter
-        case _:
-            raise TelemetryError(f"OTEL_METRICS_EXPORTER is {kind!r}; use otlp or none")
+    exporter: MetricExporter | None = _otlp("METRICS", _METRIC_EXPORTERS)
+    return exporter
 
 
 def metric_interval() -> float:
-    """Seconds between two messages of metrics. Raises TelemetryError."""
-    given = os.environ.get("OTEL_METRIC_EXPORT_INTERVAL") or "60000"
-    if not given.isdecimal() or int(given) == 0:
-        raise TelemetryError(
-            f"OTEL_METRIC_EXPORT_INTERVAL is {given!r}; use milliseconds above 0"
-        )
-    return int(given) / 1000
+    """Seconds between two messages of metrics."""
+    return _number("OTEL_METRIC_EXPORT_INTERVAL", 60_000) / 1000
 
 
 async def shutdown(
@@ -139,10 +130,15 @@ def _disabled() -> bool:
     return os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
 
 
-def _exporter_kind(signal: str) -> str:
-    """The exporter of TRACES or METRICS."""
-    asked = os.environ.get(f"OTEL_{signal}_EXPORTER")
-    return asked or ("otlp" if _variable(signal, "ENDPOINT") else "none")
+def _exporters(signal: str) -> list[str]:
+    """The exporters of TRACES or METRICS."""
+    if _disabled():
+        return []
+    variable = f"OTEL_{signal}_EXPORTER"
+    asked = os.environ.get(variable)
+    if asked:
+        return environment.exporters(variable, asked)
+    return ["otlp"] if _variable(signal, "ENDPOINT") else []
 
 
 def _variable(signal: str, name: str) -> str | None:
@@ -151,50 +147,50 @@ def _variable(signal: str, name: str) -> str | None:
     return own or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}")
 
 
-def _processor() -> SpanProcessor | None:
-    kind = _exporter_kind("TRACES")
-    match kind:
-        case "none":
-            return None
-        case "console":
-            return ConsoleTree(sys.stdout)
-        case "otlp":
-            return BatchSpanProcessor(
-                _otlp("TRACES", _SPAN_EXPORTERS),
-                max_export_batch_size=_unless("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _BATCH),
-                schedule_delay_millis=_unless(
+def _processors() -> Iterator[SpanProcessor]:
+    for kind in _exporters("TRACES"):
+        if kind == "console":
+            yield ConsoleTree(sys.stdout)
+        elif exporter := _otlp("TRACES", _SPAN_EXPORTERS):
+            queue = _number("OTEL_BSP_MAX_QUEUE_SIZE", _QUEUE)
+            batch = _number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _BATCH)
+            yield BatchSpanProcessor(
+                exporter,
+                max_queue_size=queue,
+                max_export_batch_size=min(batch, queue),
+                schedule_delay_millis=_number(
                     "OTEL_BSP_SCHEDULE_DELAY", _BATCH_DELAY_MILLISECONDS
                 ),
             )
-        case _:
-            raise TelemetryError(
-                f"OTEL_TRACES_EXPORTER is {kind!r}; use otlp, console or none"
-            )
 
 
-def _unless(variable: str, ours: int) -> int | None:
-    """Our value; None, which the SDK fills in, where the variable has another."""
-    return None if os.environ.get(variable) else ours
+def _number(variable: str, default: int) -> int:
+    """What the variable says; `environment` has left out what is no number."""
+    return int(os.environ.get(variable) or default)
 
 
 def _otlp(signal: str, exporters: dict[str, str]) -> Any:
-    """The exporter of `exporters` for the protocol that the variables name."""
+    """The exporter of `exporters` for the protocol that the variables name.
+
+    None, with a warning, where it is not installed or cannot be made.
+    """
     protocol = _variable(signal, "PROTOCOL") or "grpc"
-    if protocol not in exporters:
-        raise TelemetryError(
-            f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}; use grpc or http/protobuf"
-        )
     module, _, name = exporters[protocol].rpartition(".")
     try:
-        exporter = getattr(import_module(module), name)
+        return getattr(import_module(module), name)()
     except ImportError:
-        mend = (
+        fix = (
             installing("otlp")
             if protocol == "grpc"
             else "pip install opentelemetry-exporter-otlp-proto-http"
         )
-        raise TelemetryError(
-            f"the exporter of {signal.lower()} by OTLP over {protocol} is not "
-            f"installed: {mend}"
-        ) from None
-    return exporter()
+        problem = f"is not installed: {fix}"
+    except Exception as error:
+        problem = f"cannot be made of the OTEL_* variables ({type(error).__name__})"
+    _log.warning(
+        "%s go nowhere: the exporter by OTLP over %s %s",
+        signal.lower(),
+        protocol,
+        problem,
+    )
+    return None

@@ -38,8 +38,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 from majordomo.chain.call import Call
-from majordomo.chain.clock import seconds
 from majordomo.chain.tracker import wildcard
+from majordomo.durations import seconds
 from majordomo.telemetry import semconv
 from majordomo.telemetry.words import finish_reason, outcome, why
 from majordomo.v1.attempt_pb2 import (

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from majordomo.contract import label
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CANCELLED,
     Attempt,
@@ -14,19 +15,17 @@ from majordomo.v1.generation_service_pb2 import FinishReason
 from majordomo.v1.operator_service_pb2 import HealthChange, TargetHealth
 
 
-def _of(enumeration: Any, prefix: str) -> Callable[[int], str]:
-    words = {
-        value: name.removeprefix(prefix).lower() for name, value in enumeration.items()
-    }
+def _of(enumeration: Any) -> Callable[[int], str]:
+    words = {value: label(enumeration, value).lower() for value in enumeration.values()}
     return words.__getitem__
 
 
-error_reason = _of(ErrorReason, "ERROR_REASON_")
-failure_reason = _of(FailureReason, "FAILURE_REASON_")
-outcome = _of(AttemptOutcome, "ATTEMPT_OUTCOME_")
-finish_reason = _of(FinishReason, "FINISH_REASON_")
-cause = _of(HealthChange.Cause, "CAUSE_")
-state = _of(TargetHealth.State, "STATE_")
+error_reason = _of(ErrorReason)
+failure_reason = _of(FailureReason)
+outcome = _of(AttemptOutcome)
+finish_reason = _of(FinishReason)
+cause = _of(HealthChange.Cause)
+state = _of(TargetHealth.State)
 
 
 def why(attempt: Attempt) -> str:

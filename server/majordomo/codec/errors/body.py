@@ -17,7 +17,8 @@ from itertools import islice
 import msgspec
 
 from majordomo import secrets
-from majordomo.codec.json_text import WHITESPACE, mend, read_broken
+from majordomo.codec.json_text import WHITESPACE, mapping, mend, read_broken
+from majordomo.text import cut
 
 _MESSAGE_BYTES = 200
 _LONGEST_TEXT = 2048
@@ -128,8 +129,8 @@ def _loose(body: bytes) -> ErrorBody | None:
         return None
     if isinstance(value, str):
         return ErrorBody(texts=(mend(value[:_LONGEST_TEXT]),))
-    said = [f"{k}: {v}" for k, v in _mapping(value).items() if isinstance(v, str)]
-    if not 0 < len(said) == len(_mapping(value)) <= _MOST_WORDS:
+    said = [f"{k}: {v}" for k, v in mapping(value).items() if isinstance(v, str)]
+    if not 0 < len(said) == len(mapping(value)) <= _MOST_WORDS:
         return None
     return ErrorBody(texts=tuple(mend(text[:_LONGEST_TEXT]) for text in said))
 
@@ -150,9 +151,9 @@ def _is_error(value: dict[str, object]) -> bool:
         return True
     if isinstance(value.get("errors"), list) and value["errors"]:
         return True
-    if _mapping(value.get("base_resp")).get("status_code"):
+    if mapping(value.get("base_resp")).get("status_code"):
         return True
-    if _mapping(value.get("response")).get("error"):
+    if mapping(value.get("response")).get("error"):
         return True
     if "choices" in value:
         return False
@@ -177,7 +178,7 @@ def _flatten(value: dict[str, object]) -> ErrorBody:
         headers={
             name.lower(): value
             for layer in layers
-            for name, value in _mapping(layer.get("headers")).items()
+            for name, value in mapping(layer.get("headers")).items()
             if isinstance(value, str)
         },
         fields={
@@ -198,7 +199,7 @@ def _layers(value: object, depth: int) -> Iterator[dict[str, object]]:
     if isinstance(value, list):
         for entry in value[:4]:
             # What has a @type is a detail of a google.rpc.Status, no error.
-            if "@type" not in _mapping(entry) and not isinstance(entry, str):
+            if "@type" not in mapping(entry) and not isinstance(entry, str):
                 yield from _layers(entry, depth + 1)
     elif isinstance(value, dict):
         yield value
@@ -268,7 +269,7 @@ def _prose(layer: dict[str, object]) -> Iterator[str]:
 
 def _codes(layer: dict[str, object]) -> Iterator[str]:
     for entry in _details(layer):
-        yield from _token(_mapping(entry).get("reason"))
+        yield from _token(mapping(entry).get("reason"))
     for name in _CODES:
         yield from _token(layer.get(name))
 
@@ -282,10 +283,6 @@ def _token(value: object) -> Iterator[str]:
 def _details(layer: dict[str, object]) -> list[object]:
     details = layer.get("details")
     return details[:8] if isinstance(details, list) else []
-
-
-def _mapping(value: object) -> dict[str, object]:
-    return value if isinstance(value, dict) else {}
 
 
 def _status(value: object) -> int:
@@ -307,7 +304,4 @@ def unquoted(text: str) -> str:
 def scrub(text: str) -> str:
     """`text` on one line, without what must not be told, at most 200 bytes."""
     line = " ".join(text[:_LONGEST_TEXT].split())
-    line = secrets.scrub(line)
-    if len(line.encode()) <= _MESSAGE_BYTES:
-        return line
-    return line.encode()[: _MESSAGE_BYTES - 3].decode(errors="ignore") + "…"
+    return cut(secrets.scrub(line), _MESSAGE_BYTES)

@@ -11,15 +11,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from majordomo.codec.errors.body import ErrorBody, unquoted
+from majordomo.durations import parse_go
 
 _LONGEST = 366 * 24 * 3600.0
 """Seconds; a longer delay is a mistake or an epoch, not a delay."""
 
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
-_GO_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?(?:h|ms|m|s|us|µs|ns))+")
-_GO_UNIT = re.compile(r"([0-9.]+)(h|ms|m|s|us|µs|ns)")
-_SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-
 _SECOND_FIELDS = (
     *("resets_in_seconds", "reset_in_seconds", "retry_after_seconds", "retry_after"),
     *("retryAfter", "retryDelay", "retry_delay"),
@@ -175,14 +172,8 @@ def _number(text: str) -> float | None:
 
 
 def _go_duration(text: str) -> float | None:
-    """A duration as Go's time.Duration prints it: "1h2m", "59.56s", "120ms"."""
-    text = text.strip()
-    if not _GO_DURATION.fullmatch(text):
-        return None
     try:
-        return _sane(
-            sum(float(n) * _SECONDS[unit] for n, unit in _GO_UNIT.findall(text))
-        )
+        return _sane(parse_go(text.strip()))
     except ValueError:
         return None
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.codec.errors.body import parse
@@ -24,7 +25,6 @@ from majordomo.codec.pieces import REASONING, TEXT, TOOL_CALL, Block, Pieces
 from majordomo.codec.request_json import answer_schema
 from majordomo.codec.state import pack
 from majordomo.codec.usage import anthropic_usage
-from majordomo.deltas import message
 from majordomo.v1.attempt_pb2 import Usage
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_STOP,

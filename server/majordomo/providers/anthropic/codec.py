@@ -1,61 +1,18 @@
 """Anthropic's Messages API."""
 
-from collections.abc import Mapping
-
-from majordomo.chain.failure import Failure
-from majordomo.chain.target import Answer
-from majordomo.codec.base import Encoded, StreamDecoder
-from majordomo.codec.capabilities import Lookup, capabilities
-from majordomo.codec.errors.classify import classify
-from majordomo.codec.event_stream import EventStreamDecoder
+from majordomo.codec.wire import WireCodec
 from majordomo.media.images import ImageLimits
 from majordomo.providers.anthropic.answer import MessagesReader, decode_message
 from majordomo.providers.anthropic.request import encode_messages
-from majordomo.v1.generation_service_pb2 import Prompt
 
 VERSION = "2023-06-01"
 """What the header anthropic-version says. The next one, 2026-10-21, takes less."""
 
 
-class Anthropic:
-    """The codec of one configured provider; implements codec.Codec.
-
-    `allowed_options` are the keys that callers may set by provider_options_json,
-    `known` tells what models take.
-    """
+class Anthropic(WireCodec):
+    """The Messages API."""
 
     images = ImageLimits(most_bytes=5 << 20)
-    bare = None
-
-    def __init__(
-        self,
-        provider_name: str,
-        allowed_options: frozenset[str] = frozenset(),
-        known: Lookup = capabilities,
-    ) -> None:
-        self._provider_name = provider_name
-        self._allowed_options = allowed_options
-        self._known = known
-
-    def encode(self, model: str, prompt: Prompt, *, stream: bool | None) -> Encoded:
-        """`prompt` as a request; Failure (UNSUPPORTED) if it cannot be one."""
-        return encode_messages(
-            model,
-            prompt,
-            stream=stream,
-            provider_name=self._provider_name,
-            allowed_options=self._allowed_options,
-            known=self._known(model),
-        )
-
-    def decode(self, prompt: Prompt, body: bytes) -> Answer:
-        """The whole answer in the body of a 2xx response."""
-        return decode_message(prompt, body)
-
-    def decoder(self, prompt: Prompt) -> StreamDecoder:
-        """A decoder for one streamed 2xx response."""
-        return EventStreamDecoder(MessagesReader(prompt))
-
-    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        """Why a response that is not 2xx failed."""
-        return classify(status, headers, body)
+    encoder = staticmethod(encode_messages)
+    decode = staticmethod(decode_message)
+    reader = MessagesReader

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.codec.errors.body import parse
@@ -23,7 +24,6 @@ from majordomo.codec.json_text import WHITESPACE, mend, read_broken
 from majordomo.codec.pieces import REASONING, TEXT, Block, Pieces
 from majordomo.codec.state import pack
 from majordomo.codec.usage import GeminiCounts, gemini_usage, later_counts
-from majordomo.deltas import message
 from majordomo.providers.gemini.partial_arguments import PartialArguments
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CONTENT_REFUSED, Usage
 from majordomo.v1.generation_service_pb2 import (

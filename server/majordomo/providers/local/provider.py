@@ -27,7 +27,7 @@ from majordomo.media.references import MediaHosts
 from majordomo.providers.local import llama_server, model_file
 from majordomo.providers.local.child import Child
 from majordomo.providers.openai_chat.codec import OpenAICompatible
-from majordomo.providers.openai_chat.profiles import PROFILES
+from majordomo.providers.profiles import PROFILES
 from majordomo.transport.base import Head, HttpxTransport, Response, never
 from majordomo.transport.provider import HttpProvider
 from majordomo.v1.attempt_pb2 import (
@@ -38,9 +38,6 @@ from majordomo.v1.content_pb2 import ToolChoice
 from majordomo.v1.generation_service_pb2 import Prompt
 
 _log = logging.getLogger(__name__)
-
-EMBEDDED = "smollm2"
-"""The model id of the model that majordomo brings."""
 
 CONTEXT = 2048
 """Tokens. SmolLM2 was trained with 8192, but one thread reads about 80 a second: this
@@ -69,6 +66,14 @@ def default_threads() -> int:
     return max(1, (os.cpu_count() or 1) - 1)
 
 
+def _temporary() -> Path:
+    """Where sockets go; where nothing can be written, the child says so later."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        return Path("/tmp")  # noqa: S108 - the folder within it has a secret name
+
+
 class Local:
     """The provider; implements chain.target.Provider.
 
@@ -89,11 +94,11 @@ class Local:
         self._model_path = model_path
         self._threads = threads or default_threads()
         self._context = context or CONTEXT
-        self.model = EMBEDDED if model_path is None else model_path.stem
+        self.model = model_file.MODEL if model_path is None else model_path.stem
         """The one model id that is served."""
 
         name = f"majordomo-{secrets.token_hex(8)}"
-        self.socket = Path(tempfile.gettempdir()) / name / "llama.sock"
+        self.socket = _temporary() / name / "llama.sock"
         """Where the child listens; the folder is made anew for each."""
 
         self.child = Child(self._command, start_timeout=start_timeout, clock=clock)
@@ -148,7 +153,11 @@ class Local:
                 FAILURE_REASON_UNSUPPORTED,
                 f"llama.cpp is not installed: {installing('local')}",
             )
-        if not self._file().is_file():
+        try:
+            here = os.path.isfile(self._file())
+        except model_file.ModelFileError as error:
+            raise Failure(FAILURE_REASON_MODEL_NOT_FOUND, str(error)) from None
+        if not here:
             mend = (
                 "run `majordomo model fetch`"
                 if self._model_path is None

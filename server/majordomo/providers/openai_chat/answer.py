@@ -6,6 +6,7 @@ A whole answer is read as a stream of one chunk, so both are read alike.
 
 import json
 
+from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.codec.errors.body import parse
@@ -16,7 +17,6 @@ from majordomo.codec.json_text import WHITESPACE, mend, read_broken
 from majordomo.codec.pieces import REASONING, TEXT, Block, Pieces
 from majordomo.codec.state import pack
 from majordomo.codec.usage import chat_usage, later
-from majordomo.deltas import message
 from majordomo.providers.openai_chat.reasoning import (
     WIRE,
     KeptReasoning,

@@ -4,30 +4,21 @@ How they differ from it, and from each other, is in `profiles` for what they are
 what they answer is read the same for all.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
-from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
-from majordomo.codec.base import Encoded, StreamDecoder
 from majordomo.codec.capabilities import Lookup, capabilities
-from majordomo.codec.errors.classify import classify
-from majordomo.codec.event_stream import EventStreamDecoder
-from majordomo.media.images import ImageLimits
+from majordomo.codec.event_stream import EventReader
+from majordomo.codec.wire import WireCodec
 from majordomo.providers.openai_chat.answer import ChatReader, decode_chat
-from majordomo.providers.openai_chat.profiles import COMMON, Profile
 from majordomo.providers.openai_chat.request import encode_chat
+from majordomo.providers.profiles import COMMON, Profile
 from majordomo.v1.generation_service_pb2 import Prompt
 
 
-class OpenAICompatible:
-    """The codec of one configured provider; implements codec.Codec.
-
-    `allowed_options` are the keys that callers may set by provider_options_json,
-    `known` tells what models take.
-    """
-
-    images = ImageLimits()
+class OpenAICompatible(WireCodec):
+    """Chat Completions as the server of one `profile` takes them."""
 
     def __init__(
         self,
@@ -36,36 +27,17 @@ class OpenAICompatible:
         profile: Profile = COMMON,
         known: Lookup = capabilities,
     ) -> None:
-        self._provider_name = provider_name
-        self._allowed_options = allowed_options
-        self._profile = profile
-        self._known = known
-        self.bare: OpenAICompatible | None = None
+        super().__init__(provider_name, allowed_options, known)
+        self.encoder = partial(encode_chat, profile=profile)
+        self._reasoning = profile.reasoning
         if profile.stream_options:
             without = replace(profile, stream_options=False)
             self.bare = OpenAICompatible(provider_name, allowed_options, without, known)
 
-    def encode(self, model: str, prompt: Prompt, *, stream: bool | None) -> Encoded:
-        """`prompt` as a request; Failure (UNSUPPORTED) if it cannot be one."""
-        return encode_chat(
-            model,
-            prompt,
-            stream=stream,
-            provider_name=self._provider_name,
-            allowed_options=self._allowed_options,
-            profile=self._profile,
-            known=self._known(model),
-        )
-
     def decode(self, prompt: Prompt, body: bytes) -> Answer:
         """The whole answer in the body of a 2xx response."""
-        return decode_chat(prompt, body, self._profile.reasoning)
+        return decode_chat(prompt, body, self._reasoning)
 
-    def decoder(self, prompt: Prompt) -> StreamDecoder:
-        """A decoder for one streamed 2xx response."""
-        kept = self._profile.reasoning
-        return EventStreamDecoder(ChatReader(prompt, whole=False, kept=kept))
-
-    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        """Why a response that is not 2xx failed."""
-        return classify(status, headers, body)
+    def reader(self, prompt: Prompt) -> EventReader:
+        """What reads the events of one streamed 2xx response."""
+        return ChatReader(prompt, whole=False, kept=self._reasoning)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from majordomo.codec.json_text import mend
+from majordomo.codec.json_text import mend, mended
 from majordomo.codec.state import pack, unpack
 from majordomo.providers.openai_chat.shapes import ContentPart, Delta
 
@@ -55,7 +55,7 @@ class KeptReasoning:
     def state(self) -> bytes:
         """What the server needs to have back, as provider_state."""
         if self._form == DETAILS:
-            text = msgspec.json.encode(_mended(self._details)).decode()
+            text = msgspec.json.encode(mended(self._details)).decode()
         else:
             text = mend("".join(self._texts))
         return pack(WIRE, **{self._form: text})
@@ -97,16 +97,6 @@ def thinking_text(part: ContentPart) -> str:
     if thinking is None or isinstance(thinking, str):
         return thinking or ""
     return "".join(inner.text or "" for inner in thinking)
-
-
-def _mended(value: Any) -> Any:
-    if isinstance(value, str):
-        return mend(value)
-    if isinstance(value, list):
-        return [_mended(inner) for inner in value]
-    if isinstance(value, dict):
-        return {mend(key): _mended(inner) for key, inner in value.items()}
-    return value
 
 
 _decode_details = msgspec.json.Decoder(list[dict[str, Any]]).decode

@@ -25,7 +25,6 @@ from majordomo.codec.request_json import (
     unsupported,
     wants_json,
 )
-from majordomo.providers.openai_chat.profiles import Profile
 from majordomo.providers.openai_chat.reasoning import (
     CONTENT,
     DETAILS,
@@ -33,6 +32,7 @@ from majordomo.providers.openai_chat.reasoning import (
     extra_content,
     given_back,
 )
+from majordomo.providers.profiles import Profile
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,

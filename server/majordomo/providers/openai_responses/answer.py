@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.codec.errors.body import parse
@@ -23,7 +24,6 @@ from majordomo.codec.json_text import WHITESPACE, mend, read_broken
 from majordomo.codec.pieces import REASONING, TEXT, Block, Pieces
 from majordomo.codec.state import pack
 from majordomo.codec.usage import later, responses_usage
-from majordomo.deltas import message
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_PROVIDER_ERROR, Usage
 from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_CONTENT_FILTER,

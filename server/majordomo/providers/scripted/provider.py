@@ -30,6 +30,7 @@ import msgspec
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer, Exchange, Piece
 from majordomo.codec.errors.classify import classify
+from majordomo.durations import parse
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONNECTION,
     FAILURE_REASON_MODEL_NOT_FOUND,
@@ -43,17 +44,16 @@ from majordomo.v1.generation_service_pb2 import (
     Prompt,
 )
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _STEPS = {
-    "echo": "()",
-    "text": "(.*)",
-    "delay": r"(\d+(?:\.\d+)?)(ms|s|m|h)",
-    "pace": r"(\d+(?:\.\d+)?)(ms|s|m|h)",
-    "status": "([1-5][0-9]{2})",
-    "code": "([A-Za-z0-9_.-]+)",
-    "retry-after": r"(\d+(?:\.\d+)?)",
-    "cut": r"(\d+)",
-    "stall": r"(\d+)",
+    "echo": "",
+    "text": ".*",
+    "delay": ".+",
+    "pace": ".+",
+    "status": "[1-5][0-9]{2}",
+    "code": "[A-Za-z0-9_.-]+",
+    "retry-after": r"\d+(?:\.\d+)?",
+    "cut": r"\d+",
+    "stall": r"\d+",
 }
 
 
@@ -80,21 +80,27 @@ class Script:
         values: dict[str, str | float | int] = {}
         for step in script.split("+") if script else ():
             name, _, value = step.partition(":")
-            match = re.fullmatch(_STEPS.get(name, "(?!)"), value)
-            if match is None:
+            try:
+                values[name.replace("-", "_")] = _value(name, value)
+            except ValueError:
                 raise ScriptError(
                     f"{step!r} is no step of a script; there are {', '.join(_STEPS)}"
-                )
-            match name:
-                case "delay" | "pace":
-                    values[name] = float(match[1]) * _UNITS[match[2]]
-                case "status" | "cut" | "stall":
-                    values[name] = int(match[1])
-                case "text" | "code":
-                    values[name] = match[1]
-                case "retry-after":
-                    values["retry_after"] = match[1]
+                ) from None
+        values.pop("echo", None)  # what is done anyway
         return cls(**values)  # type: ignore[arg-type]
+
+
+def _value(step: str, text: str) -> str | float | int:
+    """What a step is given. Raises ValueError where that, or the step, is none."""
+    if not re.fullmatch(_STEPS.get(step, "(?!)"), text):
+        raise ValueError(step)
+    match step:
+        case "delay" | "pace":
+            return parse(text)
+        case "status" | "cut" | "stall":
+            return int(text)
+        case _:
+            return text
 
 
 class Scripted:

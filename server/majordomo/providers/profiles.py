@@ -26,6 +26,13 @@ class Profile:
     key_header: str = "authorization"
     """Where the key goes: as a bearer token, or, in any other header, by itself."""
 
+    key_variable: str = ""
+    """The variable that the server's own tools read its key from: with it, it is a
+    provider of this name where there is no configuration."""
+
+    base_url: str = ""
+    """Where it is then."""
+
     max_tokens: str = "max_tokens"
     seed: str = "seed"
     required: str = "required"
@@ -65,6 +72,8 @@ PROFILES = {
     "cerebras": Profile(hosts=("api.cerebras.ai",)),
     "deepseek": Profile(
         hosts=("api.deepseek.com",),
+        key_variable="DEEPSEEK_API_KEY",
+        base_url="https://api.deepseek.com",
         telemetry_name="deepseek",
         reasoning=CONTENT,
         thinking_switch=True,
@@ -76,11 +85,22 @@ PROFILES = {
         telemetry_name="gcp.gemini",
         media=frozenset({IMAGE, AUDIO}),
     ),
-    "groq": Profile(hosts=("api.groq.com",), telemetry_name="groq"),
-    "huggingface": Profile(hosts=("huggingface.co",)),
+    "groq": Profile(
+        hosts=("api.groq.com",),
+        key_variable="GROQ_API_KEY",
+        base_url="https://api.groq.com/openai/v1",
+        telemetry_name="groq",
+    ),
+    "huggingface": Profile(
+        hosts=("huggingface.co",),
+        key_variable="HF_TOKEN",
+        base_url="https://router.huggingface.co/v1",
+    ),
     "llama.cpp": Profile(top_k=True, media=frozenset({IMAGE, AUDIO})),
     "mistral": Profile(
         hosts=("api.mistral.ai",),
+        key_variable="MISTRAL_API_KEY",
+        base_url="https://api.mistral.ai/v1",
         telemetry_name="mistral_ai",
         seed="random_seed",
         required="any",
@@ -98,15 +118,32 @@ PROFILES = {
     ),
     "openrouter": Profile(
         hosts=("openrouter.ai",),
+        key_variable="OPENROUTER_API_KEY",
+        base_url="https://openrouter.ai/api/v1",
         top_k=True,
         reasoning=DETAILS,
         media=frozenset({IMAGE, PDF, AUDIO}),
     ),
-    "perplexity": Profile(hosts=("api.perplexity.ai",), telemetry_name="perplexity"),
+    "perplexity": Profile(
+        hosts=("api.perplexity.ai",),
+        key_variable="PERPLEXITY_API_KEY",
+        base_url="https://api.perplexity.ai",
+        telemetry_name="perplexity",
+    ),
     "snowflake": Profile(hosts=("snowflakecomputing.com",), reasoning=DETAILS),
-    "together": Profile(hosts=("api.together.xyz", "api.together.ai"), top_k=True),
+    "together": Profile(
+        hosts=("api.together.xyz", "api.together.ai"),
+        key_variable="TOGETHER_API_KEY",
+        base_url="https://api.together.xyz/v1",
+        top_k=True,
+    ),
     "vllm": Profile(top_k=True, media=frozenset({IMAGE, AUDIO})),
-    "xai": Profile(hosts=("api.x.ai",), telemetry_name="x_ai"),
+    "xai": Profile(
+        hosts=("api.x.ai",),
+        key_variable="XAI_API_KEY",
+        base_url="https://api.x.ai/v1",
+        telemetry_name="x_ai",
+    ),
     "zai": Profile(hosts=("api.z.ai", "bigmodel.cn"), thinking_switch=True),
 }
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
-from majordomo.names import (
+from majordomo.chain.names import (
     ChainError,
     ResolverFailed,
     UnknownTier,
