@@ -16,6 +16,8 @@ from majordomo.providers.kinds import KINDS
 from majordomo.providers.openai_chat.codec import OpenAICompatible
 from majordomo.providers.profiles import COMMON, PROFILES
 from majordomo.providers.settings import HttpSettings, ProviderSettings
+from majordomo.schemas.dialects import DIALECTS
+from majordomo.schemas.keywords import ASSERTIONS
 from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
@@ -113,6 +115,32 @@ def _schema(prompt: Prompt) -> None:
     )
 
 
+def _answer_of(schema: str, prompt: Prompt) -> None:
+    prompt.response_format.json_schema.schema_json = (
+        f'{{"type":"object","properties":{{"a":{schema}}},'
+        '"required":["a"],"additionalProperties":false,'
+        '"$defs":{"item":{"type":"string"}}}'
+    )
+
+
+def _optional_keys(prompt: Prompt) -> None:
+    prompt.response_format.json_schema.schema_json = (
+        '{"type":"object","properties":{"a":{"type":"string"}}}'
+    )
+
+
+def _length(prompt: Prompt) -> None:
+    _answer_of('{"type":"string","minLength":2}', prompt)
+
+
+def _described_reference(prompt: Prompt) -> None:
+    _answer_of('{"$ref":"#/$defs/item","description":"d"}', prompt)
+
+
+def _any_keys(prompt: Prompt) -> None:
+    _answer_of('{"type":"object","additionalProperties":{"type":"string"}}', prompt)
+
+
 FEATURES: dict[str, Callable[[Prompt], object]] = {
     "system instruction": lambda p: p.system_instruction.add(text="Be brief."),
     "image, bytes": _blob("image/png"),
@@ -129,6 +157,10 @@ FEATURES: dict[str, Callable[[Prompt], object]] = {
         Part(blob=Blob(media_type="image/png", data=_PNG))
     ),
     "JSON Schema": _schema,
+    "JSON Schema, optional keys": _optional_keys,
+    "JSON Schema, a text's length": _length,
+    "JSON Schema, `$ref` with a description": _described_reference,
+    "JSON Schema, keys of any name": _any_keys,
     "longest answer": _config(max_output_tokens=100),
     "temperature": _config(temperature=0.5),
     "top_p": _config(top_p=0.9),
@@ -222,7 +254,30 @@ def page() -> str:
         other = [f"{key}: {told[key]}" for key in told if told[key] != common[key]]
         hosts = ", ".join(f"`{host}`" for host in profile.hosts)
         lines.append(_row(f"`{name}`", hosts or "-", "; ".join(other) or "-"))
-    return "\n".join([*lines, *_refusals(), ""])
+    return "\n".join([*lines, *_schemas(), *_refusals(), ""])
+
+
+SCHEMAS = """\
+## What vendors take of JSON Schema
+
+Schemas of tools and answers are made to fit ([rules 8.8 and
+8.9](semantics.md#8-classification)) by what vendors say of them, as data in
+[`dialects.py`](../server/majordomo/schemas/dialects.py).
+"""
+
+
+def _schemas() -> list[str]:
+    lines = [
+        "",
+        SCHEMAS,
+        _row("what it is for", "keywords that it understands", "page"),
+    ]
+    lines.append(_row(*["---"] * 3))
+    for dialect in DIALECTS:
+        known = ", ".join(f"`{key}`" for key in sorted(dialect.keywords))
+        understood = "all" if dialect.keywords == ASSERTIONS else known
+        lines.append(_row(dialect.name, understood, f"<{dialect.source}>"))
+    return lines
 
 
 REFUSALS = """\

@@ -498,11 +498,12 @@ def test_a_schema_where_the_model_knows_them() -> None:
         "type": "json_schema",
         "schema": {
             "type": "object",
-            "properties": {"n": {"type": "integer"}},
+            "properties": {"n": {"type": "integer", "description": "(minimum: 3)"}},
             "additionalProperties": False,
         },
     } == body["output_config"]["format"]
-    assert "without minimum" == adaptations[SCHEMA_PATH]
+    told = "not enforced: minimum; objects take no keys but those listed"
+    assert told == adaptations[SCHEMA_PATH]
     prompt.response_format.json_schema.schema_json = CLOSED
     assert SCHEMA_PATH not in encoded(prompt)[1]
 

@@ -472,10 +472,11 @@ def test_media_that_a_model_does_not_take(part: Part, role: Role) -> None:
 
 # Tools.
 
+PARAMETERS = '{"properties": {"z": {}, "a": {}}, "type": "object"}'
 TOOLS = [
     Tool(
         function=FunctionTool(
-            name="f", description="Does f.", parameters_schema_json='{"z": 1, "a": [2]}'
+            name="f", description="Does f.", parameters_schema_json=PARAMETERS
         )
     ),
     Tool(function=FunctionTool(name="g")),
@@ -491,12 +492,12 @@ def test_tools() -> None:
         {
             "name": "f",
             "description": "Does f.",
-            "parametersJsonSchema": {"z": 1, "a": [2]},
+            "parametersJsonSchema": json.loads(PARAMETERS),
         },
         {"name": "g"},
     ]
     assert [{"functionDeclarations": declared}] == json.loads(request.body)["tools"]
-    assert b'"parametersJsonSchema":{"z": 1, "a": [2]}' in request.body
+    assert f'"parametersJsonSchema":{PARAMETERS}'.encode() in request.body
 
 
 @pytest.mark.parametrize(
@@ -725,7 +726,11 @@ def test_config_schema_and_tools() -> None:
         "tools": [
             {
                 "functionDeclarations": [
-                    {"name": "f", "description": "d", "parametersJsonSchema": {}}
+                    {
+                        "name": "f",
+                        "description": "d",
+                        "parametersJsonSchema": {"type": "object", "properties": {}},
+                    }
                 ]
             }
         ],
@@ -763,7 +768,7 @@ def test_a_schema_beside_tools() -> None:
 
 
 def test_what_is_understood_of_a_schema() -> None:
-    """The rest is left out and told; names are no keywords, order is kept."""
+    """The rest is said in words; names are no keywords, order is kept."""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
@@ -789,10 +794,19 @@ def test_what_is_understood_of_a_schema() -> None:
         "type": "object",
         "$defs": {"pattern": {"enum": ["x"]}},
         "properties": {
-            "not": {"type": "string"},
-            "b": {"$ref": "#/$defs/pattern"},
-            "a": {"anyOf": [{"type": "integer"}, True]},
-            "c": {"type": "array", "items": {}, "maxItems": 3},
+            "not": {"type": "string", "description": '(pattern: "a+", minLength: 2)'},
+            "b": {"description": "a b", "anyOf": [{"$ref": "#/$defs/pattern"}]},
+            "a": {
+                "anyOf": [
+                    {"type": "integer", "description": "(exclusiveMinimum: 0)"},
+                    True,
+                ]
+            },
+            "c": {
+                "type": "array",
+                "items": {"description": "(const: null)"},
+                "maxItems": 3,
+            },
         },
         "additionalProperties": {"type": "string", "format": "date"},
     } == sent

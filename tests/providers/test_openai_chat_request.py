@@ -264,10 +264,11 @@ def test_media_that_the_wire_does_not_have(part: Part, role: Role) -> None:
     assert failure.message.startswith("prompt.messages[1].parts[0]")
 
 
+PARAMETERS = '{"properties": {"z": {}, "a": {}}, "type": "object"}'
 TOOLS = [
     Tool(
         function=FunctionTool(
-            name="f", description="Does f.", parameters_schema_json='{"z": 1, "a": [2]}'
+            name="f", description="Does f.", parameters_schema_json=PARAMETERS
         )
     ),
     Tool(function=FunctionTool(name="g")),
@@ -287,7 +288,7 @@ def test_tools() -> None:
             "function": {
                 "name": "f",
                 "description": "Does f.",
-                "parameters": {"z": 1, "a": [2]},
+                "parameters": json.loads(PARAMETERS),
             },
         },
         {
@@ -298,7 +299,7 @@ def test_tools() -> None:
             },
         },
     ]
-    assert b'"parameters":{"z": 1, "a": [2]}' in request.body
+    assert f'"parameters":{PARAMETERS}'.encode() in request.body
     assert b"tool_choice" not in request.body
 
 
@@ -496,7 +497,8 @@ def test_what_is_sent_has_the_official_shape(prompt: Prompt) -> None:
     assert before == prompt.SerializeToString(deterministic=True)
 
 
-OPEN = '{"type":"object","required":["a","b"],"properties":{"b":{},"a":{}}}'
+STRINGS = '{"b":{"type":"string"},"a":{"type":"string"}}'
+OPEN = f'{{"type":"object","required":["b","a"],"properties":{STRINGS}}}'
 CLOSED = OPEN.replace("{", '{"additionalProperties":false,', 1)
 
 
@@ -504,10 +506,10 @@ CLOSED = OPEN.replace("{", '{"additionalProperties":false,', 1)
     ("schema", "strict"),
     [
         (CLOSED, True),
-        (CLOSED.replace('["a","b"]', '["a"]'), False),
+        (CLOSED.replace('["b","a"]', '["a"]'), False),
         (OPEN, False),
         ('{"type":"array","items":{"type":"object"}}', False),
-        ('{"type":"string"}', True),
+        ('{"type":"string"}', False),
     ],
 )
 def test_response_schema(schema: str, strict: bool) -> None:
@@ -582,7 +584,7 @@ def test_a_server_without_schemas() -> None:
         Prompt(
             response_format=ResponseFormat(
                 json_schema=JsonSchemaFormat(
-                    schema_json=CLOSED.replace('["a","b"]', "3")
+                    schema_json=CLOSED.replace('["b","a"]', "3")
                 )
             )
         ),

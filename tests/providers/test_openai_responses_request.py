@@ -373,10 +373,11 @@ def test_media_that_it_does_not_take(part: Part, role: Role, model: str) -> None
     assert failure.message.startswith("prompt.messages[1].parts[0]")
 
 
+PARAMETERS = '{"properties": {"z": {}, "a": {}}, "type": "object"}'
 TOOLS = [
     Tool(
         function=FunctionTool(
-            name="f", description="Does f.", parameters_schema_json='{"z": 1, "a": [2]}'
+            name="f", description="Does f.", parameters_schema_json=PARAMETERS
         )
     ),
     Tool(function=FunctionTool(name="g")),
@@ -395,12 +396,12 @@ def test_tools() -> None:
             "type": "function",
             "name": "f",
             "description": "Does f.",
-            "parameters": {"z": 1, "a": [2]},
+            "parameters": json.loads(PARAMETERS),
             "strict": False,
         },
         {"type": "function", "name": "g", "parameters": empty, "strict": False},
     ]
-    assert b'"parameters":{"z": 1, "a": [2]}' in request.body
+    assert f'"parameters":{PARAMETERS}'.encode() in request.body
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Protocol
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer, Life
 from majordomo.media.images import ImageLimits
+from majordomo.schemas.absence import Place
 from majordomo.v1.attempt_pb2 import Usage
 from majordomo.v1.generation_service_pb2 import Adaptation, PartDelta, Prompt
 
@@ -34,18 +35,24 @@ class Encoded:
 
     adaptations: list[Adaptation] = field(default_factory=list)
 
+    absent: Place | None = None
+    """Where null stands for an absent key in the JSON that is the answer."""
+
 
 class StreamDecoder(Protocol):
     """Reads one streamed answer, fed with bytes as they arrive."""
 
-    complete: bool
-    """The terminal marker or an error was seen: nothing more needs to be read."""
+    @property
+    def complete(self) -> bool:
+        """The terminal marker or an error was seen: nothing more needs to be read."""
 
-    heard: bool
-    """What was fed last held an event, not only what keeps a connection up."""
+    @property
+    def heard(self) -> bool:
+        """What was fed last held an event, not only what keeps a connection up."""
 
-    life: Life | None
-    """What was fed last tells, beside its content, that the model is at work."""
+    @property
+    def life(self) -> Life | None:
+        """What was fed last tells, beside its content, that the model is at work."""
 
     @property
     def finished(self) -> bool:

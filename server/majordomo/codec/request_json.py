@@ -6,7 +6,6 @@ is no JSON is never spliced into a body.
 
 import hashlib
 from collections.abc import Set
-from typing import Any
 
 import msgspec
 
@@ -22,33 +21,6 @@ Body = dict[str, object]
 
 EMPTY_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 """The schema of a tool that takes no arguments."""
-
-_NEVER_STRICT = frozenset(
-    {
-        "allOf",
-        "oneOf",
-        "not",
-        "if",
-        "then",
-        "else",
-        "dependentRequired",
-        "dependentSchemas",
-        "default",
-        "patternProperties",
-        "propertyNames",
-        "minProperties",
-        "maxProperties",
-        "unevaluatedProperties",
-        "unevaluatedItems",
-        "contains",
-        "minContains",
-        "maxContains",
-        "uniqueItems",
-        "minLength",
-        "maxLength",
-    }
-)
-"""Keywords that OpenAI's strict mode refuses."""
 
 
 def lone_text(message: Message) -> str:
@@ -68,39 +40,6 @@ def raw(text: str, path: str) -> msgspec.Raw:
         return msgspec.json.decode(text, type=msgspec.Raw)
     except (ValueError, RecursionError):
         raise invalid(path, "is no JSON") from None
-
-
-def is_strict(text: str, path: str) -> bool:
-    """Whether OpenAI's strict mode takes a JSON Schema.
-
-    Every object has to be closed, none of its keys optional, and many keywords are
-    unknown to it. Failure (INVALID_REQUEST) if `text` is no schema.
-    """
-    try:
-        return _is_strict(msgspec.json.decode(text))
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        raise invalid(path, "is no JSON Schema") from None
-
-
-def _is_strict(schema: Any) -> bool:
-    if isinstance(schema, bool) or _NEVER_STRICT & schema.keys():
-        return False
-    properties = schema.get("properties") or {}
-    if schema.get("type") == "object" or properties:
-        required = schema.get("required") or ()
-        if schema.get("additionalProperties") is not False:
-            return False
-        if any(key not in required for key in properties):
-            return False
-    inner = [
-        *properties.values(),
-        *(schema.get("anyOf") or ()),
-        *(schema.get("$defs") or {}).values(),
-        *(schema.get("definitions") or {}).values(),
-    ]
-    if "items" in schema:
-        inner.append(schema["items"])
-    return all(map(_is_strict, inner))
 
 
 def instructions(prompt: Prompt, schema: str = "") -> list[str]:

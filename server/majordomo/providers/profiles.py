@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from majordomo.codec.capabilities import AUDIO, IMAGE, PDF
 from majordomo.providers.openai_chat.reasoning import CONTENT, DETAILS, THINKING
+from majordomo.schemas.dialects import ANY, LLAMA_CPP, OPENAI, OPENAI_STRICT, Dialect
 
 _TOOL_CALL_ID = re.compile(r"[\x21-\x7e]{1,40}")
 
@@ -52,6 +53,14 @@ class Profile:
     schema: bool = True
     """It takes JSON Schema; else only that the answer shall be JSON."""
 
+    strict: Dialect | None = None
+    """What of an answer's schema it enforces. None: of what all strict modes take, as
+    it is."""
+
+    answers: Dialect = ANY
+    """Of schemas of answers that are not made to be enforced."""
+
+    tools: Dialect = OPENAI
     media: frozenset[str] = frozenset({IMAGE})
     """What media its form of the wire has, whatever the model."""
 
@@ -68,8 +77,12 @@ PROFILES = {
         max_tokens="max_completion_tokens",
         media=frozenset({IMAGE, AUDIO}),
         cache_key=True,
+        strict=OPENAI_STRICT,
+        answers=OPENAI,
     ),
-    "cerebras": Profile(hosts=("api.cerebras.ai",)),
+    "cerebras": Profile(
+        hosts=("api.cerebras.ai",), strict=OPENAI_STRICT, answers=OPENAI
+    ),
     "deepseek": Profile(
         hosts=("api.deepseek.com",),
         key_variable="DEEPSEEK_API_KEY",
@@ -90,13 +103,21 @@ PROFILES = {
         key_variable="GROQ_API_KEY",
         base_url="https://api.groq.com/openai/v1",
         telemetry_name="groq",
+        strict=OPENAI_STRICT,
+        answers=OPENAI,
     ),
     "huggingface": Profile(
         hosts=("huggingface.co",),
         key_variable="HF_TOKEN",
         base_url="https://router.huggingface.co/v1",
     ),
-    "llama.cpp": Profile(top_k=True, media=frozenset({IMAGE, AUDIO})),
+    "llama.cpp": Profile(
+        top_k=True,
+        media=frozenset({IMAGE, AUDIO}),
+        strict=LLAMA_CPP,
+        answers=LLAMA_CPP,
+        tools=LLAMA_CPP,
+    ),
     "mistral": Profile(
         hosts=("api.mistral.ai",),
         key_variable="MISTRAL_API_KEY",
@@ -115,8 +136,12 @@ PROFILES = {
         max_tokens="max_completion_tokens",
         media=frozenset({IMAGE, PDF, AUDIO}),
         cache_key=True,
+        strict=OPENAI_STRICT,
+        answers=OPENAI,
     ),
     "openrouter": Profile(
+        strict=OPENAI_STRICT,
+        answers=OPENAI,
         hosts=("openrouter.ai",),
         key_variable="OPENROUTER_API_KEY",
         base_url="https://openrouter.ai/api/v1",

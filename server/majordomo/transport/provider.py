@@ -30,10 +30,14 @@ from majordomo.codec.errors.stream_refusals import (
     refused,
 )
 from majordomo.codec.event_stream import EVENT_STREAM, decode_whole
+from majordomo.codec.request_json import unsupported
+from majordomo.codec.restoring import restored, restoring
 from majordomo.media.images import fit_images
 from majordomo.media.parts import media_parts
 from majordomo.media.references import ANYWHERE_PUBLIC, MediaHosts
+from majordomo.schemas.fitted import LargeSchemas, allow
 from majordomo.secrets import redact, where
+from majordomo.threads import in_own_thread
 from majordomo.transport.base import ERRORS, Head, Response, Transport, failure
 from majordomo.transport.parked import UntilParked
 from majordomo.transport.pool import PooledTransport
@@ -51,6 +55,12 @@ LONGEST_BODY = 64 << 20
 
 LONGEST_ERROR_BODY = 64 << 10
 """Bytes of a failed answer that are read: enough for its words."""
+
+_INLINE = 32 << 10
+"""Characters of schemas that are made to fit at once: about 20 ms of work."""
+
+_MOST_SCHEMAS = 4 << 20
+"""Characters of schemas that are made to fit for one request."""
 
 _MOST_HEADS = 1024
 """Of requests that are alike; all are made anew beyond it."""
@@ -107,6 +117,8 @@ class HttpProvider:
         self._media_hosts = media_hosts
         self.refusals = StreamRefusals()
         self._heads: dict[tuple[object, ...], Head] = {}
+        self._large = asyncio.Semaphore()
+        """One request at a time with large schemas: they hold the interpreter."""
 
     async def fit(
         self,
@@ -126,10 +138,16 @@ class HttpProvider:
                 self._media_hosts.check(media)
                 images = self.codec.images
                 fitted, adaptations = await fit_images(prompt, images, caller, kept)
-            if part is None:
-                encoded, spared = self.codec.encode(model, fitted, stream=stream), ""
-            else:
-                encoded, spared = self._without(part, model, fitted, stream)
+            try:
+                allow(_INLINE)
+                encoded, spared = self._encode(part, model, fitted, stream)
+            except LargeSchemas:
+                async with self._large:
+                    encoded, spared = await in_own_thread(
+                        self._encode_large, part, model, fitted, stream
+                    )
+            finally:
+                allow(None)
         except Failure:
             raise
         except Exception as error:
@@ -149,6 +167,22 @@ class HttpProvider:
             optional=stream is None,
             spared=bool(spared),
         )
+
+    def _encode(
+        self, part: Refused | None, model: str, prompt: Prompt, stream: bool | None
+    ) -> tuple[Encoded, str]:
+        if part is None:
+            return self.codec.encode(model, prompt, stream=stream), ""
+        return self._without(part, model, prompt, stream)
+
+    def _encode_large(
+        self, part: Refused | None, model: str, prompt: Prompt, stream: bool | None
+    ) -> tuple[Encoded, str]:
+        allow(_MOST_SCHEMAS)
+        try:
+            return self._encode(part, model, prompt, stream)
+        except LargeSchemas:
+            raise unsupported("prompt", "its schemas are over 4 MiB in all") from None
 
     def _without(
         self, part: Refused, model: str, prompt: Prompt, stream: bool | None
@@ -231,7 +265,8 @@ class _HttpExchange(Exchange):
                 media_type = headers.get(b"content-type", b"")
                 if not self.streamed and not media_type.startswith(EVENT_STREAM):
                     whole = await _read(response, LONGEST_BODY)
-                    yield decode_whole(self._provider.codec, self._prompt, whole)
+                    answer = decode_whole(self._provider.codec, self._prompt, whole)
+                    yield restored(answer, self._encoded.absent)
                     return
                 async with aclosing(self._streamed(response)) as pieces:
                     async for piece in pieces:
@@ -250,7 +285,9 @@ class _HttpExchange(Exchange):
             raise failure(error) from None
 
     async def _streamed(self, response: Response) -> AsyncGenerator[Piece]:
-        decoder = self._decoder = self._provider.codec.decoder(self._prompt)
+        decoder = self._decoder = restoring(
+            self._provider.codec.decoder(self._prompt), self._encoded.absent
+        )
         received = 0
         shown = glanced = False
         chunks = UntilParked(response, decoder)

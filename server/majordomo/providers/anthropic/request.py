@@ -10,7 +10,6 @@ import msgspec
 from majordomo.codec.base import Encoded
 from majordomo.codec.capabilities import IMAGE, PDF, Capabilities
 from majordomo.codec.request_json import (
-    EMPTY_PARAMETERS,
     SCHEMA_PATH,
     Body,
     answer_schema,
@@ -22,9 +21,12 @@ from majordomo.codec.request_json import (
     unsupported,
     wants_json,
 )
+from majordomo.codec.schemas import refusal, schema_form
 from majordomo.codec.state import unpack
 from majordomo.providers.anthropic.answer import ANSWER_TOOL, WIRE
-from majordomo.providers.anthropic.schema import closed
+from majordomo.schemas.dialects import ANTHROPIC_ANSWERS, ANTHROPIC_TOOLS
+from majordomo.schemas.fitted import Fitted, fitted
+from majordomo.schemas.reading import NotASchema, UnfitSchema
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     Message,
@@ -82,6 +84,7 @@ class _Request:
         self._thinks = False
         self._reasoning_left_out = False
         self.body: Body = {"model": model, "max_tokens": self._most_tokens()}
+        self._answer = self._native_answer()
 
     def messages(self) -> None:
         turns: list[tuple[str, list[Body]]] = []
@@ -156,11 +159,10 @@ class _Request:
         if wants_json(self._prompt):
             path = "prompt.response_format.json"
             raise unsupported(path, "the model takes JSON by a schema only")
-        text = answer_schema(self._prompt)
-        if text and not self._answers_by_tool:
-            path = SCHEMA_PATH
-            schema = closed(text, path, self._adapted)
-            form = {"type": "json_schema", "schema": schema}
+        if self._answer is not None:
+            if self._answer.told:
+                self._adapted(SCHEMA_PATH, self._answer.told)
+            form = {"type": "json_schema", "schema": self._answer.json}
             self._output_config()["format"] = form
 
     def reasoning(self) -> None:
@@ -186,9 +188,22 @@ class _Request:
                     )
                     self._think_adaptively()
 
+    def _native_answer(self) -> Fitted | None:
+        """The schema of the answer, where the model takes it as one."""
+        text = answer_schema(self._prompt)
+        if not text or not self._known.schema:
+            return None
+        try:
+            return fitted(text, ANTHROPIC_ANSWERS)
+        except NotASchema as none:
+            raise refusal(none, SCHEMA_PATH) from None
+        except UnfitSchema as unfit:
+            self._adapted(SCHEMA_PATH, f"not enforced: the schema {unfit}"[:200])
+            return None
+
     @property
     def _answers_by_tool(self) -> bool:
-        return bool(answer_schema(self._prompt)) and not self._known.schema
+        return bool(answer_schema(self._prompt)) and self._answer is None
 
     def _most_tokens(self) -> int:
         config = self._prompt.config
@@ -299,14 +314,21 @@ class _Request:
             said: Body = {"name": function.name}
             if function.description:
                 said["description"] = function.description
-            said["input_schema"] = raw(schema, path) if schema else EMPTY_PARAMETERS
+            said["input_schema"] = schema_form(
+                schema, path, ANTHROPIC_TOOLS, self._adapted
+            )
             tools.append(said)
         if self._answers_by_tool:
             self._adapted(SCHEMA_PATH, "asked for as the input of a tool")
             answer: Body = {
                 "name": ANSWER_TOOL,
                 "description": "Give the answer, and nothing else, by this.",
-                "input_schema": raw(answer_schema(self._prompt), SCHEMA_PATH),
+                "input_schema": schema_form(
+                    answer_schema(self._prompt),
+                    SCHEMA_PATH,
+                    ANTHROPIC_TOOLS,
+                    self._adapted,
+                ),
             }
             tools.append(answer)
         return tools

@@ -28,10 +28,11 @@ from majordomo.codec.request_json import (
     unsupported,
     wants_json,
 )
+from majordomo.codec.schemas import schema_form
 from majordomo.codec.state import unpack
 from majordomo.providers.gemini.answer import WIRE
-from majordomo.providers.gemini.schema import understood
 from majordomo.providers.gemini.thinking import thinking_config
+from majordomo.schemas.dialects import GEMINI_ANSWERS, GEMINI_TOOLS
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
@@ -163,7 +164,9 @@ class _Request:
                 said["description"] = function.description
             if schema := function.parameters_schema_json:
                 path = f"{at}.parameters_schema_json"
-                said["parametersJsonSchema"] = raw(schema, path)
+                said["parametersJsonSchema"] = schema_form(
+                    schema, path, GEMINI_TOOLS, self._adapted
+                )
             declared.append(said)
         self.body["tools"] = [{"functionDeclarations": declared}]
         choice = self._prompt.tool_choice
@@ -221,7 +224,9 @@ class _Request:
             return
         self._config["responseMimeType"] = "application/json"
         if text:
-            self._config["responseJsonSchema"] = understood(text, path, self._adapted)
+            self._config["responseJsonSchema"] = schema_form(
+                text, path, GEMINI_ANSWERS, self._adapted
+            )
 
     @property
     def most_tokens(self) -> object:

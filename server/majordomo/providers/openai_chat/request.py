@@ -11,20 +11,18 @@ from majordomo.codec.base import Encoded
 from majordomo.codec.capabilities import AUDIO, IMAGE, PDF, Capabilities
 from majordomo.codec.openai_effort import effort_word, takes_sampling
 from majordomo.codec.request_json import (
-    EMPTY_PARAMETERS,
     SCHEMA_PATH,
     Body,
     answer_schema,
     cache_key,
     instructions,
-    is_strict,
     lone_text,
     may_be_long,
     merge_options,
-    raw,
     unsupported,
     wants_json,
 )
+from majordomo.codec.schemas import answer_form, schema_form
 from majordomo.providers.openai_chat.reasoning import (
     CONTENT,
     DETAILS,
@@ -33,6 +31,7 @@ from majordomo.providers.openai_chat.reasoning import (
     given_back,
 )
 from majordomo.providers.profiles import Profile
+from majordomo.schemas.absence import Place
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
@@ -63,6 +62,7 @@ class _Request:
     ) -> None:
         self.body: Body = {"model": model}
         self.adaptations: list[Adaptation] = []
+        self.absent: Place | None = None
         self._prompt = prompt
         self._profile = profile
         self._known = known
@@ -117,7 +117,9 @@ class _Request:
             if declared.description:
                 function["description"] = declared.description
             schema = declared.parameters_schema_json
-            function["parameters"] = raw(schema, path) if schema else EMPTY_PARAMETERS
+            function["parameters"] = schema_form(
+                schema, path, self._profile.tools, self._adapted
+            )
             functions.append({"type": "function", "function": function})
         self.body["tools"] = functions
         if choice.mode == ToolChoice.MODE_AUTO:
@@ -162,16 +164,15 @@ class _Request:
             self.body["response_format"] = {"type": "json_object"}
         if not text:
             return
-        schema = raw(text, path)
         if not self._takes_schema:
             self._adapted(path, "not enforced: asked for in the instructions")
             self.body["response_format"] = {"type": "json_object"}
             return
-        strict = is_strict(text, path)
-        if not strict:
-            self._adapted(path, "not enforced: strict mode does not take it")
+        profile = self._profile
+        form = answer_form(text, path, profile.strict, profile.answers, self._adapted)
+        self.absent = form.absent
         name = self._prompt.response_format.json_schema.name or "response"
-        named = {"name": name, "schema": schema, "strict": strict}
+        named = {"name": name, "schema": form.json, "strict": form.strict}
         self.body["response_format"] = {"type": "json_schema", "json_schema": named}
 
     def cache(self) -> None:
@@ -385,4 +386,5 @@ def encode_chat(
         streamed=streamed,
         long=long,
         adaptations=request.adaptations,
+        absent=request.absent,
     )

@@ -22,22 +22,22 @@ from majordomo.codec.capabilities import (
 )
 from majordomo.codec.openai_effort import effort_word, takes_sampling
 from majordomo.codec.request_json import (
-    EMPTY_PARAMETERS,
     SCHEMA_PATH,
     Body,
     answer_schema,
     cache_key,
     instructions,
-    is_strict,
     lone_text,
     may_be_long,
     merge_options,
-    raw,
     unsupported,
     wants_json,
 )
+from majordomo.codec.schemas import answer_form, schema_form
 from majordomo.codec.state import unpack
 from majordomo.providers.openai_responses.answer import WIRE, ReasoningItem
+from majordomo.schemas.absence import Place
+from majordomo.schemas.dialects import OPENAI, OPENAI_STRICT
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
@@ -83,6 +83,7 @@ class _Request:
     ) -> None:
         self.body: Body = {"model": model, "store": False}
         self.adaptations: list[Adaptation] = []
+        self.absent: Place | None = None
         self._prompt = prompt
         self._known = known
         self._target = f"{provider_name}/{model}"
@@ -127,7 +128,7 @@ class _Request:
             said: Body = {"type": "function", "name": function.name}
             if function.description:
                 said["description"] = function.description
-            said["parameters"] = raw(schema, path) if schema else EMPTY_PARAMETERS
+            said["parameters"] = schema_form(schema, path, OPENAI, self._adapted)
             # Left unsaid it is true, and the schema would be rewritten.
             said["strict"] = False
             tools.append(said)
@@ -175,17 +176,15 @@ class _Request:
             self.body["text"] = {"format": {"type": "json_object"}}
         if not text:
             return
-        schema = raw(text, path)
         if not self._known.schema:
             self._adapted(path, "not enforced: asked for in the instructions")
             self.body["text"] = {"format": {"type": "json_object"}}
             return
-        strict = is_strict(text, path)
-        if not strict:
-            self._adapted(path, "not enforced: strict mode does not take it")
+        form = answer_form(text, path, OPENAI_STRICT, OPENAI, self._adapted)
+        self.absent = form.absent
         name = self._prompt.response_format.json_schema.name or "response"
-        form = {"type": "json_schema", "name": name, "schema": schema}
-        self.body["text"] = {"format": {**form, "strict": strict}}
+        named = {"type": "json_schema", "name": name, "schema": form.json}
+        self.body["text"] = {"format": {**named, "strict": form.strict}}
 
     def cache(self) -> None:
         if key := cache_key(self._prompt):
@@ -370,6 +369,7 @@ def encode_responses(
         streamed=streamed,
         long=long,
         adaptations=request.adaptations,
+        absent=request.absent,
     )
 
 
