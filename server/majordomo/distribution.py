@@ -18,6 +18,7 @@ _MODULES = {
         "grpc_reflection",
         "httptools",
         "httpx",
+        "jsonschema_rs",
         "msgspec",
         "opentelemetry",
         "PIL",
