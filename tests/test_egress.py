@@ -21,10 +21,8 @@ from majordomo.config.reload import Source
 from majordomo.providers.gemini.google_token import GoogleToken
 from majordomo.transport.egress import Egress
 from majordomo.transport.proxies import EnvironmentProxies
-from tests.faults.scene import Got, answering, ask, got, health, outline, read_text
-from tests.proxies import Http2Provider, HttpProxy, SocksProxy, chat_answer
-from tests.servers import Running, generate, running, stream
-from tests.upstream import (
+from testkit.servers import Running, generate, running, stream
+from testkit.upstream import (
     CHUNKED,
     DONE,
     LAST_CHUNK,
@@ -36,6 +34,8 @@ from tests.upstream import (
     event,
     serve,
 )
+from tests.faults.scene import Got, answering, ask, got, health, outline, read_text
+from tests.proxies import Http2Provider, HttpProxy, SocksProxy, chat_answer
 
 PASSWORD = "hunter2-canary"
 """Of a proxy, and to be seen nowhere."""

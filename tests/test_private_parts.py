@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from testkit.servers import generate, running
+from testkit.upstream import PATIENCE
 from tests.fuzz.frames import PREFACE, SETTINGS, frame, request
-from tests.servers import generate, running
-from tests.upstream import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 SERVER = ROOT / "server/majordomo"

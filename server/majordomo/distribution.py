@@ -20,6 +20,7 @@ _MODULES = {
         "httpcore",
         "httptools",
         "httpx",
+        "jsonschema_rs",
         "msgspec",
         "opentelemetry",
         "PIL",

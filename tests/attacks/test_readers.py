@@ -11,8 +11,8 @@ import majordomo.rpc.leaving
 import majordomo.rpc.memory
 from majordomo.rpc.interceptors.admission import AdmissionInterceptor
 from majordomo.rpc.terms import Caller
-from tests.attacks.h2 import GENERATE, Connection, message
-from tests.servers import SCRIPTED, failed, generate, running, stream
+from testkit.h2 import GENERATE, Connection, message
+from testkit.servers import SCRIPTED, failed, generate, running, stream
 
 STREAM = GENERATE.replace("Generate", "Stream")
 ONE_PLACE = f'[server]\nlisten = "127.0.0.1:0"\nmax_calls = 1\n{SCRIPTED}'

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from testkit.processes import serving
 from tests.cli.command import majordomo
-from tests.processes import serving
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,9 @@ from majordomo.v1.generation_service_pb2 import (
     Restart,
     StreamResponse,
 )
+from testkit.servers import Running, running
 from tests.client.conftest import Ask
 from tests.client.servers import serving
-from tests.servers import Running, running
 
 DOWN = "acme/status:503"
 

@@ -20,9 +20,9 @@ from majordomo.client.channel import channel_options
 from majordomo.rpc.generation import GenerationService
 from majordomo.rpc.interceptors.errors import ErrorInterceptor
 from majordomo.v1.generation_service_pb2 import ChainOptions, GenerateResponse
+from testkit.servers import running
 from tests.client.conftest import Ask
 from tests.client.servers import serving
-from tests.servers import running
 
 ONCE = ChainOptions(transient_retries=0)
 

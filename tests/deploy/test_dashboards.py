@@ -34,8 +34,8 @@ from majordomo.telemetry.prometheus import name_of
 from majordomo.v1.attempt_pb2 import AttemptOutcome, FailureReason
 from majordomo.v1.errors_pb2 import ErrorReason
 from majordomo.v1.operator_service_pb2 import BenchRequest
-from tests.servers import Running, failed, generate, rest_of, running, stream
-from tests.upstream import Upstream, answer, serve
+from testkit.servers import Running, failed, generate, rest_of, running, stream
+from testkit.upstream import Upstream, answer, serve
 
 ROOT = Path(__file__).parents[2]
 BIN = ROOT / "build" / "bin"

@@ -22,8 +22,8 @@ from majordomo.v1.generation_service_pb2 import (
     StreamResponse,
 )
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest, TargetHealth
-from tests.servers import Running, Told, failed, prompt, running, text_of
-from tests.upstream import (
+from testkit.servers import Running, Told, failed, prompt, running, text_of
+from testkit.upstream import (
     PATIENCE,
     Connection,
     Request,

@@ -12,9 +12,9 @@ import pytest
 import trustme
 
 from majordomo.v1.operator_service_pb2 import TargetHealth
+from testkit.upstream import PATIENCE, Connection, Upstream, answer, serve
 from tests.faults.matrix import fault
 from tests.faults.scene import POOL_ONLY, RPCS, answering, plays, rescued, scene, well
-from tests.upstream import PATIENCE, Connection, Upstream, answer, serve
 
 pytestmark = pytest.mark.usefixtures("transport")
 BOTH = pytest.mark.parametrize("rpc", RPCS)

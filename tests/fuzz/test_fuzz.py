@@ -41,11 +41,11 @@ from majordomo.v1.generation_service_pb2 import (
     Prompt,
     ResponseFormat,
 )
+from testkit.servers import generate, running
 from tests.fuzz.frames import conversations
 from tests.fuzz.mutations import MOST_GROWTH, SECONDS, hammer, mutations, resident
 from tests.fuzz.seeds import ANSWERS, SCHEMA
 from tests.providers.prompts import call, result, turn, user
-from tests.servers import generate, running
 
 CODECS: dict[str, tuple[Codec, str]] = {
     "anthropic": (Anthropic("p"), "anthropic"),

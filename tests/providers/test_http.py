@@ -38,8 +38,8 @@ from majordomo.v1.attempt_pb2 import (
     FailureReason,
 )
 from majordomo.v1.errors_pb2 import CallFailure
-from tests.servers import failed, generate, prompt, running
-from tests.upstream import (
+from testkit.servers import failed, generate, prompt, running
+from testkit.upstream import (
     CHUNKED,
     DONE,
     LAST_CHUNK,

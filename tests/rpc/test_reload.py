@@ -24,9 +24,8 @@ from majordomo.v1.operator_service_pb2 import (
     TargetHealth,
 )
 from majordomo.v1.operator_service_pb2_grpc import OperatorServiceStub
-from tests.faults.scene import health
-from tests.processes import serving
-from tests.servers import (
+from testkit.processes import serving
+from testkit.servers import (
     Running,
     failed,
     generate,
@@ -35,7 +34,8 @@ from tests.servers import (
     stream,
     text_of,
 )
-from tests.upstream import Connection, Upstream, answer, completion, serve
+from testkit.upstream import Connection, Upstream, answer, completion, serve
+from tests.faults.scene import health
 
 IN_FLIGHT = 200
 RELOADS = 50

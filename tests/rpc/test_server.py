@@ -29,8 +29,8 @@ from majordomo.contract import SERVICES
 from majordomo.rpc.server import OPTIONS, Server
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest, TargetHealth
-from tests.processes import serving
-from tests.servers import (
+from testkit.processes import serving
+from testkit.servers import (
     SCRIPTED,
     Running,
     Told,

@@ -20,7 +20,7 @@ from majordomo.telemetry.finished import FinishedCall, Observer
 from majordomo.telemetry.record import Recorder
 from majordomo.telemetry.setup import resource, shutdown, tracer_provider
 from majordomo.telemetry.spans import Traces
-from tests.telemetry.collector import Collector, attributes, outline
+from testkit.collector import Collector, attributes, outline
 
 Method = Callable[[bytes, Any], Awaitable[bytes]]
 

@@ -6,8 +6,8 @@ import pytest
 
 from majordomo.cli.render import describe
 from majordomo.telemetry import semconv
-from tests.servers import failed, generate, running
-from tests.telemetry.collector import Collector, attributes
+from testkit.collector import Collector, attributes
+from testkit.servers import failed, generate, running
 from tests.telemetry.test_page import lines
 
 CONFIG = """

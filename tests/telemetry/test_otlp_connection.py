@@ -22,8 +22,8 @@ from majordomo.telemetry.otlp_connection import (
     http_settings,
 )
 from majordomo.telemetry.otlp_spans import SpanExporter
+from testkit.collector import Collector
 from tests.proxies import HttpProxy
-from tests.telemetry.collector import Collector
 
 
 @pytest.fixture(autouse=True)

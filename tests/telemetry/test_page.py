@@ -17,8 +17,8 @@ from majordomo.telemetry.prometheus import name_of
 from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.errors_pb2 import ErrorReason
 from majordomo.v1.operator_service_pb2 import BenchRequest, UnbenchRequest
-from tests.servers import failed, generate, rest_of, running, stream
-from tests.telemetry.collector import Collector, attributes
+from testkit.collector import Collector, attributes
+from testkit.servers import failed, generate, rest_of, running, stream
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "observability.md").read_text()

@@ -33,6 +33,7 @@ from majordomo.v1.attempt_pb2 import (
 )
 from majordomo.v1.content_pb2 import ROLE_USER, Message, Part
 from majordomo.v1.generation_service_pb2 import GenerationConfig, Prompt
+from testkit.collector import attributes, outline
 from tests.chain.fakes import (
     EPOCH,
     OK,
@@ -43,7 +44,6 @@ from tests.chain.fakes import (
     virtual_time,
     walk,
 )
-from tests.telemetry.collector import attributes, outline
 
 METHOD = "majordomo.v1.GenerationService/Stream"
 CANARY = "sk-canary-secret"

@@ -1,7 +1,7 @@
-"""How commands end, for scripts. 0 is well; 2, of click, is a wrong command line."""
+"""Exit codes, for scripts. 0 is success; 2, which click uses, is a usage error."""
 
-FAILED = 1
-"""What was asked for failed, or is not as it should be."""
+FAILURE = 1
+"""The call failed, or what was checked is not in order."""
 
-NO_SERVER = 3
-"""Nobody answers at the address."""
+UNREACHABLE = 3
+"""No server answers at the address."""

@@ -20,23 +20,23 @@ from majordomo.telemetry.background_writer import BackgroundWriter
 _log = logging.getLogger("majordomo")
 
 
-@click.command(short_help="Serve until SIGTERM or SIGINT.")
+@click.command()
 @config_option
 @click.option(
     "--listen",
     metavar="ADDRESS",
-    help="Listen here instead: host:port (port 0: a free one) or unix:/path.",
+    help="Override server.listen: host:port (port 0: any free port) or unix:/path.",
 )
 def serve(path: Path | None, listen: str | None) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Without a configuration file it serves the providers whose usual key is in the
     environment (OPENAI_API_KEY and others), and the embedded model, if the extra
-    `majordomo-grpc[local]` is installed. Settings in the environment are over the file:
+    `majordomo-grpc[local]` is installed. Environment variables override the file:
     MAJORDOMO_SERVER__LISTEN is `listen` of [server].
 
-    SIGHUP, and a change of the file, load the configuration again; calls that run are
-    not touched. A second SIGTERM ends at once.
+    SIGHUP, or a change of the file, reloads the configuration; running calls are not
+    affected. A second SIGTERM exits at once.
     """
     environ = dict(os.environ)
     if listen is not None:
