@@ -19,8 +19,8 @@ from majordomo.chain.failure import CERTIFICATE_NOT_VALID, PROXY_REFUSED, Failur
 from majordomo.config import ConfigError, parse
 from majordomo.config.reload import Source
 from majordomo.providers.gemini.google_token import GoogleToken
+from majordomo.proxies import EnvironmentProxies
 from majordomo.transport.egress import Egress
-from majordomo.transport.proxies import EnvironmentProxies
 from testkit.servers import Running, generate, running, stream
 from testkit.upstream import (
     CHUNKED,

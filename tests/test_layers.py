@@ -28,19 +28,20 @@ LAYERS: dict[str, str] = {
     "sockets": "",
     "text": "",
     "threads": "",
+    "proxies": "loopback",
     "contract": "v1",
     "errors": "text v1",
     "section": "durations",
-    "chain": "durations errors text v1",
+    "chain": "contract durations errors text v1",
     "media": "chain distribution v1",
     "codec": "chain durations media schemas secrets text v1",
-    "transport": "chain codec loopback media schemas secrets threads v1",
-    "providers": "chain codec distribution durations media schemas section threads"
-    " transport v1",
+    "transport": "chain codec media proxies schemas secrets threads v1",
+    "providers": "chain codec distribution durations media proxies schemas"
+    " section threads transport v1",
     "config": "chain contract distribution errors files providers section transport v1",
     "registry": "chain config errors providers",
-    "telemetry": "chain contract distribution durations files secrets sockets transport"
-    " v1",
+    "telemetry": "chain contract distribution durations files proxies secrets"
+    " sockets v1",
     "rpc": "chain config contract distribution durations errors files loopback"
     " registry secrets sockets telemetry text v1",
     "client": "chain contract loopback v1",

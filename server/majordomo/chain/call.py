@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 
 from majordomo.chain.evidence import Lease
 from majordomo.chain.target import Target
+from majordomo.contract import label
 from majordomo.errors import MOST_DETAIL_BYTES, Refused
 from majordomo.v1.attempt_pb2 import (
     ANSWER_FAULT_EMPTY,
@@ -138,7 +139,7 @@ class CallFailed(Refused):
     def message(self) -> str:
         """What happened, and each target's reason in order."""
         reasons = [
-            f"{attempt.target}: {_name(attempt.failure_reason)}"
+            f"{attempt.target}: {label(FailureReason, attempt.failure_reason)}"
             for attempt in self.call.attempts
             if attempt.failure_reason
         ]
@@ -146,10 +147,6 @@ class CallFailed(Refused):
 
     def details(self) -> Iterable[Message]:
         return (call_failure(self.call.generation_id, self.call.attempts),)
-
-
-def _name(reason: FailureReason) -> str:
-    return FailureReason.Name(reason).removeprefix("FAILURE_REASON_")
 
 
 def call_failure(generation_id: str, attempts: Sequence[Attempt]) -> CallFailure:

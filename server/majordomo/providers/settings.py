@@ -29,9 +29,9 @@ from majordomo.codec.base import Codec
 from majordomo.codec.capabilities import Capabilities, capabilities
 from majordomo.media.references import MediaHosts
 from majordomo.providers.profiles import guess
+from majordomo.proxies import EnvironmentProxies, check_proxy, credentials
 from majordomo.section import BaseUrl, Secret, Section, Timeout, read_secret
 from majordomo.transport.egress import DIRECT, Egress
-from majordomo.transport.proxies import EnvironmentProxies, check_proxy, credentials
 from majordomo.transport.trust import (
     TrustFiles,
     check_authorities,

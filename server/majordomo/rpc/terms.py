@@ -3,12 +3,10 @@
 from dataclasses import dataclass, field
 
 from majordomo.chain.names import elements
+from majordomo.contract import GENERATION, OPERATOR
 from majordomo.errors import PermissionDenied, Unauthenticated
 
-SCOPES = {
-    "majordomo.v1.GenerationService": "generate",
-    "majordomo.v1.OperatorService": "operate",
-}
+SCOPES = {GENERATION: "generate", OPERATOR: "operate"}
 """What a token needs for the methods of a service."""
 
 

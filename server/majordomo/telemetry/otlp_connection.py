@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 from majordomo.files import signature
-from majordomo.transport.proxies import EnvironmentProxies
+from majordomo.proxies import EnvironmentProxies
 
 _FILES = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
 _AUTHORITIES = "SSL_CERT_FILE"

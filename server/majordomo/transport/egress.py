@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
-from majordomo.transport.proxies import EnvironmentProxies, credentials
+from majordomo.proxies import EnvironmentProxies, credentials
 from majordomo.transport.trust import Trust, environment_files, trust
 
 DIRECT = "none"

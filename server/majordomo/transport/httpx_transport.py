@@ -12,9 +12,9 @@ from typing import Any
 import httpcore
 import httpx
 
+from majordomo.proxies import proxy_name
 from majordomo.transport.base import ERRORS, Head, ProxyFailed, Response, never
 from majordomo.transport.http11 import CutShort, Disconnected
-from majordomo.transport.proxies import proxy_name
 from majordomo.transport.trust import Trust
 
 _RESENT_WITHIN = 1.0
