@@ -122,6 +122,24 @@ FAULTS = [
     (f"{OPENAI}max_concurrency = 0", "line 5: providers.openai.max_concurrency", "1"),
     (f'{OPENAI}provider_options = "user"', "provider_options", "must be a list"),
     (
+        f'{OPENAI}provider_options = ["user", "messages"]',
+        "providers.openai.provider_options",
+        "'messages' is set by the server; no caller can",
+    ),
+    *(
+        (
+            f'[providers.x]\nprovider_options = ["{key}"]\nkind = "{kind}"',
+            "line 2: providers.x.provider_options",
+            "is set by the server",
+        )
+        for kind, key in [
+            ("anthropic", "max_tokens"),
+            ("gemini", "system_instruction"),
+            ("openai", "input"),
+            ('openai"\napi = "chat', "stream_options"),
+        ]
+    ),
+    (
         '[providers.x]\nkind = "openai-compatible"\nbase_url = "ftp://x"',
         "line 3: providers.x.base_url",
         "http or https",
@@ -236,6 +254,7 @@ def test_no_key_is_suggested_that_belongs_elsewhere() -> None:
 
 
 @pytest.mark.rule("1.1", "1.3")
+@pytest.mark.rule("2.18")
 @pytest.mark.parametrize(("text", "place", "mend"), FAULTS)
 def test_a_fault_is_told_with_its_place_its_key_and_the_mend(
     text: str, place: str, mend: str

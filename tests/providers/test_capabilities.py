@@ -27,7 +27,7 @@ def test_every_row_names_its_source() -> None:
         ("x-ai/grok-4-fast-non-reasoning", False),
         ("grok-4.1-fast-non-reasoning", False),
         ("grok-4-fast-reasoning", None),
-        ("kimi-k2.6", None),
+        ("kimi-k2.6", True),
         ("claude-haiku-5-5", True),
         ("claude-sonnet-4-6", False),
         ("gemini-3.8-flash", True),

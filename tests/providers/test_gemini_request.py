@@ -69,6 +69,7 @@ IMAGE_SENT = {
     "inlineData": {"mimeType": "image/png", "data": b64encode(b"\x89PNG").decode()}
 }
 Json = dict[str, Any]
+HI = user("hi")
 
 
 def link(uri: str, media_type: str = "") -> Part:
@@ -86,9 +87,10 @@ def encoded(
 
 
 def contents(*turns: Message, model: str = NEWER) -> list[Json]:
-    """The turns of a request."""
-    sent: list[Json] = encoded(Prompt(messages=turns), model)[0]["contents"]
-    return sent
+    """The turns of a request; one of the user's comes first, and is left out."""
+    prompt = Prompt(messages=[HI, *turns] if turns[0].role != ROLE_USER else turns)
+    sent: list[Json] = encoded(prompt, model)[0]["contents"]
+    return sent[len(prompt.messages) - len(turns) :]
 
 
 def refused(prompt: Prompt, model: str = NEWER, *options: str) -> Failure:
@@ -212,17 +214,27 @@ def test_conversation() -> None:
         (' {"a":[1]} ', {"a": [1]}, False),
         ("[1]", {"arguments": [1]}, True),
         ('"x"', {"arguments": "x"}, True),
+        ('{"a": "cut', {"arguments": '{"a": "cut'}, True),
+        (r'{"a":"\ud83d"}', {"arguments": r'{"a":"\ud83d"}'}, True),
+        (r'{"a":"\ud83d\ude00"}', {"a": "😀"}, False),
     ],
 )
 def test_arguments_are_an_object(said: str, sent: Json, adapted: bool) -> None:
     """The wire takes no other; what is none is put into one."""
     body, adaptations = encoded(
-        Prompt(messages=[turn(ROLE_ASSISTANT, call("c", said))]), OLDER
+        Prompt(
+            messages=[
+                HI,
+                turn(ROLE_ASSISTANT, call("c", said)),
+                turn(ROLE_TOOL, result("c", "1")),
+            ]
+        ),
+        OLDER,
     )
 
-    [part] = body["contents"][0]["parts"]
+    [part] = body["contents"][1]["parts"]
     assert sent == part["functionCall"]["args"]
-    path = "prompt.messages[0].parts[0]"
+    path = "prompt.messages[1].parts[0]"
     expected = [(path, "arguments put into an object")] if adapted else []
     assert expected == adaptations
 
@@ -248,7 +260,7 @@ def own_turn(origin: str) -> Message:
 def test_its_own_turn_goes_back_verbatim() -> None:
     """Each signature in its own part, an empty text's too; ids as they were given."""
     results = turn(ROLE_TOOL, result("call_made_up", "b"), result("id1", "a"))
-    body, adaptations = encoded(Prompt(messages=[own_turn(TARGET), results]))
+    body, adaptations = encoded(Prompt(messages=[HI, own_turn(TARGET), results]))
 
     call_sent = {"name": "f", "args": {}}
     assert [
@@ -258,7 +270,7 @@ def test_its_own_turn_goes_back_verbatim() -> None:
         {"functionCall": {**call_sent, "id": "id1"}, "thoughtSignature": "Y2FsbA=="},
         {"functionCall": call_sent},
         {"text": "", "thoughtSignature": "ZW5k"},
-    ] == body["contents"][0]["parts"]
+    ] == body["contents"][1]["parts"]
     # Without ids they are known by their order: that of the calls.
     assert [
         {
@@ -269,15 +281,20 @@ def test_its_own_turn_goes_back_verbatim() -> None:
             }
         },
         {"functionResponse": {"name": "f", "response": {"output": "b"}}},
-    ] == body["contents"][1]["parts"]
-    assert [] == adaptations
+    ] == body["contents"][2]["parts"]
+    leftover = (
+        "prompt.messages[1].parts[2]",
+        "left out: reasoning that this target cannot use",
+    )
+    assert [leftover] == adaptations
 
 
 @pytest.mark.parametrize("origin", ["", "other/gemini-3-pro", "gemini/gemini-3-pro-x"])
 def test_nothing_of_another_target_goes_out(origin: str) -> None:
     """Its reasoning is left out and said so once; the first call has a stand-in."""
-    prompt = Prompt(messages=[own_turn(origin), user("a"), own_turn(origin)])
-    body, adaptations = encoded(prompt)
+    results = turn(ROLE_TOOL, result("id1", "1"), result("call_made_up", "2"))
+    said = [own_turn(origin), results]
+    body, adaptations = encoded(Prompt(messages=[HI, *said, HI, *said]))
 
     call_sent = {"functionCall": {"name": "f", "args": {}}}
     turn_sent = [
@@ -285,8 +302,8 @@ def test_nothing_of_another_target_goes_out(origin: str) -> None:
         {**call_sent, "thoughtSignature": UNSIGNED},
         call_sent,
     ]
-    assert turn_sent == body["contents"][0]["parts"] == body["contents"][2]["parts"]
-    path = "prompt.messages[0].parts[0]"
+    assert turn_sent == body["contents"][1]["parts"] == body["contents"][3]["parts"]
+    path = "prompt.messages[1].parts[0]"
     expected = [(path, "left out: reasoning that this target cannot use")]
     assert expected == adaptations
 
@@ -306,7 +323,7 @@ def test_nothing_of_another_target_goes_out(origin: str) -> None:
 )
 def test_models_that_want_calls_signed(model: str, signed: bool) -> None:
     """From the third generation on; the names that move are of those by now."""
-    [sent] = contents(turn(ROLE_ASSISTANT, call("c")), model=model)
+    sent = contents(turn(ROLE_ASSISTANT, call("c")), model=model)[0]
 
     assert signed == ("thoughtSignature" in sent["parts"][0])
 
@@ -387,14 +404,14 @@ def test_media_in_a_result(model: str, media: Part, within: bool) -> None:
     """Where it is not taken it follows all the results of the turn."""
     calls = turn(ROLE_ASSISTANT, call("c1"), call("c2"))
     results = turn(ROLE_TOOL, result("c1", "see", media), result("c2", "and"))
-    prompt = Prompt(messages=[calls, results])
+    prompt = Prompt(messages=[HI, calls, results])
     body, adaptations = encoded(prompt, model)
 
-    first, second, *beside = body["contents"][1]["parts"]
+    first, second, *beside = body["contents"][2]["parts"]
     assert {"output": "see"} == first["functionResponse"]["response"]
     assert {"output": "and"} == second["functionResponse"]["response"]
     assert within == ("parts" in first["functionResponse"]) == (beside == [])
-    path = "prompt.messages[1].parts[0].tool_result"
+    path = "prompt.messages[2].parts[0].tool_result"
     expected = [] if within else [(path, "media moved beside the result")]
     assert expected == adaptations
 
@@ -456,7 +473,6 @@ def test_media(part: Part, sent: Json) -> None:
         (link("https://x/y.jpg"), ROLE_USER),
         (Part(), ROLE_USER),
         (result("c", IMAGE), ROLE_TOOL),
-        (Part(), ROLE_ASSISTANT),
     ],
 )
 def test_media_that_a_model_does_not_take(part: Part, role: Role) -> None:
@@ -535,11 +551,30 @@ def test_one_call_at_a_time() -> None:
 
 @pytest.mark.parametrize("name", ["3d", "-f"])
 def test_a_name_that_the_wire_refuses(name: str) -> None:
-    """The target is passed over: refused there, it would end the call."""
-    failure = refused(Prompt(tools=[TOOLS[0], Tool(function=FunctionTool(name=name))]))
+    """Another stands for it, also where it was called before."""
+    named = Part(tool_call=ToolCall(id="c", name=name, arguments_json="{}"))
+    prompt = Prompt(
+        messages=[HI, turn(ROLE_ASSISTANT, named), turn(ROLE_TOOL, result("c", "1"))],
+        tools=[TOOLS[0], Tool(function=FunctionTool(name=name))],
+        tool_choice=ToolChoice(mode=ToolChoice.MODE_REQUIRED, allowed_names=[name]),
+    )
+    request = Gemini("gemini").encode(NEWER, prompt, stream=False)
+    body = json.loads(request.body)
 
-    assert FAILURE_REASON_UNSUPPORTED == failure.reason
-    assert failure.message.startswith("prompt.tools[1].function.name: must begin")
+    [(sent, said)] = request.renamed.items()
+    assert name == said
+    _, asked, told = body["contents"]
+    config = body["toolConfig"]["functionCallingConfig"]
+    assert {sent} == {
+        body["tools"][0]["functionDeclarations"][1]["name"],
+        asked["parts"][0]["functionCall"]["name"],
+        told["parts"][0]["functionResponse"]["name"],
+        *config["allowedFunctionNames"],
+    }
+    path = "prompt.messages[1].parts[0].tool_call.name"
+    assert [(path, f"sent as {sent}")] == [
+        (a.field, a.description) for a in request.adaptations
+    ]
 
 
 # Reasoning.
@@ -702,7 +737,7 @@ def test_config_schema_and_tools() -> None:
         tools=[
             Tool(
                 function=FunctionTool(
-                    name="f", description="d", parameters_schema_json="{}"
+                    name="f", description="d", parameters_schema_json=PARAMETERS
                 )
             )
         ],
@@ -729,7 +764,7 @@ def test_config_schema_and_tools() -> None:
                     {
                         "name": "f",
                         "description": "d",
-                        "parametersJsonSchema": {"type": "object", "properties": {}},
+                        "parametersJsonSchema": json.loads(PARAMETERS),
                     }
                 ]
             }
@@ -862,7 +897,6 @@ def test_provider_options(key: str) -> None:
                 )
             )
         ),
-        Prompt(messages=[turn(ROLE_ASSISTANT, call("c", "{"))]),
     ],
 )
 def test_texts_that_are_no_json(prompt: Prompt) -> None:

@@ -476,7 +476,10 @@ async def test_reasoning_that_is_not_shown_is_a_sign_of_life() -> None:
                 one.set()
 
     assert pieces[0] is Life.ALIVE
-    assert [["a"]] == [[d.text for d in it] for it in pieces if isinstance(it, list)]
+    deltas = [delta for it in pieces if isinstance(it, list) for delta in it]
+    state = deltas.pop()
+    assert (["a"], "") == ([delta.text for delta in deltas], state.reasoning)
+    assert b"hmhmhm" in state.provider_state
 
 
 @POOL_ONLY

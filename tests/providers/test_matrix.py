@@ -51,7 +51,7 @@ def responses_problems(body: dict[str, Any]) -> list[str]:
 def chat_problems(body: dict[str, Any]) -> list[str]:
     """Of a body of a server that adds keys of its own to the wire."""
     for message in body["messages"]:
-        for key in ("reasoning_content", "reasoning_details"):
+        for key in ("reasoning_content", "reasoning_details", "reasoning", "prefix"):
             message.pop(key, None)
         if isinstance(message["content"], list):
             parts = [p for p in message["content"] if p["type"] != "thinking"]
@@ -64,7 +64,7 @@ def gemini_problems(body: dict[str, Any]) -> list[str]:
     known = {"contents", "tools", "toolConfig", "generationConfig", "systemInstruction"}
     for content in body["contents"]:
         types.Content.model_validate(content)
-    for tool in body["tools"]:
+    for tool in body.get("tools", ()):
         types.Tool.model_validate(tool)
     return sorted(body.keys() - known)
 

@@ -9,7 +9,13 @@ from majordomo.chain.deltas import message as message_of
 from majordomo.codec.state import pack
 from majordomo.providers.openai_chat.codec import OpenAICompatible
 from majordomo.providers.profiles import PROFILES
-from majordomo.v1.content_pb2 import ROLE_ASSISTANT, Message, Part, Reasoning
+from majordomo.v1.content_pb2 import (
+    ROLE_ASSISTANT,
+    ROLE_USER,
+    Message,
+    Part,
+    Reasoning,
+)
 from majordomo.v1.generation_service_pb2 import PartDelta, Prompt
 
 Json = dict[str, Any]
@@ -88,8 +94,11 @@ def streamed(
 
 def sent_back(name: str, message: Message, model: str = "m") -> Json:
     """What of the turn the provider `name` is sent."""
-    request = codec_of(name).encode(model, Prompt(messages=[message]), stream=False)
-    turn: Json = json.loads(request.body)["messages"][0]
+    asked = Message(role=ROLE_USER, parts=[Part(text="Is it?")])
+    prompt = Prompt(messages=[asked, message])
+    request = codec_of(name).encode(model, prompt, stream=False)
+    turn: Json = json.loads(request.body)["messages"][1]
+    turn.pop("prefix", None)  # Mistral's mark of a last turn
     assert turn.pop("role") == "assistant"
     return turn
 

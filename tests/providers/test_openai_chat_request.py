@@ -154,7 +154,7 @@ def test_conversation() -> None:
             "tool_calls": [tool_call("c1", '{"b": 1, "a": 2}'), tool_call("c2", "{}")],
         },
         {"role": "tool", "tool_call_id": "c1", "content": "one\ntwo"},
-        {"role": "tool", "tool_call_id": "c2", "content": ""},
+        {"role": "tool", "tool_call_id": "c2", "content": "(no output)"},
         {"role": "assistant", "content": "Done."},
         {"role": "user", "content": "Thanks."},
     ]
@@ -162,14 +162,25 @@ def test_conversation() -> None:
 
     assert expected == body["messages"]
     path = "prompt.messages[1].parts[0]"
-    assert [(path, "left out: reasoning of another target")] == adaptations
+    empty = "prompt.messages[2].parts[1].tool_result"
+    assert [
+        (path, "left out: reasoning that this target cannot use"),
+        (empty, "sent as (no output): it holds nothing"),
+    ] == adaptations
 
 
 def test_a_turn_of_tool_calls_alone_has_no_content() -> None:
-    """As OpenAI writes it; a turn of nothing has an empty text."""
-    sent = messages(turn(ROLE_ASSISTANT, call("c1")), turn(ROLE_ASSISTANT))
+    """As OpenAI writes it; a turn of nothing is none."""
+    called = turn(ROLE_ASSISTANT, call("c1"))
+    sent = messages(
+        user("hi"),
+        called,
+        turn(ROLE_TOOL, result("c1", "1")),
+        turn(ROLE_ASSISTANT),
+        user("so?"),
+    )
 
-    assert [None, ""] == [message["content"] for message in sent]
+    assert ["hi", None, "1", "so?"] == [message["content"] for message in sent]
 
 
 @pytest.mark.rule("2.2")
@@ -177,30 +188,31 @@ def test_media_in_tool_results_follow_all_results_of_the_turn() -> None:
     """The wire has no media there, and nothing may come between the results."""
     prompt = Prompt(
         messages=[
+            user("hi"),
             turn(ROLE_ASSISTANT, call("c1"), call("c2")),
             turn(ROLE_TOOL, result("c1", "see", PNG)),
             turn(ROLE_TOOL, result("c2", "two")),
-            turn(ROLE_ASSISTANT, "ok"),
+            turn(ROLE_ASSISTANT, call("c3")),
             turn(ROLE_TOOL, result("c3", PNG)),
         ]
     )
     body, adaptations = encoded(prompt)
 
     assert [message["role"] for message in body["messages"]] == [
-        *("assistant", "tool", "tool", "user", "assistant", "tool", "user")
+        *("user", "assistant", "tool", "tool", "user", "assistant", "tool", "user")
     ]
-    assert body["messages"][1]["content"] == "see\n(Attached to the next message.)"
-    assert body["messages"][3]["content"] == [
+    assert body["messages"][2]["content"] == "see\n(Attached to the next message.)"
+    assert body["messages"][4]["content"] == [
         {"type": "text", "text": "Attachments of the tool result c1:"},
         {"type": "image_url", "image_url": {"url": PNG_URL}},
     ]
     assert adaptations == [
         (
-            "prompt.messages[1].parts[0].tool_result.parts[1]",
+            "prompt.messages[2].parts[0].tool_result.parts[1]",
             "moved to a message of the user",
         ),
         (
-            "prompt.messages[4].parts[0].tool_result.parts[0]",
+            "prompt.messages[5].parts[0].tool_result.parts[0]",
             "moved to a message of the user",
         ),
     ]
@@ -229,13 +241,14 @@ def test_a_failed_tool_is_told_in_the_text() -> None:
 def test_tool_call_ids_of_other_providers(provider: str, id_: str, kept: bool) -> None:
     """An id that a server would refuse is replaced, the same in call and result."""
     sent = messages(
+        user("hi"),
         turn(ROLE_ASSISTANT, call(id_)),
         turn(ROLE_TOOL, result(id_, "1")),
         provider=provider,
     )
-    call_id = sent[0]["tool_calls"][0]["id"]
+    call_id = sent[1]["tool_calls"][0]["id"]
 
-    assert call_id == sent[1]["tool_call_id"]
+    assert call_id == sent[2]["tool_call_id"]
     assert kept == (call_id == id_)
     assert len(call_id) == 9 or kept
 
@@ -252,7 +265,6 @@ def test_tool_call_ids_of_other_providers(provider: str, id_: str, kept: bool) -
             ROLE_USER,
         ),
         (Part(), ROLE_USER),
-        (PNG, ROLE_ASSISTANT),
         (result("c", Part(blob=Blob(media_type="application/pdf"))), ROLE_TOOL),
     ],
 )

@@ -148,12 +148,15 @@ def test_messages(message: dict[str, Any], parts: list[object]) -> None:
     [{"reasoning_content": "hm"}, {"reasoning": "hm"}, {"content": THINKING}],
 )
 def test_reasoning_is_shown_on_request_only(delta: dict[str, Any]) -> None:
-    """Reasoning that nobody asked for is no content; the text is part 0."""
+    """Reasoning that nobody asked for is no content; its state keeps its place."""
     events = chunk(**delta), chunk(content="a"), STOP, DONE
     decoder = CODEC.decoder(Prompt())
 
     assert decoder.feed(sse(events[0])) == []
-    assert [delta.part_index for delta in decoder.feed(sse(events[1]))] == [0]
+    shown_ = [*decoder.feed(sse(events[1])), *decoder.feed(sse(*events[2:]))]
+    assert [(1, "a", False), (0, "", True)] == [
+        (delta.part_index, delta.text, bool(delta.provider_state)) for delta in shown_
+    ]
     assert shown(stream(*events)[0]) == [("reasoning", "hm"), "a"]
 
 

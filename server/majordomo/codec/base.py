@@ -5,8 +5,9 @@ network. `http.py` moves the bytes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer, Life
@@ -16,8 +17,7 @@ from majordomo.v1.attempt_pb2 import Usage
 from majordomo.v1.generation_service_pb2 import Adaptation, PartDelta, Prompt
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(msgspec.Struct, frozen=True):
     """A request ready to be posted."""
 
     path: str
@@ -33,7 +33,9 @@ class Encoded:
     headers: tuple[tuple[str, str], ...] = ()
     """Beside authorization and content type, which are the provider's."""
 
-    adaptations: list[Adaptation] = field(default_factory=list)
+    adaptations: list[Adaptation] = msgspec.field(default_factory=list)
+    renamed: dict[str, str] = msgspec.field(default_factory=dict)
+    """The names of tools as the caller knows them, by those that were sent instead."""
 
     absent: Place | None = None
     """Where null stands for an absent key in the JSON that is the answer."""

@@ -54,6 +54,12 @@ class Capabilities:
 
     max_output_tokens: int | None = None
 
+    wants_reasoning: bool = False
+    """Its own turns that called tools are refused without their reasoning."""
+
+    user_after_tool: bool = True
+    """A turn of the user's may follow the result of a tool."""
+
 
 Row = tuple[str, Capabilities, str]
 """A pattern of model ids, what they take, and the page that says so."""
@@ -74,19 +80,25 @@ def _openai(
     media: frozenset[str] = frozenset({IMAGE, PDF}),
     max_effort: str = "xhigh",
     schema: bool = True,
+    stop: bool = False,
+    tokens: int | None = None,
 ) -> Capabilities:
     """A model of OpenAI's that reasons with `efforts`, or never."""
     return Capabilities(
         media=media,
         schema=schema,
         sampling=not efforts,
-        stop=not efforts,
+        stop=stop or not efforts,
         reasons=reasons and bool(efforts),
         efforts=efforts,
         max_effort=max_effort,
         budgets=False,
+        max_output_tokens=tokens or (_OPENAI_TOKENS if efforts else None),
     )
 
+
+_OPENAI_TOKENS = 128_000
+"""The longest answer of OpenAI's models that reason, from the fifth on."""
 
 _TEXT_ONLY = frozenset[str]()
 
@@ -100,6 +112,8 @@ _AZURE_EFFORTS = (
 _AZURE_O_SERIES = (
     "https://learn.microsoft.com/en-us/azure/ai-services/openai/how-to/reasoning"
 )
+
+_O_SERIES_TOKENS = 100_000
 
 _OPENAI: list[Row] = [
     (
@@ -132,30 +146,46 @@ _OPENAI: list[Row] = [
         _openai(_NONE, _LOW, _MEDIUM, _HIGH, reasons=False),
         _AZURE_EFFORTS,
     ),
-    (r"gpt-5-chat", _openai(), _OPENAI_MODELS),
+    (r"gpt-5-chat", _openai(tokens=16_384), _OPENAI_MODELS),
     (r"gpt-5-pro", _openai(_HIGH), _AZURE_EFFORTS),
     (r"gpt-5-codex", _openai(_LOW, _MEDIUM, _HIGH), _AZURE_EFFORTS),
     (r"gpt-5", _openai(_MINIMAL, _LOW, _MEDIUM, _HIGH), _AZURE_EFFORTS),
-    (r"o[34](-mini)?-deep-research", _openai(_MEDIUM), _OPENAI_MODELS),
     (
-        r"o[13]-mini",
-        _openai(_LOW, _MEDIUM, _HIGH, media=_TEXT_ONLY),
-        "https://openrouter.ai/openai/o3-mini",
-    ),
-    (r"o[1-9](?:-|$)", _openai(_LOW, _MEDIUM, _HIGH), _AZURE_O_SERIES),
-    (
-        r"gpt-4o[a-z-]*-audio|gpt-audio",
-        _openai(media=frozenset({AUDIO})),
+        r"o[34](-mini)?-deep-research",
+        _openai(_MEDIUM, tokens=_O_SERIES_TOKENS),
         _OPENAI_MODELS,
     ),
     (
+        r"o[13]-mini",
+        _openai(
+            _LOW, _MEDIUM, _HIGH, media=_TEXT_ONLY, stop=True, tokens=_O_SERIES_TOKENS
+        ),
+        "https://openrouter.ai/openai/o3-mini",
+    ),
+    (
+        r"o1(?:-|$)",
+        _openai(_LOW, _MEDIUM, _HIGH, stop=True, tokens=_O_SERIES_TOKENS),
+        _AZURE_O_SERIES,
+    ),
+    (
+        r"o[2-9](?:-|$)",
+        _openai(_LOW, _MEDIUM, _HIGH, tokens=_O_SERIES_TOKENS),
+        _AZURE_O_SERIES,
+    ),
+    (
+        r"gpt-4o[a-z-]*-audio|gpt-audio",
+        _openai(media=frozenset({AUDIO}), tokens=16_384),
+        _OPENAI_MODELS,
+    ),
+    (r"gpt-4\.1", _openai(tokens=32_768), _OPENAI_MODELS),
+    (
         r"gpt-4o|gpt-4\.|chatgpt-4o",
-        _openai(),
+        _openai(tokens=16_384),
         "https://openrouter.ai/openai/gpt-4o/parameters",
     ),
     (
         r"gpt-4-(?:turbo|vision)",
-        _openai(media=frozenset({IMAGE}), schema=False),
+        _openai(media=frozenset({IMAGE}), schema=False, tokens=4096),
         _OPENAI_MODELS,
     ),
     (r"gpt-4|gpt-3\.5", _openai(media=_TEXT_ONLY, schema=False), _OPENAI_MODELS),
@@ -174,11 +204,33 @@ _DEEPSEEK: list[Row] = [
             efforts=(_NONE, _LOW, _HIGH, _MAX),
             forced_tools=False,
             budgets=False,
+            wants_reasoning=True,
         ),
         _DEEPSEEK_GUIDE,
     ),
 ]
 """They think unless told not to, and then refuse to be made to call a tool."""
+
+_OTHERS: list[Row] = [
+    (
+        r"kimi-(?:k2[.p-]?(?:[5-9]|thinking)|k[3-9]|latest|thinking)|k2p[5-9]",
+        Capabilities(
+            reasons=True, sampling=False, forced_tools=False, wants_reasoning=True
+        ),
+        "https://platform.kimi.ai/docs/guide/kimi-k2-6-quickstart",
+    ),
+    (
+        r"mimo-v[2-9]",
+        Capabilities(wants_reasoning=True),
+        "https://platform.xiaomimimo.com/docs/en-US/usage-guide/multi-turn-conversation",
+    ),
+    (
+        r"(?:mi(?:ni)?stral|mixtral|codestral|devstral|magistral|pixtral|voxtral)",
+        Capabilities(user_after_tool=False),
+        "https://docs.mistral.ai/capabilities/function_calling",
+    ),
+]
+"""Of whom little has to be known."""
 
 _GROK: list[Row] = [
     (
@@ -288,7 +340,13 @@ _EVERYTHING = frozenset({IMAGE, PDF, AUDIO, VIDEO})
 
 def _gemini(*efforts: Effort) -> Capabilities:
     """A Gemini that thinks, and takes an effort."""
-    return Capabilities(media=_EVERYTHING, reasons=True, efforts=efforts, budgets=False)
+    return Capabilities(
+        media=_EVERYTHING,
+        reasons=True,
+        efforts=efforts,
+        budgets=False,
+        max_output_tokens=65_536,
+    )
 
 
 _GEMINI_GUIDES = (
@@ -313,18 +371,29 @@ _GEMINI: list[Row] = [
     ),
     (
         r"gemini-2[-.]5",
-        Capabilities(media=_EVERYTHING, reasons=True, effort_by_budget=True),
+        Capabilities(
+            media=_EVERYTHING,
+            reasons=True,
+            effort_by_budget=True,
+            max_output_tokens=65_536,
+        ),
         "https://ai.google.dev/gemini-api/docs/thinking-mode",
     ),
     (
         r"gemini-[12]",
-        Capabilities(media=_EVERYTHING, reasons=False, efforts=(), budgets=False),
+        Capabilities(
+            media=_EVERYTHING,
+            reasons=False,
+            efforts=(),
+            budgets=False,
+            max_output_tokens=8192,
+        ),
         "https://firebase.google.com/docs/ai-logic/thinking",
     ),
 ]
 """Google's."""
 
-_TABLE: list[Row] = [*_OPENAI, *_DEEPSEEK, *_GROK, *_CLAUDE, *_GEMINI]
+_TABLE: list[Row] = [*_OPENAI, *_DEEPSEEK, *_GROK, *_CLAUDE, *_GEMINI, *_OTHERS]
 """The more special first, as of November 2026."""
 
 

@@ -14,7 +14,6 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_INVALID_REQUEST,
     FAILURE_REASON_UNSUPPORTED,
 )
-from majordomo.v1.content_pb2 import Message
 from majordomo.v1.generation_service_pb2 import Prompt
 
 Body = dict[str, object]
@@ -23,23 +22,38 @@ EMPTY_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 """The schema of a tool that takes no arguments."""
 
 
-def lone_text(message: Message) -> str:
-    """The text of a turn that is one text and nothing else; "" for any other.
-
-    Most turns are, and need no more looking at.
-    """
-    parts = message.parts
-    if len(parts) != 1 or parts[0].provider_state:
-        return ""
-    return parts[0].text
-
-
 def raw(text: str, path: str) -> msgspec.Raw:
     """JSON text as the caller wrote it; Failure (INVALID_REQUEST) if it is none."""
     try:
         return msgspec.json.decode(text, type=msgspec.Raw)
     except (ValueError, RecursionError):
         raise invalid(path, "is no JSON") from None
+
+
+def object_text(text: str) -> tuple[str, str]:
+    """`text` if it is one JSON object, or an object around it; and what was done.
+
+    What a model has written as arguments may be cut, or no object.
+    """
+    said = text.strip()
+    if said in _NO_ARGUMENTS:
+        return "{}", ""
+    try:
+        # Half a character in an escape is what only the whole decoder looks at.
+        if "\\u" in said:
+            msgspec.json.decode(said)
+        value = _decode_raw(said)
+    except (ValueError, RecursionError):
+        value = msgspec.Raw(msgspec.json.encode(said))
+    else:
+        if said[0] == "{":
+            return said, ""
+    wrapped = msgspec.json.encode({"arguments": value}).decode()
+    return wrapped, "arguments put into an object"
+
+
+_NO_ARGUMENTS = ("{}", "", "null")
+_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def instructions(prompt: Prompt, schema: str = "") -> list[str]:

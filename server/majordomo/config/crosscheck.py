@@ -4,7 +4,7 @@ Reads values that are not validated yet, so that all errors can be told at once;
 has the wrong type is somebody else's to tell.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from majordomo.chain.names import MODEL_ID, NAME, check_element, elements, expand
@@ -12,6 +12,7 @@ from majordomo.chain.resolvers import PluginError, load_plugin
 from majordomo.config.problems import Problem
 from majordomo.config.sections import KeyPath
 from majordomo.errors import ChainError, CircularTiers, UnknownTier
+from majordomo.providers.kinds import KINDS
 
 _PLACEHOLDER = "any/model"
 
@@ -24,6 +25,10 @@ def cross_check(values: Mapping[str, Any]) -> Iterator[Problem]:
     for name, provider in providers.items():
         if not NAME.fullmatch(name):
             yield Problem(("providers", name), f"names are {NAME.pattern}")
+        for i, key in enumerate(_list(provider, "provider_options")):
+            if key in _reserved(provider):
+                path = ("providers", name, "provider_options", str(i))
+                yield Problem(path, f"{key!r} is set by the server; no caller can")
         for model in _table(provider, "models"):
             if not MODEL_ID.fullmatch(model):
                 yield Problem(("providers", name, "models", model), "is no model id")
@@ -44,6 +49,14 @@ def cross_check(values: Mapping[str, Any]) -> Iterator[Problem]:
                 if problem:
                     yield Problem(("tokens", name, key), problem)
     yield from _chains(values, providers, tiers, ask=bool(resolvers))
+
+
+def _reserved(provider: object) -> Set[str]:
+    """The keys of a request that no caller may set at a provider, listed or not."""
+    kind = next((k for k in KINDS if k.kind_name() == _of(provider, "kind")), None)
+    if kind is None or not isinstance(provider, Mapping):
+        return frozenset()
+    return kind.reserved_options(provider)
 
 
 def _chains(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from majordomo.chain.failure import Failure
+from majordomo.media.kind import media_type
 from majordomo.media.order import Order, Outcome
 from majordomo.media.parts import media_parts
 from majordomo.media.size import size
@@ -74,6 +75,31 @@ class _Made(NamedTuple):
     blob: Blob | None
     words: str
     """What was done to it, or why nothing can be."""
+
+
+def named_rightly(prompt: Prompt) -> tuple[Prompt, list[Adaptation]]:
+    """`prompt` with all its media named as what its bytes are, and what was changed.
+
+    The prompt itself is returned where nothing was.
+    """
+    wrong = {
+        path: type_
+        for path, part in media_parts(prompt)
+        if part.HasField("blob")
+        and (type_ := media_type(part.blob.media_type, part.blob.data))
+        != part.blob.media_type
+    }
+    if not wrong:
+        return prompt, []
+    named = Prompt()
+    named.CopyFrom(prompt)
+    for path, part in media_parts(named):
+        if path in wrong:
+            part.blob.media_type = wrong[path]
+    return named, [
+        Adaptation(field=path, description=f"sent as {type_}, which its bytes are")
+        for path, type_ in wrong.items()
+    ]
 
 
 async def fit_images(

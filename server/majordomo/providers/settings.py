@@ -6,7 +6,7 @@ settings stand in `majordomo.providers.kinds`, and all else reads them there.
 
 import os
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -180,6 +180,14 @@ class ProviderSettings(AttemptSettings):
         if cls.KEY_VARIABLE:
             kind = cls.kind_name()
             yield Preset(cls.KEY_VARIABLE, kind, {"kind": kind})
+
+    @classmethod
+    def reserved_options(cls, values: Mapping[str, Any]) -> Set[str]:  # noqa: ARG003
+        """Keys of a request that no caller may set, whatever `values` lists.
+
+        `values` are the settings before they are validated.
+        """
+        return frozenset()
 
     @abstractmethod
     def connect(self, name: str) -> Provider:

@@ -5,6 +5,7 @@ each call and reads fields by name: no reflection.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sized
 from itertools import islice
 from urllib.parse import urlsplit
@@ -143,7 +144,7 @@ def _prompt(prompt: Prompt) -> Iterator[Violation]:
             yield from _media(part, f"prompt.system_instruction[{i}]")
     if not prompt.messages:
         yield Violation("prompt.messages", "must hold at least one message")
-    unanswered: set[str] = set()
+    unanswered: Counter[str] = Counter()
     for i, message in enumerate(prompt.messages):
         yield from _message(message, f"prompt.messages[{i}]", unanswered)
     names: set[str] = set()
@@ -157,13 +158,15 @@ def _prompt(prompt: Prompt) -> Iterator[Violation]:
         yield from _response_format(prompt.response_format)
 
 
-def _message(message: Message, path: str, unanswered: set[str]) -> Iterator[Violation]:
+def _message(
+    message: Message, path: str, unanswered: Counter[str]
+) -> Iterator[Violation]:
     role = message.role
     if role not in (ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL):
         yield Violation(
             f"{path}.role", "must be ROLE_USER, ROLE_ASSISTANT or ROLE_TOOL"
         )
-    if not message.parts:
+    if not message.parts and role != ROLE_ASSISTANT:
         yield Violation(f"{path}.parts", "must hold at least one part")
     for i, part in enumerate(message.parts):
         kind = part.WhichOneof("kind")
@@ -184,6 +187,8 @@ def _message(message: Message, path: str, unanswered: set[str]) -> Iterator[Viol
                 yield from _tool_result(part.tool_result, at, unanswered)
             case "reasoning":
                 continue
+            case "opaque" | "blob" | "media_reference" if role == ROLE_ASSISTANT:
+                continue  # as its provider has written it
             case _:
                 yield from _media(part, at)
 
@@ -215,24 +220,25 @@ def _reference(reference: MediaReference, path: str) -> Iterator[Violation]:
         yield Violation(f"{path}.uri", "must be an https URL")
 
 
-def _tool_call(call: ToolCall, path: str, unanswered: set[str]) -> Iterator[Violation]:
+def _tool_call(
+    call: ToolCall, path: str, unanswered: Counter[str]
+) -> Iterator[Violation]:
+    """What the model wrote is taken back as it is: names, arguments, ids used twice."""
     if not call.id:
         yield Violation(f"{path}.id", "is required")
-    elif call.id in unanswered:
-        yield Violation(f"{path}.id", "is that of an earlier call without a result")
-    unanswered.add(call.id)
-    yield from _tool_name(call.name, f"{path}.name")
-    yield from _json_object(call.arguments_json, f"{path}.arguments_json")
+    if not call.name:
+        yield Violation(f"{path}.name", "is required")
+    unanswered[call.id] += 1
 
 
 def _tool_result(
-    result: ToolResult, path: str, unanswered: set[str]
+    result: ToolResult, path: str, unanswered: Counter[str]
 ) -> Iterator[Violation]:
-    if result.tool_call_id not in unanswered:
+    if unanswered[result.tool_call_id] < 1:
         yield Violation(
             f"{path}.tool_call_id", "is of no earlier call that waits for a result"
         )
-    unanswered.discard(result.tool_call_id)
+    unanswered[result.tool_call_id] -= 1
     for i, part in enumerate(result.parts):
         if part.WhichOneof("kind") not in ("text", "blob", "media_reference"):
             yield Violation(f"{path}.parts[{i}]", "must be text or media")

@@ -30,9 +30,10 @@ from majordomo.codec.errors.stream_refusals import (
     refused,
 )
 from majordomo.codec.event_stream import EVENT_STREAM, decode_whole
+from majordomo.codec.names import name_tools
 from majordomo.codec.request_json import unsupported
 from majordomo.codec.restoring import restored, restoring
-from majordomo.media.images import fit_images
+from majordomo.media.images import fit_images, named_rightly
 from majordomo.media.parts import media_parts
 from majordomo.media.references import ANYWHERE_PUBLIC, MediaHosts
 from majordomo.schemas.fitted import LargeSchemas, allow
@@ -141,8 +142,10 @@ class HttpProvider:
             adaptations: list[Adaptation] = []
             if media := [*media_parts(prompt)]:
                 self._media_hosts.check(media)
+                named, adaptations = named_rightly(prompt)
                 images = self.codec.images
-                fitted, adaptations = await fit_images(prompt, images, caller, kept)
+                fitted, made = await fit_images(named, images, caller, kept)
+                adaptations += made
             try:
                 allow(_INLINE)
                 encoded, spared = self._encode(part, model, fitted, stream)
@@ -271,11 +274,11 @@ class _HttpExchange(Exchange):
                 if not self.streamed and not media_type.startswith(EVENT_STREAM):
                     whole = await _read(response, LONGEST_BODY)
                     answer = decode_whole(self._provider.codec, self._prompt, whole)
-                    yield restored(answer, self._encoded.absent)
+                    yield self._named(restored(answer, self._encoded.absent))
                     return
                 async with aclosing(self._streamed(response)) as pieces:
                     async for piece in pieces:
-                        yield piece
+                        yield self._named(piece)
             except (Failure, *ERRORS):
                 raise
             except Exception as error:
@@ -288,6 +291,12 @@ class _HttpExchange(Exchange):
             raise
         except ERRORS as error:
             raise failure(error) from None
+
+    def _named(self, piece: Piece) -> Piece:
+        """`piece`, its tools called as the caller calls them."""
+        if renamed := self._encoded.renamed:
+            name_tools(piece, renamed)
+        return piece
 
     async def _streamed(self, response: Response) -> AsyncGenerator[Piece]:
         decoder = self._decoder = restoring(

@@ -1,6 +1,5 @@
 """Requests of the Messages API."""
 
-import hashlib
 import re
 from base64 import b64encode
 from urllib.parse import urlsplit
@@ -8,16 +7,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from majordomo.codec.base import Encoded
+from majordomo.codec.calls import Result
 from majordomo.codec.capabilities import IMAGE, PDF, Capabilities
+from majordomo.codec.request import RequestBuilder
 from majordomo.codec.request_json import (
+    EMPTY_PARAMETERS,
     SCHEMA_PATH,
     Body,
     answer_schema,
     instructions,
-    lone_text,
-    may_be_long,
-    merge_options,
-    raw,
     unsupported,
     wants_json,
 )
@@ -29,15 +27,16 @@ from majordomo.schemas.fitted import Fitted, fitted
 from majordomo.schemas.reading import NotASchema, UnfitSchema
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
+    ROLE_USER,
     Message,
     Part,
+    Role,
     ToolCall,
     ToolChoice,
-    ToolResult,
 )
-from majordomo.v1.generation_service_pb2 import Adaptation, Prompt, ReasoningConfig
+from majordomo.v1.generation_service_pb2 import Prompt, ReasoningConfig
 
-_RESERVED = frozenset(
+RESERVED = frozenset(
     {"messages", "model", "stream", "system", "max_tokens", "tools", "tool_choice"}
 )
 """Keys that provider options may never set, whatever the configuration lists."""
@@ -65,44 +64,38 @@ _WORDS = {
 _USUAL_EFFORTS = (*_WORDS, ReasoningConfig.EFFORT_MAX)
 
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-_TOOL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_THINKING = frozenset({"thinking", "redacted_thinking"})
 _EPHEMERAL: Body = {"type": "ephemeral"}
 _CACHED_TURNS = 2
 """Of the user: the last, and the one before it, where the last request was cut."""
 
 
-class _Request:
-    """One request while it is put together."""
+class _Messages(RequestBuilder):
+    """A request of the Messages API."""
+
+    reserved = RESERVED
+    media = frozenset({IMAGE, PDF})
+    tool_id = re.compile(r"[A-Za-z0-9_-]{1,64}")
+    made_id = "toolu_"
+    tools_dialect = ANTHROPIC_TOOLS
+    takes_space = False
+    hottest = 1.0
 
     def __init__(
         self, model: str, prompt: Prompt, provider_name: str, known: Capabilities
     ) -> None:
-        self.adaptations: list[Adaptation] = []
-        self._prompt = prompt
-        self._known = known
-        self._target = f"{provider_name}/{model}"
+        super().__init__(model, prompt, provider_name, known)
         self._thinks = False
-        self._reasoning_left_out = False
-        self.body: Body = {"model": model, "max_tokens": self._most_tokens()}
+        self._turns: list[tuple[str, list[Body]]] = []
+        self.body = {"model": model, "max_tokens": self._tokens()}
         self._answer = self._native_answer()
 
     def messages(self) -> None:
-        turns: list[tuple[str, list[Body]]] = []
-        for i, message in enumerate(self._prompt.messages):
-            role = "assistant" if message.role == ROLE_ASSISTANT else "user"
-            text = lone_text(message)
-            blocks: list[Body]
-            if text:
-                blocks = [{"type": "text", "text": text}]
-            else:
-                blocks = self._blocks(message, f"prompt.messages[{i}]")
-            if turns and turns[-1][0] == role:
-                turns[-1][1].extend(blocks)
-            elif blocks:
-                turns.append((role, blocks))
-        if turns and turns[-1][0] == "assistant":
+        self.turns()
+        turns = self._turns
+        if self.last == ROLE_ASSISTANT:
             self._prefill(turns[-1][1])
-        if self._prompt.cache_policy.cache_conversation:
+        if self.prompt.cache_policy.cache_conversation:
             of_user = [blocks for role, blocks in turns if role == "user"]
             for blocks in of_user[-_CACHED_TURNS:]:
                 blocks[-1]["cache_control"] = _EPHEMERAL
@@ -112,9 +105,9 @@ class _Request:
 
     def instructions(self) -> None:
         """What comes first: the system's words and the tools, perhaps cached."""
-        cached = self._prompt.cache_policy.cache_instructions
-        system = instructions(self._prompt)
-        tools = self._tools()
+        cached = self.prompt.cache_policy.cache_instructions
+        system = self.instruction_texts(instructions(self.prompt))
+        tools = self._tools() or self._called()
         if tools:
             self.body["tools"] = tools
             if cached and not system:
@@ -128,7 +121,7 @@ class _Request:
             self.body["system"] = system[0]
 
     def tool_choice(self) -> None:
-        choice = self._prompt.tool_choice
+        choice = self.prompt.tool_choice
         said: Body | None = None
         match choice.mode:
             case ToolChoice.MODE_AUTO:
@@ -142,98 +135,96 @@ class _Request:
         if choice.HasField("parallel_calls") and choice.mode != ToolChoice.MODE_NONE:
             said = said or {"type": "auto"}
             said["disable_parallel_tool_use"] = not choice.parallel_calls
+        if "tools" in self.body and not (self.prompt.tools or self._answers_by_tool):
+            said = {"type": "none"}
         if said and "tools" in self.body:
             self.body["tool_choice"] = said
 
     def config(self) -> None:
-        config = self._prompt.config
+        config = self.prompt.config
         for field in ("temperature", "top_p", "top_k"):
             if config.HasField(field):
                 self._sampling(field)
         if config.HasField("seed"):
-            self._adapted("prompt.config.seed", "left out: not in this wire")
-        if config.stop_sequences:
-            self.body["stop_sequences"] = list(config.stop_sequences)
+            self.adapted("prompt.config.seed", "left out: not in this wire")
+        if config.stop_sequences and (stops := self.stops()):
+            self.body["stop_sequences"] = stops
 
     def response_format(self) -> None:
-        if wants_json(self._prompt):
+        if wants_json(self.prompt):
             path = "prompt.response_format.json"
             raise unsupported(path, "the model takes JSON by a schema only")
         if self._answer is not None:
             if self._answer.told:
-                self._adapted(SCHEMA_PATH, self._answer.told)
+                self.adapted(SCHEMA_PATH, self._answer.told)
             form = {"type": "json_schema", "schema": self._answer.json}
             self._output_config()["format"] = form
 
     def reasoning(self) -> None:
-        reasoning = self._prompt.config.reasoning
+        reasoning = self.prompt.config.reasoning
         path = "prompt.config.reasoning"
         match reasoning.WhichOneof("amount"):
             case "effort" if reasoning.effort == ReasoningConfig.EFFORT_NONE:
                 self._no_thinking()
             case "effort" if reasoning.effort:
-                if self._known.effort_by_budget:
+                if self.known.effort_by_budget:
                     self._think_within(_BUDGETS[reasoning.effort], f"{path}.effort")
                 else:
                     self._think_hard(reasoning.effort, f"{path}.effort")
             case "budget_tokens" if reasoning.budget_tokens == 0:
                 self._no_thinking()
             case "budget_tokens":
-                if self._known.budgets:
+                if self.known.budgets:
                     budget = reasoning.budget_tokens
                     self._think_within(budget, f"{path}.budget_tokens")
                 else:
-                    self._adapted(
+                    self.adapted(
                         f"{path}.budget_tokens", "left to the model: it takes none"
                     )
                     self._think_adaptively()
 
     def _native_answer(self) -> Fitted | None:
         """The schema of the answer, where the model takes it as one."""
-        text = answer_schema(self._prompt)
-        if not text or not self._known.schema:
+        text = answer_schema(self.prompt)
+        if not text or not self.known.schema:
             return None
         try:
             return fitted(text, ANTHROPIC_ANSWERS)
         except NotASchema as none:
             raise refusal(none, SCHEMA_PATH) from None
         except UnfitSchema as unfit:
-            self._adapted(SCHEMA_PATH, f"not enforced: the schema {unfit}"[:200])
+            self.adapted(SCHEMA_PATH, f"not enforced: the schema {unfit}"[:200])
             return None
 
     @property
     def _answers_by_tool(self) -> bool:
-        return bool(answer_schema(self._prompt)) and self._answer is None
+        return bool(answer_schema(self.prompt)) and self._answer is None
 
-    def _most_tokens(self) -> int:
-        config = self._prompt.config
-        most = self._known.max_output_tokens
+    def _tokens(self) -> int:
+        asked = self.most_tokens()
+        if asked is not None:
+            return asked
+        tokens = min(_USUAL_TOKENS, self.known.max_output_tokens or _USUAL_TOKENS)
         path = "prompt.config.max_output_tokens"
-        if not config.HasField("max_output_tokens"):
-            tokens = min(_USUAL_TOKENS, most or _USUAL_TOKENS)
-            self._adapted(path, f"set to {tokens}: the wire wants one")
-            return tokens
-        if most is not None and config.max_output_tokens > most:
-            self._adapted(path, f"lowered to {most}, the most of the model")
-            return most
-        return config.max_output_tokens
+        self.adapted(path, f"set to {tokens}: the wire wants one")
+        return tokens
 
     # Reasoning.
 
     def _no_thinking(self) -> None:
-        if self._known.efforts != ():
+        if self.known.efforts != ():
             self.body["thinking"] = {"type": "disabled"}
 
     def _think_hard(self, effort: ReasoningConfig.Effort, path: str) -> None:
-        efforts = self._known.efforts
+        efforts = self.known.efforts
         efforts = _USUAL_EFFORTS if efforts is None else efforts
         if not efforts:
-            self._adapted(path, "left out: the model does not reason")
+            self.adapted(path, "left out: the model does not reason")
             return
         nearest = min(efforts, key=lambda known: (abs(known - effort), -known))
-        word = _WORDS.get(nearest, self._known.max_effort)
+        word = _WORDS.get(nearest, self.known.max_effort)
         if nearest != effort:
-            self._adapted(path, f"sent as {word}")
+            self.adapted(path, f"sent as {word}")
         if self._think_adaptively():
             self._output_config()["effort"] = word
 
@@ -241,53 +232,63 @@ class _Request:
         if self._prefilled():
             return False
         thinking: Body = {"type": "adaptive"}
-        if self._prompt.config.reasoning.include_text:
+        if self.prompt.config.reasoning.include_text:
             thinking["display"] = "summarized"
         self.body["thinking"] = thinking
         self._thinks = True
         return True
 
     def _think_within(self, budget: int, path: str) -> None:
-        if self._prefilled():
+        if self._prefilled() or self._began_without(path):
             return
         if budget < _LEAST_BUDGET:
             budget = _LEAST_BUDGET
-            self._adapted(path, f"raised to {budget}, the fewest in this wire")
+            self.adapted(path, f"raised to {budget}, the fewest in this wire")
         tokens = self.body["max_tokens"]
         assert isinstance(tokens, int)  # noqa: S101 - it is always set
-        if not self._prompt.config.HasField("max_output_tokens"):
-            most = self._known.max_output_tokens or budget + tokens
+        if not self.prompt.config.HasField("max_output_tokens"):
+            most = self.known.max_output_tokens or budget + tokens
             tokens = self.body["max_tokens"] = min(budget + tokens, most)
         if tokens <= _LEAST_BUDGET:
-            self._adapted(path, f"left out: no room within {tokens} tokens")
+            self.adapted(path, f"left out: no room within {tokens} tokens")
             return
         if budget >= tokens:
             budget = tokens - 1
-            self._adapted(path, f"lowered to {budget}: it counts as output")
+            self.adapted(path, f"lowered to {budget}: it counts as output")
         self.body["thinking"] = {"type": "enabled", "budget_tokens": budget}
         self._thinks = True
 
     def _prefilled(self) -> bool:
         """Whether the answer is begun by the caller: then there is no thinking."""
-        messages = self._prompt.messages
-        if not messages or messages[-1].role != ROLE_ASSISTANT:
+        if self.last != ROLE_ASSISTANT:
             return False
         path = "prompt.config.reasoning"
-        self._adapted(path, "left out: the answer is begun by the caller")
+        self.adapted(path, "left out: the answer is begun by the caller")
+        return True
+
+    def _began_without(self, path: str) -> bool:
+        """Whether the last turn of the model's begins without thinking.
+
+        While its tools' results wait for it to go on it cannot think within a budget.
+        """
+        last = next((b for role, b in self._turns[::-1] if role == "assistant"), None)
+        goes_on = self._turns[-1][1][0]["type"] == "tool_result"
+        if not goes_on or last is None or last[0]["type"] in _THINKING:
+            return False
+        self.adapted(path, "left out: the turn of these tools began without thinking")
         return True
 
     def _sampling(self, field: str) -> None:
         path = f"prompt.config.{field}"
-        config = self._prompt.config
-        if not self._known.sampling:
-            self._adapted(path, "left out: the model refuses it")
+        config = self.prompt.config
+        if not self.known.sampling:
+            self.adapted(path, "left out: the model refuses it")
         elif self._thinks:
-            self._adapted(path, "left out: refused while the model thinks")
+            self.adapted(path, "left out: refused while the model thinks")
         elif field == "top_p" and config.HasField("temperature"):
-            self._adapted(path, "left out: refused beside temperature")
-        elif field == "temperature" and config.temperature > 1:
-            self.body[field] = 1.0
-            self._adapted(path, "lowered to 1, the most in this wire")
+            self.adapted(path, "left out: refused beside temperature")
+        elif field == "temperature":
+            self.body[field] = self.temperature()
         else:
             self.body[field] = getattr(config, field)
 
@@ -299,78 +300,101 @@ class _Request:
     # Tools.
 
     def _tools(self) -> list[Body]:
-        if self._prompt.tools and not self._known.tools:
-            raise unsupported("prompt.tools", "the model cannot call tools")
-        choice = self._prompt.tool_choice
+        choice = self.prompt.tool_choice
         required = choice.mode == ToolChoice.MODE_REQUIRED
         allowed = set(choice.allowed_names) if required else set()
         tools: list[Body] = []
-        for i, tool in enumerate(self._prompt.tools):
-            function = tool.function
+        for function, name, schema in self.functions():
             if allowed and function.name not in allowed:
                 continue
-            schema = function.parameters_schema_json
-            path = f"prompt.tools[{i}].function.parameters_schema_json"
-            said: Body = {"name": function.name}
+            said: Body = {"name": name}
             if function.description:
                 said["description"] = function.description
-            said["input_schema"] = schema_form(
-                schema, path, ANTHROPIC_TOOLS, self._adapted
-            )
+            said["input_schema"] = schema
             tools.append(said)
         if self._answers_by_tool:
-            self._adapted(SCHEMA_PATH, "asked for as the input of a tool")
+            self.adapted(SCHEMA_PATH, "asked for as the input of a tool")
             answer: Body = {
                 "name": ANSWER_TOOL,
                 "description": "Give the answer, and nothing else, by this.",
                 "input_schema": schema_form(
-                    answer_schema(self._prompt),
+                    answer_schema(self.prompt),
                     SCHEMA_PATH,
                     ANTHROPIC_TOOLS,
-                    self._adapted,
+                    self.adapted,
                 ),
             }
             tools.append(answer)
         return tools
 
+    def _called(self) -> list[Body]:
+        """Tools that were called, where none are offered: it wants to know them."""
+        names = {
+            str(block["name"]): None
+            for _, blocks in self._turns
+            for block in blocks
+            if block["type"] == "tool_use"
+        }
+        if names:
+            self.adapted(
+                "prompt.tools", "those declared that were called, as MODE_NONE"
+            )
+        return [{"name": name, "input_schema": EMPTY_PARAMETERS} for name in names]
+
     def _required(self, choice: ToolChoice) -> Body:
-        if self._thinks or not self._known.forced_tools:
-            self._adapted("prompt.tool_choice", "sent as auto: the model refuses it")
+        if self._thinks or not self.known.forced_tools:
+            self.adapted("prompt.tool_choice", "sent as auto: the model refuses it")
             return {"type": "auto"}
         if len(choice.allowed_names) == 1:
-            return {"type": "tool", "name": choice.allowed_names[0]}
+            return {"type": "tool", "name": self.allowed_names(choice)[0]}
         return {"type": "any"}
 
     def _answering(self, said: Body | None) -> Body:
         """How the tool that is the answer is asked for, beside those of the caller."""
-        if self._thinks or not self._known.forced_tools:
+        if self._thinks or not self.known.forced_tools:
             return said or {"type": "auto"}
-        if self._prompt.tools and not (said and said["type"] == "none"):
+        if self.prompt.tools and not (said and said["type"] == "none"):
             return said if said and said["type"] != "auto" else {"type": "any"}
         return {"type": "tool", "name": ANSWER_TOOL}
 
     # Turns.
 
-    def _blocks(self, message: Message, path: str) -> list[Body]:
-        own = message.origin == self._target
+    def text(self, role: Role, text: str) -> list[Body]:  # noqa: ARG002
+        return [{"type": "text", "text": text}]
+
+    def say(self, role: Role, text: str) -> None:
+        name = "assistant" if role == ROLE_ASSISTANT else "user"
+        self._turns.append((name, [{"type": "text", "text": text}]))
+
+    def add(self, role: Role, content: list[Body]) -> None:
+        name = "assistant" if role == ROLE_ASSISTANT else "user"
+        self._turns.append((name, content))
+
+    def join(self, role: Role, content: list[Body]) -> None:  # noqa: ARG002
+        self._turns[-1][1].extend(content)
+
+    def user(self, parts: list[tuple[str, Part]]) -> list[Body]:
+        return [self._block(part, path) for path, part in parts]
+
+    def model(self, message: Message, path: str, *, own: bool) -> list[Body]:
         blocks: list[Body] = []
         for i, part in enumerate(message.parts):
-            kind = part.WhichOneof("kind")
-            if kind == "text":
-                if part.text:  # the wire refuses empty ones
-                    blocks.append({"type": "text", "text": part.text})
-                continue
             at = f"{path}.parts[{i}]"
-            match kind:
+            match part.WhichOneof("kind"):
+                case "text":
+                    if self.says(part.text, at):
+                        blocks.append({"type": "text", "text": part.text})
                 case "reasoning":
                     state = unpack(WIRE, part.provider_state) if own else {}
                     blocks += self._thinking(part, state, at)
                 case "tool_call":
                     blocks.append(self._tool_use(part.tool_call, at))
-                case "tool_result":
-                    blocks.append(self._tool_result(part.tool_result, at))
                 case _:
-                    blocks.append(self._block(part, at))
+                    self.leave(part, at)
+        while blocks and blocks[-1]["type"] in _THINKING:
+            # Cut short within it: the wire refuses thinking that led to nothing.
+            blocks.pop()
+            self.leave_out_reasoning(path)
         return blocks
 
     def _thinking(self, part: Part, state: dict[str, str], path: str) -> list[Body]:
@@ -380,41 +404,36 @@ class _Request:
             text = state.get("thinking", part.reasoning.text)
             signature = state["signature"]
             return [{"type": "thinking", "thinking": text, "signature": signature}]
-        if not self._reasoning_left_out:
-            self._adapted(path, "left out: reasoning that this target cannot use")
-        self._reasoning_left_out = True
+        self.leave_out_reasoning(path)
         return []
 
-    def _tool_use(self, call: ToolCall, path: str) -> Body:
-        text = call.arguments_json.strip() or "{}"
-        arguments: object = raw(text, f"{path}.tool_call.arguments_json")
-        if text == "null":
-            arguments = {}
-        elif not text.startswith("{"):
-            self._adapted(path, "arguments put into an object")
-            arguments = {"arguments": arguments}
+    def _tool_use(self, said: ToolCall, path: str) -> Body:
+        call, arguments = self.call(said, path)
         return {
             "type": "tool_use",
-            "id": _tool_id(call.id),
+            "id": call.id,
             "name": call.name,
-            "input": arguments,
+            "input": msgspec.Raw(arguments),
         }
 
-    def _tool_result(self, result: ToolResult, path: str) -> Body:
-        blocks = [
-            self._block(part, f"{path}.tool_result.parts[{i}]")
-            for i, part in enumerate(result.parts)
-            if not (part.HasField("text") and not part.text)
-        ]
-        block: Body = {
-            "type": "tool_result",
-            "tool_use_id": _tool_id(result.tool_call_id),
-        }
-        if blocks:
-            block["content"] = _content(blocks)
-        if result.is_error:
-            block["is_error"] = True
-        return block
+    def results(self, results: list[Result]) -> None:
+        """All in one turn of the user's, and after them what no result may hold."""
+        blocks: list[Body] = []
+        beside: list[Body] = []
+        for call, result, path in results:
+            said = [self._block(part, at) for at, part in self.said(result.parts, path)]
+            if result.is_error and any(block["type"] != "text" for block in said):
+                # A result that is an error holds text alone.
+                beside += [block for block in said if block["type"] != "text"]
+                said = [block for block in said if block["type"] == "text"]
+                self.adapted(path, "media moved beside the result")
+            block: Body = {"type": "tool_result", "tool_use_id": call.id}
+            if said:
+                block["content"] = _content(said)
+            if result.is_error:
+                block["is_error"] = True
+            blocks.append(block)
+        self.put(ROLE_USER, blocks + beside)
 
     def _block(self, part: Part, path: str) -> Body:
         match part.WhichOneof("kind"):
@@ -443,30 +462,24 @@ class _Request:
                 raise unsupported(path, "not a part of such a turn")
 
     def _media(self, type_: str, source: Body, path: str) -> Body:
-        known = self._known.media
-        kind = PDF if type_ == "application/pdf" else IMAGE
-        if kind == IMAGE and type_ not in _IMAGES:
-            raise unsupported(path, f"{type_} is not among the media of this wire")
-        if known is not None and kind not in known:
-            raise unsupported(path, f"the model does not take {type_}")
+        kind = self.media_kind(type_, path)
         if kind == PDF:
             return _document(source)
+        if type_ not in _IMAGES:
+            raise unsupported(path, f"{type_} is not among the media of this wire")
         return {"type": "image", "source": source}
 
     def _prefill(self, blocks: list[Body]) -> None:
-        path = f"prompt.messages[{len(self._prompt.messages) - 1}]"
-        if not self._known.prefill:
+        path = f"prompt.messages[{len(self.prompt.messages) - 1}]"
+        if not self.known.prefill:
             raise unsupported(path, "the model does not go on with a turn of its own")
         last = blocks[-1]
         text = last.get("text")
         if isinstance(text, str) and text != text.rstrip():
-            self._adapted(path, "without the white space at its end")
+            self.adapted(path, "without the white space at its end")
             last["text"] = text.rstrip()
             if not last["text"]:
                 blocks.pop()
-
-    def _adapted(self, field: str, description: str) -> None:
-        self.adaptations.append(Adaptation(field=field, description=description))
 
 
 def encode_messages(
@@ -479,24 +492,18 @@ def encode_messages(
     known: Capabilities,
 ) -> Encoded:
     """The request for `prompt`; see codec.Codec.encode()."""
-    request = _Request(model, prompt, provider_name, known)
+    request = _Messages(model, prompt, provider_name, known)
+    request.messages()
     request.reasoning()
     request.instructions()
     request.tool_choice()
-    request.messages()
     request.config()
     request.response_format()
-    merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)
-    long = may_be_long(request.body["max_tokens"])
-    streamed = long if stream is None else stream
-    if streamed:
-        request.body["stream"] = True
-    return Encoded(
-        path="/messages",
-        body=msgspec.json.encode(request.body),
-        streamed=streamed,
-        long=long,
-        adaptations=request.adaptations,
+    return request.encoded(
+        "/messages",
+        limit=request.body["max_tokens"],
+        stream=stream,
+        options=allowed_options,
     )
 
 
@@ -509,14 +516,3 @@ def _content(blocks: list[Body]) -> object:
 
 def _document(source: Body) -> Body:
     return {"type": "document", "source": source}
-
-
-def _tool_id(id_: str) -> str:
-    """`id_`, or what stands for it where the wire would not take it.
-
-    Ids that another provider made may be too long or of other letters; a call and
-    its result get the same one.
-    """
-    if _TOOL_ID.fullmatch(id_):
-        return id_
-    return f"toolu_{hashlib.sha256(id_.encode()).hexdigest()[:24]}"

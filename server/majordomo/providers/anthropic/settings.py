@@ -1,9 +1,11 @@
 """The settings of Anthropic."""
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Set
+from typing import Any, ClassVar, Literal
 
 from majordomo.codec.base import Codec
 from majordomo.providers.anthropic.codec import VERSION, Anthropic
+from majordomo.providers.anthropic.request import RESERVED
 from majordomo.providers.settings import HttpSettings
 from majordomo.section import BaseUrl
 
@@ -23,6 +25,10 @@ class AnthropicSettings(HttpSettings):
 
     betas: list[str] = []
     """Beta features to turn on, as the header anthropic-beta names them."""
+
+    @classmethod
+    def reserved_options(cls, values: Mapping[str, Any]) -> Set[str]:  # noqa: ARG003
+        return RESERVED
 
     def codec(self, name: str) -> Codec:
         return Anthropic(name, frozenset(self.provider_options), self.known)

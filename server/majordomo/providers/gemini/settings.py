@@ -1,12 +1,14 @@
 """The settings of Gemini, at Google's two addresses."""
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Set
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from majordomo.codec.base import Codec
 from majordomo.providers.gemini.codec import Gemini
 from majordomo.providers.gemini.google_token import GoogleToken
+from majordomo.providers.gemini.request import RESERVED
 from majordomo.providers.settings import HttpSettings, Token
 from majordomo.section import BaseUrl
 
@@ -45,6 +47,10 @@ class GeminiSettings(HttpSettings):
     @property
     def telemetry_name(self) -> str:
         return "gcp.vertex_ai" if self.project else "gcp.gemini"
+
+    @classmethod
+    def reserved_options(cls, values: Mapping[str, Any]) -> Set[str]:  # noqa: ARG003
+        return RESERVED
 
     def codec(self, name: str) -> Codec:
         return Gemini(name, frozenset(self.provider_options), self.known)

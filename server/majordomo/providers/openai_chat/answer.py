@@ -83,12 +83,14 @@ class ChatReader:
     The wire names no blocks but calls: content is one text, reasoning is one, in
     whatever turn their pieces come.
 
-    Reasoning in the form `kept` goes out as provider_state.
+    Reasoning in one of the forms `kept` goes out as provider_state.
     """
 
     thinking = False
 
-    def __init__(self, prompt: Prompt, *, whole: bool, kept: str = "") -> None:
+    def __init__(
+        self, prompt: Prompt, *, whole: bool, kept: tuple[str, ...] = ()
+    ) -> None:
         self.usage: Usage | None = None
         self.pieces = Pieces()
         self.answered = False
@@ -111,6 +113,7 @@ class ChatReader:
         self._finish_word = ""
         self._refused = False
         self._kept = KeptReasoning(kept) if kept else None
+        self._has_kept = False
         self._text: Block | None = None
         self._reasoning: Block | None = None
         self._calls: list[_Call] = []
@@ -189,7 +192,7 @@ class ChatReader:
                 raise malformed("a tool call has no name")
             if call.block and call.extra:
                 self.pieces.state(call.block, pack(WIRE, extra=call.extra))
-        if self._kept and self._reasoning:
+        if self._kept and self._reasoning and self._has_kept:
             self.pieces.state(self._reasoning, self._kept.state())
         self.pieces.end(cut=cut(self._finish_word))
         self.complete = True
@@ -234,15 +237,18 @@ class ChatReader:
             raise classify(200, {}, json.dumps({"error": choice.error}).encode())
 
     def _read_delta(self, delta: Delta) -> None:
-        if self._kept and self._kept.add(delta) and self._reasoning is None:
-            self._reasoning = Block(REASONING)
-            self.pieces.begin(self._reasoning)
         reasoning = (
             delta.reasoning_content or delta.reasoning or delta.reasoning_details
         )
+        content = delta.content
+        in_parts = isinstance(content, list)
+        if (reasoning or in_parts) and self._kept and self._kept.add(delta):
+            if self._reasoning is None:
+                self._reasoning = Block(REASONING)
+            self.pieces.begin(self._reasoning)
+            self._has_kept = True
         if reasoning:
             self._read_reasoning(reasoning)
-        content = delta.content
         if content:
             if isinstance(content, str):
                 self.pieces.add(self._text or self._begin_text(), content)
@@ -336,7 +342,7 @@ class ChatReader:
         return call
 
 
-def decode_chat(prompt: Prompt, body: bytes, kept: str = "") -> Answer:
+def decode_chat(prompt: Prompt, body: bytes, kept: tuple[str, ...] = ()) -> Answer:
     """The answer in a whole body; see codec.Codec.decode()."""
     data = body.strip(WHITESPACE)
     reader = ChatReader(prompt, whole=True, kept=kept)

@@ -1,56 +1,52 @@
 """Requests in the Chat Completions format."""
 
-import hashlib
 from base64 import b64encode
-from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
 from majordomo.codec.base import Encoded
+from majordomo.codec.calls import Result
 from majordomo.codec.capabilities import AUDIO, IMAGE, PDF, Capabilities
 from majordomo.codec.openai_effort import effort_word, takes_sampling
+from majordomo.codec.request import RequestBuilder
 from majordomo.codec.request_json import (
     SCHEMA_PATH,
     Body,
     answer_schema,
     cache_key,
     instructions,
-    lone_text,
-    may_be_long,
-    merge_options,
     unsupported,
     wants_json,
 )
-from majordomo.codec.schemas import answer_form, schema_form
+from majordomo.codec.schemas import answer_form
 from majordomo.providers.openai_chat.reasoning import (
     CONTENT,
-    DETAILS,
+    NO_REASONING,
+    REASONING,
     THINKING,
     extra_content,
     given_back,
 )
 from majordomo.providers.profiles import Profile
-from majordomo.schemas.absence import Place
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
+    ROLE_USER,
     Message,
     Part,
+    Role,
     ToolChoice,
-    ToolResult,
 )
-from majordomo.v1.generation_service_pb2 import (
-    Adaptation,
-    Prompt,
-)
+from majordomo.v1.generation_service_pb2 import Prompt
 
-_RESERVED = frozenset({"model", "messages", "stream", "stream_options", "n"})
+RESERVED = frozenset({"model", "messages", "stream", "stream_options", "n"})
 """Keys that provider options may never set, whatever the configuration lists."""
 
 
-class _Request:
-    """One request while it is put together."""
+class _Chat(RequestBuilder):
+    """A request of Chat Completions, as one server takes it."""
+
+    reserved = RESERVED
+    made_id = ""
 
     def __init__(
         self,
@@ -60,77 +56,59 @@ class _Request:
         profile: Profile,
         known: Capabilities,
     ) -> None:
-        self.body: Body = {"model": model}
-        self.adaptations: list[Adaptation] = []
-        self.absent: Place | None = None
-        self._prompt = prompt
+        super().__init__(model, prompt, provider_name, known)
+        self.body = {"model": model}
+        self.media = profile.media
+        self.tools_dialect = profile.tools
+        self.tool_id = profile.tool_call_id
+        self.longest_hash = 9
+        self.tool_name = profile.tool_name
+        self.alternates = profile.alternates
+        self.user_after_tool = profile.user_after_tool and known.user_after_tool
+        self.hottest = profile.hottest
+        self.most_stops = profile.most_stops
+        self.most_seed = profile.most_seed
         self._profile = profile
-        self._known = known
-        self._takes_schema = profile.schema and self._known.schema
-        self._target = f"{provider_name}/{model}"
-        self._reasoning_left_out = False
+        self._takes_schema = profile.schema and known.schema
+        self._messages: list[dict[str, Any]] = []
 
     def messages(self) -> None:
-        messages: list[Body] = []
-        schema = "" if self._takes_schema else answer_schema(self._prompt)
-        if instruction := "\n\n".join(instructions(self._prompt, schema)):
-            messages.append({"role": "system", "content": instruction})
-        attachments: list[Body] = []
-        for i, message in enumerate(self._prompt.messages):
-            path = f"prompt.messages[{i}]"
-            if message.role == ROLE_TOOL:
-                messages += self._tool_results(message, path, attachments)
-                continue
-            # Media in tool results follow all results of the turn: a server
-            # refuses anything between a turn's calls and their results.
-            if attachments:
-                messages.append({"role": "user", "content": attachments})
-                attachments = []
-            own = message.role == ROLE_ASSISTANT
-            if text := lone_text(message):
-                role = "assistant" if own else "user"
-                messages.append({"role": role, "content": text})
-            elif own:
-                messages.append(self._assistant(message, path))
-            else:
-                messages.append(self._user(message, path))
-        if attachments:
-            messages.append({"role": "user", "content": attachments})
-        self.body["messages"] = messages
+        schema = "" if self._takes_schema else answer_schema(self.prompt)
+        if texts := self.instruction_texts(instructions(self.prompt, schema)):
+            content = "\n\n".join(texts)
+            self._messages.append({"role": "system", "content": content})
+        self.turns()
+        if self.last == ROLE_ASSISTANT:
+            self._go_on()
+        self.body["messages"] = self._messages
 
     def tools(self) -> None:
-        if not self._prompt.tools:
-            return
-        choice = self._prompt.tool_choice
-        tools = list(enumerate(self._prompt.tools))
+        choice = self.prompt.tool_choice
         only = set(choice.allowed_names) if choice.mode == _REQUIRED else set()
-        if len(only) > 1:
-            tools = [(i, tool) for i, tool in tools if tool.function.name in only]
-            self._adapted("prompt.tools", "only those that the tool choice allows")
-        if not self._known.tools:
-            raise unsupported("prompt.tools", "the model cannot call tools")
         functions = []
-        for i, tool in tools:
-            path = f"prompt.tools[{i}].function.parameters_schema_json"
-            declared = tool.function
-            function: Body = {"name": declared.name}
+        for declared, name, schema in self.functions():
+            if len(only) > 1 and declared.name not in only:
+                continue
+            function: Body = {"name": name}
             if declared.description:
                 function["description"] = declared.description
-            schema = declared.parameters_schema_json
-            function["parameters"] = schema_form(
-                schema, path, self._profile.tools, self._adapted
-            )
+            function["parameters"] = schema
             functions.append({"type": "function", "function": function})
+        if not functions:
+            return
+        if len(only) > 1:
+            self.adapted("prompt.tools", "only those that the tool choice allows")
         self.body["tools"] = functions
         if choice.mode == ToolChoice.MODE_AUTO:
             self.body["tool_choice"] = "auto"
         elif choice.mode == ToolChoice.MODE_NONE:
             self.body["tool_choice"] = "none"
-        elif choice.mode == _REQUIRED and not self._known.forced_tools:
+        elif choice.mode == _REQUIRED and not self.known.forced_tools:
             self.body["tool_choice"] = "auto"
-            self._adapted("prompt.tool_choice", "sent as auto: the model refuses it")
+            self.adapted("prompt.tool_choice", "sent as auto: the model refuses it")
         elif choice.mode == _REQUIRED and len(only) == 1:
-            named = {"type": "function", "function": {"name": min(only)}}
+            name = self.allowed_names(choice)[0]
+            named = {"type": "function", "function": {"name": name}}
             self.body["tool_choice"] = named
         elif choice.mode == _REQUIRED:
             self.body["tool_choice"] = self._profile.required
@@ -138,164 +116,206 @@ class _Request:
             self.body["parallel_tool_calls"] = choice.parallel_calls
 
     def config(self) -> None:
-        if not self._prompt.HasField("config"):
+        if not self.prompt.HasField("config"):
             return
-        config, profile, known = self._prompt.config, self._profile, self._known
-        effort = effort_word(config, known, self._adapted)
-        if effort == "none" and profile.thinking_switch:
-            self.body["thinking"] = {"type": "disabled"}
-        elif effort:
-            self.body["reasoning_effort"] = effort
+        config, profile, known = self.prompt.config, self._profile, self.known
+        effort = effort_word(config, known, self.adapted)
+        if effort:
+            self._effort(effort)
+        if (tokens := self.most_tokens()) is not None:
+            self.body[profile.max_tokens] = tokens
         sampling = takes_sampling(known, effort)
-        self._set("max_output_tokens", profile.max_tokens)
-        self._set("temperature", "temperature", refused=not sampling)
-        self._set("top_p", "top_p", refused=not sampling)
-        self._set("seed", profile.seed)
-        if profile.top_k:
-            self._set("top_k", "top_k", refused=not sampling)
-        elif config.HasField("top_k"):
-            self._adapted("prompt.config.top_k", "left out: not in this wire")
-        if config.stop_sequences:
-            self._set("stop_sequences", "stop", refused=not known.stop)
+        if config.HasField("temperature") and self._takes("temperature", sampling):
+            self.body["temperature"] = self.temperature()
+        if config.HasField("top_p") and self._takes("top_p", sampling):
+            self.body["top_p"] = config.top_p
+        if config.HasField("seed"):
+            self.body[profile.seed] = self.seed()
+        if config.HasField("top_k"):
+            if not profile.top_k:
+                self.adapted("prompt.config.top_k", "left out: not in this wire")
+            elif self._takes("top_k", sampling):
+                self.body["top_k"] = config.top_k
+        if config.stop_sequences and self._takes("stop_sequences", known.stop):
+            self.body["stop"] = self.stops()
+
+    def _effort(self, word: str) -> None:
+        if self._profile.effort == "reasoning":
+            self.body["reasoning"] = {"effort": word}
+        elif word == "none" and self._profile.thinking_switch:
+            self.body["thinking"] = {"type": "disabled"}
+        else:
+            self.body["reasoning_effort"] = word
+
+    def _takes(self, field: str, taken: bool) -> bool:
+        """Whether the model takes a setting; reports it if not."""
+        if not taken:
+            self.adapted(f"prompt.config.{field}", "left out: the model refuses it")
+        return taken
 
     def response_format(self) -> None:
-        path, text = SCHEMA_PATH, answer_schema(self._prompt)
-        if wants_json(self._prompt):
+        path, text = SCHEMA_PATH, answer_schema(self.prompt)
+        if wants_json(self.prompt):
             self.body["response_format"] = {"type": "json_object"}
         if not text:
             return
         if not self._takes_schema:
-            self._adapted(path, "not enforced: asked for in the instructions")
+            self.adapted(path, "not enforced: asked for in the instructions")
             self.body["response_format"] = {"type": "json_object"}
             return
         profile = self._profile
-        form = answer_form(text, path, profile.strict, profile.answers, self._adapted)
+        form = answer_form(text, path, profile.strict, profile.answers, self.adapted)
         self.absent = form.absent
-        name = self._prompt.response_format.json_schema.name or "response"
+        name = self.prompt.response_format.json_schema.name or "response"
         named = {"name": name, "schema": form.json, "strict": form.strict}
         self.body["response_format"] = {"type": "json_schema", "json_schema": named}
 
     def cache(self) -> None:
-        if self._profile.cache_key and (key := cache_key(self._prompt)):
+        if self._profile.cache_key and (key := cache_key(self.prompt)):
             self.body["prompt_cache_key"] = key
 
-    def stream(self) -> None:
-        self.body["stream"] = True
+    def streamed(self, path: str) -> str:
         if self._profile.stream_options:
             self.body["stream_options"] = {"include_usage": True}
+        return super().streamed(path)
 
-    def _set(self, field: str, key: str, *, refused: bool = False) -> None:
-        """Send a setting under its `key`, or say that the model refuses it."""
-        value = getattr(self._prompt.config, field)
-        if field == "stop_sequences":
-            value = list(value)
-        elif not self._prompt.config.HasField(field):
-            return
-        if refused:
-            path = f"prompt.config.{field}"
-            self._adapted(path, "left out: the model refuses it")
+    def _go_on(self) -> None:
+        """Ask for the turn to be gone on with that the conversation ends with."""
+        mark = self._profile.prefill
+        if mark is None:
+            problem = "the model does not go on with a turn of its own"
+            raise unsupported(self.path, problem)
+        if mark:
+            self._messages[-1][mark] = True
+
+    # Turns.
+
+    def text(self, role: Role, text: str) -> Body:
+        name = "assistant" if role == ROLE_ASSISTANT else "user"
+        return {"role": name, "content": text}
+
+    def say(self, role: Role, text: str) -> None:
+        name = "assistant" if role == ROLE_ASSISTANT else "user"
+        self._messages.append({"role": name, "content": text})
+
+    def add(self, role: Role, content: Any) -> None:
+        if role == ROLE_TOOL:
+            self._messages += content
         else:
-            self.body[key] = value
+            self._messages.append(content)
 
-    def _user(self, message: Message, path: str) -> Body:
-        parts = [
-            self._content(part, f"{path}.parts[{i}]")
-            for i, part in enumerate(message.parts)
-        ]
-        if len(parts) == 1 and message.parts[0].HasField("text"):
-            return {"role": "user", "content": message.parts[0].text}
-        return {"role": "user", "content": parts}
+    def join(self, role: Role, content: Any) -> None:  # noqa: ARG002
+        before = self._messages[-1]
+        joined = _joined(before["content"], content["content"])
+        self._messages[-1] = {**before, **content, "content": joined}
+        self.adapted(self.path, "joined with the turn before it")
 
-    def _assistant(self, message: Message, path: str) -> Body:
-        form = self._profile.reasoning
-        own = message.origin == self._target
+    def user(self, parts: list[tuple[str, Part]]) -> Body:
+        if len(parts) == 1 and parts[0][1].HasField("text"):
+            return self.text(ROLE_USER, parts[0][1].text)
+        content = [self._content(part, path) for path, part in parts]
+        return {"role": "user", "content": content}
+
+    def model(self, message: Message, path: str, *, own: bool) -> Body | None:
         texts: list[str] = []
         calls: list[Body] = []
-        reasoning: Any = None
+        reasoning: list[tuple[str, Part]] = []
         for i, part in enumerate(message.parts):
+            at = f"{path}.parts[{i}]"
             match part.WhichOneof("kind"):
                 case "text":
                     texts.append(part.text)
                 case "tool_call":
-                    calls.append(self._tool_call(part, own=own))
+                    calls.append(self._tool_call(part, at, own=own))
                 case "reasoning":
-                    if own and reasoning is None:
-                        reasoning = given_back(form, part.provider_state)
-                    elif not own:
-                        self._leave_out_reasoning(f"{path}.parts[{i}]")
+                    reasoning.append((at, part))
                 case _:
-                    raise unsupported(
-                        f"{path}.parts[{i}]", "media in the model's own turn"
-                    )
+                    self.leave(part, at)
         text = "".join(texts)
-        turn: Body = {
-            "role": "assistant",
-            "content": text if text or not calls else None,
-        }
+        turn: Body = {"role": "assistant", "content": text or None}
         if calls:
-            turn["content"] = text or None
             turn["tool_calls"] = calls
-        if form == CONTENT and calls:
-            # Refused without it, be it empty; not wanted in other turns.
-            turn[CONTENT] = reasoning or ""
-        elif form == DETAILS and reasoning:
-            turn[DETAILS] = reasoning
-        elif form == THINKING and reasoning:
-            thinking = {
-                "type": "thinking",
-                "thinking": [{"type": "text", "text": reasoning}],
-            }
+        sent = self._reasoning(reasoning, calls=bool(calls)) if own else {}
+        silent = not (text or calls)
+        if reasoning and (silent or not sent):
+            self.leave_out_reasoning(reasoning[0][0])
+        if silent:
+            return None
+        if THINKING in sent:
             said = [{"type": "text", "text": text}] if text else []
-            turn["content"] = [thinking, *said]
+            turn["content"] = [*sent[THINKING], *said]
+        elif sent:
+            turn |= sent
+        elif calls and self._wants_reasoning:
+            turn[CONTENT] = NO_REASONING
         return turn
 
-    def _tool_call(self, part: Part, *, own: bool) -> Body:
-        call = part.tool_call
+    def _reasoning(
+        self, parts: list[tuple[str, Part]], *, calls: bool
+    ) -> dict[str, Any]:
+        """What of its reasoning goes back with its own turn, by its field.
+
+        As a text it is for turns that called tools, and refused or not wanted in
+        others.
+        """
+        for _, part in parts:
+            found = given_back(self._profile.reasoning, part.provider_state)
+            if found and (calls or (CONTENT not in found and REASONING not in found)):
+                return found
+        return {}
+
+    @property
+    def _wants_reasoning(self) -> bool:
+        """Whether turns that called tools are refused without their reasoning."""
+        wanted = self.known.wants_reasoning or self._profile.wants_reasoning
+        return wanted and CONTENT in self._profile.reasoning
+
+    def _tool_call(self, part: Part, path: str, *, own: bool) -> Body:
+        call, arguments = self.call(part.tool_call, path)
         said: Body = {
-            "id": self._tool_call_id(call.id),
+            "id": call.id,
             "type": "function",
-            "function": {"name": call.name, "arguments": call.arguments_json or "{}"},
+            "function": {"name": call.name, "arguments": arguments},
         }
         extra = extra_content(part.provider_state) if own else None
         if extra:
             said["extra_content"] = extra
         return said
 
-    def _leave_out_reasoning(self, path: str) -> None:
-        if not self._reasoning_left_out:
-            self._adapted(path, "left out: reasoning of another target")
-        self._reasoning_left_out = True
+    def results(self, results: list[Result]) -> None:
+        """Media in them follows all results: nothing may stand between those."""
+        attachments: list[Body] = []
+        messages = [self._result(result, attachments) for result in results]
+        self.put(ROLE_TOOL, messages)
+        if attachments:
+            self.put(ROLE_USER, {"role": "user", "content": attachments})
 
-    def _tool_results(
-        self, message: Message, path: str, attachments: list[Body]
-    ) -> Iterable[Body]:
-        for i, part in enumerate(message.parts):
-            yield self._tool_result(
-                part.tool_result, f"{path}.parts[{i}].tool_result", attachments
-            )
-
-    def _tool_result(
-        self, result: ToolResult, path: str, attachments: list[Body]
-    ) -> Body:
-        call_id = self._tool_call_id(result.tool_call_id)
-        texts = [part.text for part in result.parts if part.HasField("text")]
-        media = [
-            (i, part)
-            for i, part in enumerate(result.parts)
-            if not part.HasField("text")
-        ]
+    def _result(self, answer: Result, attachments: list[Body]) -> Body:
+        call, result, path = answer
+        texts: list[str] = []
+        media: list[tuple[str, Part]] = []
+        for i, part in enumerate(result.parts):
+            if part.HasField("text"):
+                texts.append(part.text)
+            else:
+                media.append((f"{path}.parts[{i}]", part))
         if media:
             texts.append("(Attached to the next message.)")
             attachments.append(
-                {"type": "text", "text": f"Attachments of the tool result {call_id}:"}
+                {"type": "text", "text": f"Attachments of the tool result {call.id}:"}
             )
-        for i, part in media:
-            attachments.append(self._content(part, f"{path}.parts[{i}]"))
-            self._adapted(f"{path}.parts[{i}]", "moved to a message of the user")
+        for at, part in media:
+            attachments.append(self._content(part, at))
+            self.adapted(at, "moved to a message of the user")
         if result.is_error:
             texts.insert(0, "The tool failed:")
-            self._adapted(f"{path}.is_error", "said in the text")
-        return {"role": "tool", "tool_call_id": call_id, "content": "\n".join(texts)}
+            self.adapted(f"{path}.is_error", "said in the text")
+        content = "\n".join(texts)
+        if not content and self.alternates:
+            # OpenAI's own servers take it; of the others not all.
+            self.adapted(path, f"sent as {NO_OUTPUT}: it holds nothing")
+            content = NO_OUTPUT
+        return {"role": "tool", "tool_call_id": call.id, "content": content}
 
     def _content(self, part: Part, path: str) -> Body:
         match part.WhichOneof("kind"):
@@ -303,7 +323,7 @@ class _Request:
                 return {"type": "text", "text": part.text}
             case "blob":
                 type_ = part.blob.media_type
-                kind = self._kind(type_, path)
+                kind = self.media_kind(type_, path)
                 data = b64encode(part.blob.data).decode()
                 url = f"data:{type_};base64,{data}"
                 if kind == AUDIO:
@@ -316,35 +336,22 @@ class _Request:
                 # A reference without a media type can only be meant as an image.
                 type_ = part.media_reference.media_type or "image/*"
                 url = part.media_reference.uri
-                if self._kind(type_, path) != IMAGE:
+                if self.media_kind(type_, path) != IMAGE:
                     raise unsupported(path, f"{type_} is not taken by its URL")
             case _:
                 raise unsupported(path, "not a part of a user's turn")
         return {"type": "image_url", "image_url": {"url": url}}
 
-    def _kind(self, media_type: str, path: str) -> str:
-        """Image, PDF or audio; Failure (UNSUPPORTED) for what is not taken."""
-        kind = PDF if media_type == "application/pdf" else media_type.partition("/")[0]
+    def media_kind(self, media_type: str, path: str) -> str:
+        kind = super().media_kind(media_type, path)
         other_audio = kind == AUDIO and media_type not in _AUDIO_FORMATS
-        if kind not in self._profile.media or other_audio:
+        if kind not in self.media or other_audio:
             raise unsupported(path, f"{media_type} is not among the media of this wire")
-        if self._known.media is not None and kind not in self._known.media:
-            raise unsupported(path, f"the model does not take {media_type}")
         return kind
 
-    def _tool_call_id(self, id_: str) -> str:
-        """`id_`, or what stands for it where this server would not take it.
 
-        Ids that another provider made may be too long or of other letters; a call
-        and its result get the same one.
-        """
-        if self._profile.tool_call_id.fullmatch(id_):
-            return id_
-        return hashlib.sha256(id_.encode()).hexdigest()[:9]
-
-    def _adapted(self, field: str, description: str) -> None:
-        self.adaptations.append(Adaptation(field=field, description=description))
-
+NO_OUTPUT = "(no output)"
+"""Stands for the result of a tool that holds nothing."""
 
 _REQUIRED = ToolChoice.MODE_REQUIRED
 
@@ -369,22 +376,28 @@ def encode_chat(
     known: Capabilities,
 ) -> Encoded:
     """The request for `prompt`; see codec.Codec.encode()."""
-    request = _Request(model, prompt, provider_name, profile, known)
+    request = _Chat(model, prompt, provider_name, profile, known)
     request.messages()
     request.tools()
     request.config()
     request.response_format()
     request.cache()
-    merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)
-    long = may_be_long(request.body.get(profile.max_tokens))
-    streamed = long if stream is None else stream
-    if streamed:
-        request.stream()
-    return Encoded(
-        path="/chat/completions",
-        body=msgspec.json.encode(request.body),
-        streamed=streamed,
-        long=long,
-        adaptations=request.adaptations,
-        absent=request.absent,
+    return request.encoded(
+        "/chat/completions",
+        limit=request.body.get(profile.max_tokens),
+        stream=stream,
+        options=allowed_options,
     )
+
+
+def _joined(before: Any, after: Any) -> Any:
+    """The contents of two turns as that of one."""
+    if isinstance(before, str) and isinstance(after, str):
+        return f"{before}\n\n{after}"
+    return [*_parts(before), *_parts(after)] or None
+
+
+def _parts(content: Any) -> list[Body]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return content or []

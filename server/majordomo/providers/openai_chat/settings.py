@@ -1,12 +1,13 @@
 """The settings of servers that speak Chat Completions."""
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping, Set
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, WithJsonSchema
 
 from majordomo.codec.base import Codec
 from majordomo.providers.openai_chat.codec import OpenAICompatible
+from majordomo.providers.openai_chat.request import RESERVED
 from majordomo.providers.profiles import PROFILES, Profile, guess
 from majordomo.providers.settings import HttpSettings, Preset
 from majordomo.section import BaseUrl
@@ -50,6 +51,10 @@ class OpenAICompatibleSettings(HttpSettings):
     @property
     def telemetry_name(self) -> str:
         return self._profile.telemetry_name
+
+    @classmethod
+    def reserved_options(cls, values: Mapping[str, Any]) -> Set[str]:  # noqa: ARG003
+        return RESERVED
 
     def codec(self, name: str) -> Codec:
         options = frozenset(self.provider_options)

@@ -4,7 +4,6 @@ Nothing is stored at the provider: every request carries the whole conversation,
 model's reasoning among it, encrypted, as provider_state brought it back.
 """
 
-import hashlib
 import mimetypes
 import re
 from base64 import b64encode
@@ -13,42 +12,35 @@ from urllib.parse import urlsplit
 import msgspec
 
 from majordomo.codec.base import Encoded
-from majordomo.codec.capabilities import (
-    AUDIO,
-    IMAGE,
-    PDF,
-    VIDEO,
-    Capabilities,
-)
+from majordomo.codec.calls import Result
+from majordomo.codec.capabilities import IMAGE, PDF, Capabilities
 from majordomo.codec.openai_effort import effort_word, takes_sampling
+from majordomo.codec.request import RequestBuilder
 from majordomo.codec.request_json import (
     SCHEMA_PATH,
     Body,
     answer_schema,
     cache_key,
     instructions,
-    lone_text,
-    may_be_long,
-    merge_options,
     unsupported,
     wants_json,
 )
-from majordomo.codec.schemas import answer_form, schema_form
+from majordomo.codec.schemas import answer_form
 from majordomo.codec.state import unpack
 from majordomo.providers.openai_responses.answer import WIRE, ReasoningItem
-from majordomo.schemas.absence import Place
 from majordomo.schemas.dialects import OPENAI, OPENAI_STRICT
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
+    ROLE_USER,
     Message,
     Part,
+    Role,
     ToolChoice,
-    ToolResult,
 )
-from majordomo.v1.generation_service_pb2 import Adaptation, Prompt
+from majordomo.v1.generation_service_pb2 import Prompt
 
-_RESERVED = frozenset(
+RESERVED = frozenset(
     {
         "background",
         "conversation",
@@ -66,7 +58,6 @@ _RESERVED = frozenset(
 _FEWEST_TOKENS = 16
 """The wire refuses a smaller max_output_tokens."""
 
-_CALL_ID = re.compile(r"[\x21-\x7e]{1,64}")
 _TYPES = mimetypes.MimeTypes()
 
 
@@ -75,63 +66,45 @@ Item = Body | ReasoningItem
 _decode_reasoning = msgspec.json.Decoder(ReasoningItem).decode
 
 
-class _Request:
-    """One request while it is put together."""
+class _Input(RequestBuilder):
+    """A request of the Responses API."""
+
+    reserved = RESERVED
+    tools_dialect = OPENAI
+    media = frozenset({IMAGE, PDF})
+    tool_id = re.compile(r"[\x21-\x7e]{1,64}")
+    alternates = False
 
     def __init__(
         self, model: str, prompt: Prompt, provider_name: str, known: Capabilities
     ) -> None:
-        self.body: Body = {"model": model, "store": False}
-        self.adaptations: list[Adaptation] = []
-        self.absent: Place | None = None
-        self._prompt = prompt
-        self._known = known
-        self._target = f"{provider_name}/{model}"
-        self._reasoning_left_out = False
+        super().__init__(model, prompt, provider_name, known)
+        self.body = {"model": model, "store": False}
+        self._items: list[Item] = []
+        self._ids: set[str] = set()
+        """Of items: none may come twice."""
 
     def input(self) -> None:
-        schema = "" if self._known.schema else answer_schema(self._prompt)
-        if instruction := "\n\n".join(instructions(self._prompt, schema)):
-            self.body["instructions"] = instruction
-        items: list[Item] = []
-        for i, message in enumerate(self._prompt.messages):
-            path = f"prompt.messages[{i}]"
-            role = message.role
-            if role == ROLE_TOOL:
-                for j, part in enumerate(message.parts):
-                    result_path = f"{path}.parts[{j}].tool_result"
-                    items.append(self._tool_result(part.tool_result, result_path))
-            elif text := lone_text(message):
-                if role == ROLE_ASSISTANT:
-                    item: Body = {"type": "message", "role": "assistant"}
-                else:
-                    item = {"role": "user"}
-                item["content"] = text
-                items.append(item)
-            elif role == ROLE_ASSISTANT:
-                items += self._assistant(message, path)
-            else:
-                items.append(self._user(message, path))
-        self.body["input"] = items
+        schema = "" if self.known.schema else answer_schema(self.prompt)
+        texts = self.instruction_texts(instructions(self.prompt, schema))
+        if texts:
+            self.body["instructions"] = "\n\n".join(texts)
+        self.turns()
+        self.body["input"] = self._items
 
     def tools(self) -> None:
-        choice = self._prompt.tool_choice
-        if not self._prompt.tools:
-            return
-        if not self._known.tools:
-            raise unsupported("prompt.tools", "the model cannot call tools")
+        choice = self.prompt.tool_choice
         tools: list[Body] = []
-        for i, tool in enumerate(self._prompt.tools):
-            function = tool.function
-            path = f"prompt.tools[{i}].function.parameters_schema_json"
-            schema = function.parameters_schema_json
-            said: Body = {"type": "function", "name": function.name}
+        for function, name, schema in self.functions():
+            said: Body = {"type": "function", "name": name}
             if function.description:
                 said["description"] = function.description
-            said["parameters"] = schema_form(schema, path, OPENAI, self._adapted)
+            said["parameters"] = schema
             # Left unsaid it is true, and the schema would be rewritten.
             said["strict"] = False
             tools.append(said)
+        if not tools:
+            return
         self.body["tools"] = tools
         if choice.mode == ToolChoice.MODE_AUTO:
             self.body["tool_choice"] = "auto"
@@ -143,58 +116,59 @@ class _Request:
             self.body["parallel_tool_calls"] = choice.parallel_calls
 
     def config(self) -> None:
-        config = self._prompt.config
-        if config.HasField("max_output_tokens"):
-            most = config.max_output_tokens
+        config = self.prompt.config
+        if (most := self.most_tokens()) is not None:
             if most < _FEWEST_TOKENS:
                 path = "prompt.config.max_output_tokens"
                 most = _FEWEST_TOKENS
-                self._adapted(path, f"raised to {most}, the fewest in this wire")
+                self.adapted(path, f"raised to {most}, the fewest in this wire")
             self.body["max_output_tokens"] = most
-        effort = effort_word(config, self._known, self._adapted)
-        sampling = takes_sampling(self._known, effort)
+        effort = effort_word(config, self.known, self.adapted)
+        sampling = takes_sampling(self.known, effort)
         for field in ("temperature", "top_p"):
             if not config.HasField(field):
                 continue
-            if sampling:
-                self.body[field] = getattr(config, field)
+            if not sampling:
+                path = f"prompt.config.{field}"
+                self.adapted(path, "left out: the model refuses it")
+            elif field == "temperature":
+                self.body[field] = self.temperature()
             else:
-                self._adapted(
-                    f"prompt.config.{field}", "left out: the model refuses it"
-                )
+                self.body[field] = config.top_p
         for field in ("top_k", "seed"):
             if config.HasField(field):
-                self._adapted(f"prompt.config.{field}", "left out: not in this wire")
+                self.adapted(f"prompt.config.{field}", "left out: not in this wire")
         if config.stop_sequences:
             path = "prompt.config.stop_sequences"
-            self._adapted(path, "left out: not in this wire")
+            self.adapted(path, "left out: not in this wire")
         self._reasoning(effort)
 
     def response_format(self) -> None:
-        path, text = SCHEMA_PATH, answer_schema(self._prompt)
-        if wants_json(self._prompt):
+        path, text = SCHEMA_PATH, answer_schema(self.prompt)
+        if wants_json(self.prompt):
             self.body["text"] = {"format": {"type": "json_object"}}
         if not text:
             return
-        if not self._known.schema:
-            self._adapted(path, "not enforced: asked for in the instructions")
+        if not self.known.schema:
+            self.adapted(path, "not enforced: asked for in the instructions")
             self.body["text"] = {"format": {"type": "json_object"}}
             return
-        form = answer_form(text, path, OPENAI_STRICT, OPENAI, self._adapted)
+        form = answer_form(text, path, OPENAI_STRICT, OPENAI, self.adapted)
         self.absent = form.absent
-        name = self._prompt.response_format.json_schema.name or "response"
+        name = self.prompt.response_format.json_schema.name or "response"
         named = {"type": "json_schema", "name": name, "schema": form.json}
         self.body["text"] = {"format": {**named, "strict": form.strict}}
 
     def cache(self) -> None:
-        if key := cache_key(self._prompt):
+        if key := cache_key(self.prompt):
             self.body["prompt_cache_key"] = key
 
     def _required(self, choice: ToolChoice) -> object:
-        if not self._known.forced_tools:
-            self._adapted("prompt.tool_choice", "sent as auto: the model refuses it")
+        if not self.known.forced_tools:
+            self.adapted("prompt.tool_choice", "sent as auto: the model refuses it")
             return "auto"
-        named = [{"type": "function", "name": name} for name in choice.allowed_names]
+        names = self.allowed_names(choice)
+        named = [{"type": "function", "name": name} for name in names]
         if not named:
             return "required"
         if len(named) == 1:
@@ -202,59 +176,84 @@ class _Request:
         return {"type": "allowed_tools", "mode": "required", "tools": named}
 
     def _reasoning(self, effort: str | None) -> None:
-        if self._known.efforts == ():
+        if self.known.efforts == ():
             return
         # Models that never reason refuse this as well.
         self.body["include"] = ["reasoning.encrypted_content"]
         reasoning: Body = {}
         if effort:
             reasoning["effort"] = effort
-        if self._prompt.config.reasoning.include_text and effort != "none":
+        if self.prompt.config.reasoning.include_text and effort != "none":
             reasoning["summary"] = "auto"
         if reasoning:
             self.body["reasoning"] = reasoning
 
-    def _user(self, message: Message, path: str) -> Body:
-        parts = list(message.parts)
-        if len(parts) == 1 and parts[0].HasField("text"):
-            return {"role": "user", "content": parts[0].text}
-        content = [
-            self._content(part, f"{path}.parts[{i}]") for i, part in enumerate(parts)
-        ]
-        return {"role": "user", "content": content}
+    # Turns.
 
-    def _assistant(self, message: Message, path: str) -> list[Item]:
-        own = message.origin == self._target
+    def text(self, role: Role, text: str) -> list[Item]:
+        if role == ROLE_ASSISTANT:
+            return [{"type": "message", "role": "assistant", "content": text}]
+        return [{"role": "user", "content": text}]
+
+    def say(self, role: Role, text: str) -> None:
+        item: Body = {"role": "user", "content": text}
+        if role == ROLE_ASSISTANT:
+            item = {"type": "message", "role": "assistant", "content": text}
+        self._items.append(item)
+
+    def add(self, role: Role, content: list[Item]) -> None:  # noqa: ARG002
+        self._items += content
+
+    def join(self, role: Role, content: list[Item]) -> None:
+        self.add(role, content)
+
+    def user(self, parts: list[tuple[str, Part]]) -> list[Item]:
+        if len(parts) == 1 and parts[0][1].HasField("text"):
+            return self.text(ROLE_USER, parts[0][1].text)
+        content = [self._content(part, path) for path, part in parts]
+        return [{"role": "user", "content": content}]
+
+    def model(self, message: Message, path: str, *, own: bool) -> list[Item]:
         items: list[Item] = []
         for i, part in enumerate(message.parts):
-            state = unpack(WIRE, part.provider_state) if own else {}
+            state = self._state(part) if own else {}
+            at = f"{path}.parts[{i}]"
             match part.WhichOneof("kind"):
                 case "text":
                     _add_text(items, part.text, state)
                 case "tool_call":
-                    call = part.tool_call
+                    call, arguments = self.call(part.tool_call, at)
                     item: Body = {
                         "type": "function_call",
-                        "call_id": _call_id(call.id),
+                        "call_id": call.id,
                         "name": call.name,
-                        "arguments": call.arguments_json or "{}",
+                        "arguments": arguments,
                     }
                     if "id" in state:
                         item["id"] = state["id"]
                     items.append(item)
                 case "reasoning":
                     reasoning = _reasoning(state)
-                    if reasoning:
+                    if reasoning and self._is_new(reasoning.id):
                         items.append(reasoning)
                     else:
-                        self._leave_out_reasoning(f"{path}.parts[{i}]")
+                        self.leave_out_reasoning(at)
                 case _:
-                    raise unsupported(
-                        f"{path}.parts[{i}]", "media in the model's own turn"
-                    )
-        if any(isinstance(item, ReasoningItem) for item in items):
-            return self._with_followers(items, path)
-        return items
+                    self.leave(part, at)
+        if not own:
+            return items
+        self._ids.update(filter(None, map(_id, items)))
+        return self._with_followers(items, path)
+
+    def _state(self, part: Part) -> dict[str, str]:
+        """What is kept of a part, without an id that came before: it was said twice."""
+        state = unpack(WIRE, part.provider_state)
+        if not self._is_new(state.get("id")):
+            del state["id"]
+        return state
+
+    def _is_new(self, id_: str | None) -> bool:
+        return id_ is None or id_ not in self._ids
 
     def _with_followers(self, items: list[Item], path: str) -> list[Item]:
         """`items` without reasoning that is not followed by what it led to.
@@ -269,31 +268,28 @@ class _Request:
             if not isinstance(item, ReasoningItem) or isinstance(follower, dict)
         ]
         if len(kept) < len(items):
-            self._leave_out_reasoning(path)
+            self.leave_out_reasoning(path)
         return kept
 
-    def _leave_out_reasoning(self, path: str) -> None:
-        if not self._reasoning_left_out:
-            self._adapted(path, "left out: reasoning that this target cannot use")
-        self._reasoning_left_out = True
+    def results(self, results: list[Result]) -> None:
+        self.put(ROLE_TOOL, [self._result(result) for result in results])
 
-    def _tool_result(self, result: ToolResult, path: str) -> Body:
+    def _result(self, answer: Result) -> Item:
+        call, result, path = answer
         texts = [part.text for part in result.parts if part.HasField("text")]
         output: object = "\n".join(texts)
         if len(texts) < len(result.parts):
-            output = [
-                self._content(part, f"{path}.parts[{i}]")
-                for i, part in enumerate(result.parts)
-            ]
+            said = self.said(result.parts, path)
+            output = [self._content(part, at) for at, part in said]
         if result.is_error:
-            self._adapted(f"{path}.is_error", "said in the text")
+            self.adapted(f"{path}.is_error", "said in the text")
             if isinstance(output, list):
                 output.insert(0, {"type": "input_text", "text": _FAILED})
             else:
                 output = f"{_FAILED}\n{output}"
         return {
             "type": "function_call_output",
-            "call_id": _call_id(result.tool_call_id),
+            "call_id": call.id,
             "output": output,
         }
 
@@ -303,7 +299,7 @@ class _Request:
                 return {"type": "input_text", "text": part.text}
             case "blob":
                 type_ = part.blob.media_type
-                self._require(type_, path)
+                self.media_kind(type_, path)
                 url = f"data:{type_};base64,{b64encode(part.blob.data).decode()}"
                 if type_.startswith("image/"):
                     return _image(url)
@@ -316,27 +312,12 @@ class _Request:
                     type_ = "application/pdf"
                 # A reference without a media type can only be meant as an image.
                 type_ = type_ or "image/*"
-                self._require(type_, path)
+                self.media_kind(type_, path)
                 if type_.startswith("image/"):
                     return _image(url)
                 return {"type": "input_file", "file_url": url}
             case _:
                 raise unsupported(path, "not a part of a user's turn")
-
-    def _require(self, media_type: str, path: str) -> None:
-        """Failure (UNSUPPORTED) for media that the wire or the model does not take.
-
-        The wire takes files of many types, and says itself which it does not.
-        """
-        kind = PDF if media_type == "application/pdf" else media_type.partition("/")[0]
-        if kind in (AUDIO, VIDEO):
-            raise unsupported(path, f"{media_type} is not among the media of this wire")
-        known = self._known.media
-        if known is not None and kind in (IMAGE, PDF) and kind not in known:
-            raise unsupported(path, f"the model does not take {media_type}")
-
-    def _adapted(self, field: str, description: str) -> None:
-        self.adaptations.append(Adaptation(field=field, description=description))
 
 
 _FAILED = "The tool failed:"
@@ -352,25 +333,22 @@ def encode_responses(
     known: Capabilities,
 ) -> Encoded:
     """The request for `prompt`; see codec.Codec.encode()."""
-    request = _Request(model, prompt, provider_name, known)
+    request = _Input(model, prompt, provider_name, known)
     request.input()
     request.tools()
     request.config()
     request.response_format()
     request.cache()
-    merge_options(request.body, prompt, provider_name, allowed_options, _RESERVED)
-    long = may_be_long(request.body.get("max_output_tokens"))
-    streamed = long if stream is None else stream
-    if streamed:
-        request.body["stream"] = True
-    return Encoded(
-        path="/responses",
-        body=msgspec.json.encode(request.body),
-        streamed=streamed,
-        long=long,
-        adaptations=request.adaptations,
-        absent=request.absent,
+    return request.encoded(
+        "/responses",
+        limit=request.body.get("max_output_tokens"),
+        stream=stream,
+        options=allowed_options,
     )
+
+
+def _id(item: Item) -> str | None:
+    return item.id if isinstance(item, ReasoningItem) else str(item.get("id") or "")
 
 
 def _image(url: str) -> Body:
@@ -408,14 +386,3 @@ def _reasoning(state: dict[str, str]) -> ReasoningItem | None:
         return _decode_reasoning(state.get("item", ""))
     except (ValueError, RecursionError):
         return None
-
-
-def _call_id(id_: str) -> str:
-    """`id_`, or what stands for it where the wire would not take it.
-
-    Ids that another provider made may be too long or of other letters; a call and
-    its result get the same one.
-    """
-    if _CALL_ID.fullmatch(id_):
-        return id_
-    return f"call_{hashlib.sha256(id_.encode()).hexdigest()[:24]}"

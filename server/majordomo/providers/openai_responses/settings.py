@@ -1,11 +1,14 @@
 """The settings of OpenAI."""
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Set
+from typing import Any, ClassVar, Literal
 
 from majordomo.codec.base import Codec
 from majordomo.providers.openai_chat.codec import OpenAICompatible
+from majordomo.providers.openai_chat.request import RESERVED as CHAT
 from majordomo.providers.openai_responses.codec import OpenAIResponses
-from majordomo.providers.profiles import guess
+from majordomo.providers.openai_responses.request import RESERVED as RESPONSES
+from majordomo.providers.profiles import PROFILES, guess
 from majordomo.providers.settings import HttpSettings
 from majordomo.section import BaseUrl
 
@@ -32,8 +35,13 @@ class OpenAISettings(HttpSettings):
     def telemetry_name(self) -> str:
         return guess(self.base_url).telemetry_name
 
+    @classmethod
+    def reserved_options(cls, values: Mapping[str, Any]) -> Set[str]:
+        return CHAT if values.get("api") == "chat" else RESPONSES
+
     def codec(self, name: str) -> Codec:
         options = frozenset(self.provider_options)
         if self.api == "responses":
             return OpenAIResponses(name, options, self.known)
-        return OpenAICompatible(name, options, guess(self.base_url), self.known)
+        profile = guess(self.base_url, PROFILES["openai"])
+        return OpenAICompatible(name, options, profile, self.known)
