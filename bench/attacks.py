@@ -18,12 +18,12 @@ from time import perf_counter
 from typing import Any
 
 import grpc
-from tests.attacks.h2 import Connection, message
-from tests.processes import serving
-from tests.servers import generate
 
 from bench.processes import module
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
+from testkit.h2 import Connection, message
+from testkit.processes import serving
+from testkit.servers import generate
 
 SECONDS = 8.0
 QUIET = 4.0

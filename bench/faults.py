@@ -15,7 +15,9 @@ from functools import cache, partial
 
 import httpx
 import trustme
-from tests.upstream import (
+
+from majordomo.transport.base import Head, Response, Transport
+from testkit.upstream import (
     CHUNKED,
     LAST_CHUNK,
     Connection,
@@ -24,8 +26,6 @@ from tests.upstream import (
     answer,
     chunk,
 )
-
-from majordomo.transport.base import Head, Response, Transport
 
 CONNECT_TIMEOUT = 1.0
 """Seconds until a connection must stand."""

@@ -18,7 +18,13 @@ import tempfile
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterator,
+    Mapping,
+)
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,7 +39,8 @@ from httpx_aiohttp import AiohttpTransport
 
 from bench.faults import CONNECT_TIMEOUT, FAULTS, Client, authority, chunks
 from bench.processes import build_native, native
-from majordomo.transport.base import Head, HttpxTransport, failure
+from majordomo.transport.base import Head, Response, failure, never
+from majordomo.transport.egress import Egress
 from majordomo.transport.pool import PooledTransport
 from majordomo.v1.attempt_pb2 import FailureReason
 
@@ -70,12 +77,55 @@ class Candidate:
     report: Callable[[BaseException], str] = _by_type
 
 
+class _Plain:
+    """A transport of httpx's as it is: nothing of what majordomo adds."""
+
+    def __init__(
+        self, inner: httpx.AsyncBaseTransport, extensions: Mapping[str, Any] = _TIMEOUTS
+    ) -> None:
+        self._inner = inner
+        self._extensions = dict(extensions)
+        self.aclose = inner.aclose
+
+    async def post(
+        self, head: Head, body: bytes, resend: Callable[[], bool] = never
+    ) -> Response:
+        request = httpx.Request(
+            "POST",
+            head.url,
+            headers=head.headers,
+            content=body,
+            extensions=self._extensions,
+        )
+        return _PlainResponse(await self._inner.handle_async_request(request))
+
+
+class _PlainResponse:
+    def __init__(self, response: httpx.Response) -> None:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        self.status = response.status_code
+        self.headers = response.headers.raw
+        self._stream = response.stream
+        self._chunks = aiter(response.stream)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._chunks
+
+    def batch(self, seconds: float) -> None:
+        """It is read as it comes."""
+
+    async def aclose(self) -> None:
+        if isinstance(self._chunks, AsyncGenerator):
+            await self._chunks.aclose()
+        await self._stream.aclose()
+
+
 def _httpx() -> Client:
-    return Client(HttpxTransport(httpx.AsyncHTTPTransport(), _TIMEOUTS))
+    return Client(_Plain(httpx.AsyncHTTPTransport()))
 
 
 def _aiohttp() -> Client:
-    return Client(HttpxTransport(AiohttpTransport(), _TIMEOUTS))
+    return Client(_Plain(AiohttpTransport()))
 
 
 def _pyreqwest() -> Client:
@@ -90,11 +140,11 @@ def _pyreqwest() -> Client:
         .no_proxy()
         .build()
     )
-    return Client(HttpxTransport(adapter.HttpxTransport(client)))
+    return Client(_Plain(adapter.HttpxTransport(client), {}))
 
 
 def _majordomo() -> Client:
-    return Client(PooledTransport(CONNECT_TIMEOUT))
+    return Client(PooledTransport(CONNECT_TIMEOUT, Egress.direct().trust.context))
 
 
 def _candidates() -> list[Candidate]:

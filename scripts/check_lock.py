@@ -1,30 +1,38 @@
-"""Does requirements.lock fit pyproject.toml, and does it name no place to load from?
+"""Do the locks fit pyproject.toml, and do they name no place to load from?
 
     python scripts/check_lock.py
 
-Ends with 1 where it does not, and says why. Nothing is resolved, so it needs no
-network: that the lock is complete is what the image's build shows, which installs it
-with hashes required and has pip check the whole.
+Ends with 1 where they do not, and says why. Nothing is resolved, so no network is
+needed: that a lock is complete is shown where it is installed, with hashes required.
 """
 
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from packaging.dependency_groups import resolve_dependency_groups
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = ("server", "local", "otlp", "vertex")
-"""What the lock holds beside the dependencies; `make lock` names the same."""
+"""What both locks hold beside the dependencies; `make lock` names the same."""
+
+LOCKS = {"requirements.lock": (), "requirements-dev.lock": ("dev",)}
+"""The locks, each with the dependency groups that it holds."""
 
 
-def faults(pyproject: dict[str, Any], lock: str) -> Iterator[str]:
-    """What is wrong with the text `lock` for the project `pyproject`."""
+def faults(
+    pyproject: dict[str, Any], lock: str, groups: Iterable[str] = ()
+) -> Iterator[str]:
+    """What is wrong with the text `lock` for the project `pyproject`.
+
+    `groups` are the dependency groups that it holds.
+    """
     if "://" in lock or "@" in lock:
         yield "it names a host or an address; make it by `make lock`"
     pins: dict[str, list[Version]] = {}
@@ -43,7 +51,7 @@ def faults(pyproject: dict[str, Any], lock: str) -> Iterator[str]:
         if text == line:
             yield f"{name} has no hash"
         pins.setdefault(name, []).append(Version(specifiers[0].version))
-    for requirement in _direct(pyproject["project"]):
+    for requirement in _direct(pyproject, groups):
         name = canonicalize_name(requirement.name)
         if name not in pins:
             yield f"{name} is missing, which pyproject.toml wants; run `make lock`"
@@ -62,18 +70,24 @@ def _logical_lines(lock: str) -> Iterator[str]:
             yield text
 
 
-def _direct(project: dict[str, Any]) -> Iterator[Requirement]:
+def _direct(pyproject: dict[str, Any], groups: Iterable[str]) -> Iterator[Requirement]:
+    project = pyproject["project"]
     yield from map(Requirement, project["dependencies"])
     for extra in EXTRAS:
         yield from map(Requirement, project["optional-dependencies"][extra])
+    named = resolve_dependency_groups(pyproject.get("dependency-groups", {}), *groups)
+    yield from map(Requirement, named)
 
 
 def main() -> None:
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    lock = (ROOT / "requirements.lock").read_text()
-    found = [*faults(pyproject, lock)]
-    for fault in found:
-        print(f"requirements.lock: {fault}", file=sys.stderr)
+    found = [
+        f"{name}: {fault}"
+        for name, groups in LOCKS.items()
+        for fault in faults(pyproject, (ROOT / name).read_text(), groups)
+    ]
+    for line in found:
+        print(line, file=sys.stderr)
     sys.exit(bool(found))
 
 

@@ -3,8 +3,8 @@
 A language that was not tested here keeps its column.
 """
 
-from tests.clients.languages import LANGUAGES
-from tests.clients.results import README, kept, table, table_in, told
+from testkit.clients.languages import LANGUAGES
+from testkit.clients.results import README, kept, table, table_in, told
 
 
 def main() -> None:

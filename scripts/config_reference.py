@@ -24,8 +24,8 @@ HEAD = """\
 
 One TOML file, `majordomo serve --config majordomo.toml` (or the variable
 `MAJORDOMO_CONFIG`), and the environment over it. `majordomo check` validates it, shows
-what would be served and where each value comes from, and tells every error at once,
-each with its line and the mend. This page is written by `make reference`; editors get
+what would be served and where each value comes from, and reports all errors together,
+each with line and fix. This page is written by `make reference`; editors get
 the same from [`majordomo.schema.json`](majordomo.schema.json).
 
 - Durations are texts: `"500ms"`, `"5s"`, `"2m"`, `"1h"`.
@@ -56,8 +56,8 @@ installed; then `{embedded}` is the default chain.
 On SIGHUP, and within two seconds of a change of the file or of one that holds a secret,
 the configuration is loaded again: validated, then swapped whole. Calls that run finish
 under the old one, and the health of targets is kept. A file with errors changes nothing
-and is told in the log. `server.listen`, `server.metrics_listen`, `server.tls` and
-`server.reflection` need a restart; what the files of `server.tls` hold does not.
+and is logged. `server.listen`, `server.metrics_listen`, `server.tls` and
+`server.reflection` need a restart; new contents of the files of `server.tls` do not.
 
 ## Tiers and resolvers
 

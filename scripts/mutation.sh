@@ -12,7 +12,7 @@ rm -rf build/mutation
 # missing then, it remembers that there is nothing to import.
 mkdir -p build/mutation/mutants
 # mutmut wants the package beside the tests.
-cp -r server/majordomo tests scripts docs pyproject.toml build/mutation
+cp -r server/majordomo tests testkit scripts docs pyproject.toml build/mutation
 cd build/mutation
 cat >>pyproject.toml <<'CONFIG'
 
@@ -34,7 +34,7 @@ pytest_add_cli_args_test_selection = [
   "tests/providers/test_retry_delay.py",
 ]
 pytest_add_cli_args = ["-p", "no:cacheprovider"]
-also_copy = ["majordomo", "tests", "docs", "scripts"]
+also_copy = ["majordomo", "tests", "testkit", "docs", "scripts"]
 debug = true
 CONFIG
 CI=1 PYTHONPATH="$PWD/mutants" mutmut run >run.log 2>&1 || tail -n 20 run.log

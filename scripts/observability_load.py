@@ -16,11 +16,11 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
-from tests.processes import serving
-from tests.telemetry.jaeger import Jaeger, Trace, free_addresses, jaeger
 
 from majordomo.client import AsyncClient, MajordomoError
 from majordomo.v1.generation_service_pb2 import GenerationConfig
+from testkit.jaeger import Jaeger, Trace, free_addresses, jaeger
+from testkit.processes import serving
 
 SECONDS = 100
 """Of load."""

@@ -62,13 +62,13 @@ feature, for a model of which nothing is known.
 - **yes**: it is sent in the wire's own form.
 - **no**: the target is passed over as `UNSUPPORTED`, and the next one is tried.
 - **automatic**: the provider does it by itself; nothing is sent.
-- Anything else: what is changed or left out, told in `Completion.adaptations`.
+- Anything else: what is changed or left out, reported in `Completion.adaptations`.
 
 Of known models more is known ([`capabilities.py`](../server/majordomo/codec/capabilities.py)):
 what a model refuses (sampling while it reasons, efforts that it has not, media) is
-changed or left out and told, never a failover. The configuration has the last word, by
-`[providers.NAME.models."ID"]`. Images larger than a provider takes are scaled and written
-anew. URLs of media go to providers that fetch them; majordomo fetches nothing.
+changed or left out and reported, never a reason to fail over. The configuration has the last word, by
+`[providers.NAME.models."ID"]`. Images larger than a provider takes are scaled and encoded
+again. URLs of media go to providers that fetch them; majordomo fetches nothing.
 
 What a model needs to go on from its own turn (signatures of thinking, encrypted reasoning,
 ids) comes back in `Part.provider_state`, goes to the same target again, verbatim, and to no
@@ -340,8 +340,8 @@ REFUSALS = """\
 ## What refusals mean
 
 The body decides first, its codes before its words, and the status second
-([rules 8.1 to 8.6](semantics.md#8-classification)). These kinds are known, whoever says
-so; the first that fits is taken. Their words are in
+([rules 8.1 to 8.6](semantics.md#8-classification)). These kinds are recognised at every
+provider; the first that fits is taken. Their words are in
 [`families.py`](../server/majordomo/codec/errors/families.py): kinds, not sentences.
 What fits none is UNSUPPORTED as a 400 or 422, CREDENTIALS as a 401, and goes by its
 status otherwise: it ends no call.
@@ -349,7 +349,7 @@ status otherwise: it ends no call.
 
 
 def _refusals() -> list[str]:
-    lines = ["", REFUSALS, _row("what is said", "reason", "by its code alone")]
+    lines = ["", REFUSALS, _row("meaning", "reason", "by its code alone")]
     lines.append(_row(*["---"] * 3))
     for family in FAMILIES:
         reason = label(FailureReason, family.reason)

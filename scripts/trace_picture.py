@@ -6,9 +6,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from tests.telemetry.jaeger import Trace, logs, tags
 
 from majordomo.telemetry import semconv
+from testkit.jaeger import Trace, logs, tags
 
 SERVER, CHAIN, FAILED, WAITING, ANSWERED, EVENT, QUIET = (
     "#33517e",

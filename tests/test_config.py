@@ -9,8 +9,8 @@ import pytest
 from majordomo.chain.call import Policy
 from majordomo.chain.health import HealthSettings
 from majordomo.config import ConfigError, load, parse
-from majordomo.config.lines import line_numbers
 from majordomo.config.sections import sections
+from majordomo.config.toml_positions import line_numbers
 from majordomo.providers.settings import HttpSettings
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import jsonschema
 import pytest
-from scripts import config_reference
 
 from majordomo.config import parse
+from scripts import config_reference
 
 ROOT = Path(__file__).parent.parent
 

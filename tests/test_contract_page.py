@@ -4,11 +4,11 @@ import json
 import re
 
 import pytest
-from scripts import contract_page
 
 from majordomo.contract import ERROR_DOMAIN
 from majordomo.rpc.status import CODES
 from majordomo.v1.errors_pb2 import ErrorReason
+from scripts import contract_page
 
 
 def test_the_page_is_fresh() -> None:

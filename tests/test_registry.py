@@ -2,14 +2,14 @@
 
 import pytest
 
-from majordomo.chain.names import (
+from majordomo.chain.names import expand
+from majordomo.config import parse
+from majordomo.errors import (
     ChainError,
     MalformedChain,
     UnknownProvider,
     UnknownTier,
-    expand,
 )
-from majordomo.config import parse
 from majordomo.registry import Catalog, Registry
 from majordomo.transport.provider import HttpProvider
 

@@ -12,11 +12,12 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
-from majordomo.chain.names import ChainError, ResolverFailed, UnknownTier, split_target
+from majordomo.chain.names import split_target
 from majordomo.chain.resolvers import PluginError, Resolver, Resolvers, load_plugin
+from majordomo.errors import ChainError, ResolverFailed, UnknownTier
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
-from tests.processes import serving
-from tests.servers import failed, generate
+from testkit.processes import serving
+from testkit.servers import failed, generate
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "resolver"
 

@@ -9,8 +9,8 @@ import pytest
 from majordomo import secrets
 from majordomo.config import parse
 from majordomo.secrets import MASK, hide, redact, scrub, where
-from tests.servers import failed, generate, running
-from tests.upstream import Upstream, answer, serve
+from testkit.servers import failed, generate, running
+from testkit.upstream import Upstream, answer, serve
 
 
 @pytest.fixture(autouse=True)

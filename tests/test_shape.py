@@ -14,7 +14,6 @@ LONGEST_MODULE = 450
 LONGEST_FUNCTION = 60
 
 LONG_MODULES = {
-    "chain/tracker.py": "calls, operators and onlookers share one state of all targets",
     "codec/request.py": "one conversation put in order, for all APIs alike",
     "providers/anthropic/request.py": "a request of many parts, in the order they go",
     "providers/openai_responses/answer.py": "one reader of thirty kinds of events",

@@ -18,8 +18,8 @@ import grpc
 import pytest
 
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest
-from tests.servers import Running, running, stream
-from tests.upstream import CHUNKED, LAST_CHUNK, chunk, event
+from testkit.servers import Running, running, stream
+from testkit.upstream import CHUNKED, LAST_CHUNK, chunk, event
 
 SECONDS = float(os.environ.get("MAJORDOMO_SOAK_SECONDS", "10"))
 STREAMS = 200

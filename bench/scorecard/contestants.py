@@ -209,7 +209,7 @@ class Router:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._reading = asyncio.create_task(self._read())
+        self.reading = asyncio.create_task(self._read())
 
     async def call(self, row: str, contestant: str) -> Came:
         number = len(self._waiting)
@@ -252,7 +252,7 @@ async def router(
     try:
         yield running
     finally:
-        running._reading.cancel()
+        running.reading.cancel()
         await _end(process)
 
 

@@ -14,8 +14,10 @@ _MODULES = {
     "server": (
         "aiohttp",
         "click",
+        "grpc",
         "grpc_health",
         "grpc_reflection",
+        "httpcore",
         "httptools",
         "httpx",
         "jsonschema_rs",
@@ -28,6 +30,7 @@ _MODULES = {
         "structlog",
         "tree_sitter",
         "tree_sitter_toml",
+        "yarl",
     ),
     "local": ("xllamacpp",),
     "otlp": ("opentelemetry.exporter.otlp.proto.grpc",),

@@ -4,18 +4,12 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from majordomo.chain.names import (
-    MalformedChain,
-    UnknownProvider,
-    UnknownTier,
-    elements,
-    expand,
-    split_target,
-)
+from majordomo.chain.health import Moved
+from majordomo.chain.names import elements, expand, split_target
 from majordomo.chain.resolvers import Resolver, Resolvers, load_plugin
 from majordomo.chain.target import Place, Room, Target, Timeouts
-from majordomo.chain.tracker import Moved
 from majordomo.config import Config
+from majordomo.errors import MalformedChain, UnknownProvider, UnknownTier
 from majordomo.providers.settings import (
     AttemptSettings,
     ModelSettings,

@@ -63,10 +63,10 @@ def _price(value: object) -> object:
     return Decimal(str(value))
 
 
-def _secret(value: object, info: ValidationInfo) -> object:
+def read_secret(value: object, info: ValidationInfo) -> SecretStr:
     """The secret that a reference names, without the line end that files have.
 
-    It goes out in a header: it has to be a line of ASCII.
+    It goes out in a header: it has to be a line of ASCII. Raises ValueError.
     """
     kind, _, name = str(value).partition(":")
     environ: Mapping[str, str] = (info.context or {}).get("environ", {})
@@ -140,7 +140,7 @@ Price = Annotated[
 
 Secret = Annotated[
     SecretStr,
-    BeforeValidator(_secret),
+    BeforeValidator(read_secret),
     WithJsonSchema({"type": "string", "pattern": "^(env|file):.+"}),
 ]
 """A secret, by the name of a variable or a file."""

@@ -1,4 +1,4 @@
-"""Text for those who take only so much of it."""
+"""Texts cut to a length in bytes."""
 
 
 def cut(text: str, most: int) -> str:
@@ -7,3 +7,8 @@ def cut(text: str, most: int) -> str:
     if len(encoded) <= most:
         return text
     return encoded[: most - 3].decode(errors="ignore") + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def line(text: str, most: int) -> str:
+    """`text` as one line of at most `most` bytes."""
+    return cut(" ".join(text.split()), most)

@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
-from tests.processes import Serving, serving
-from tests.servers import generate
+from testkit.processes import Serving, serving
+from testkit.servers import generate
 
 OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 SCRIPTED = '[providers.acme]\nkind = "scripted"\n'

@@ -13,11 +13,11 @@ from majordomo.config.schema import ServerConfig
 from majordomo.v1.content_pb2 import ROLE_USER, Blob, Message, Part
 from majordomo.v1.generation_service_pb2 import Call, GenerateRequest, Prompt
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
-from tests.attacks.h2 import Connection, message
+from testkit.h2 import Connection, message
+from testkit.servers import failed, generate
+from testkit.upstream import Connection as Asked
+from testkit.upstream import Upstream
 from tests.attacks.scene import OWN_CONNECTION, Scene, attacked
-from tests.servers import failed, generate
-from tests.upstream import Connection as Asked
-from tests.upstream import Upstream
 
 MIB = 1 << 20
 BUDGET = ServerConfig().memory_budget

@@ -9,9 +9,9 @@ import grpc
 import pytest
 
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
-from tests.attacks.h2 import Connection
+from testkit.h2 import Connection
+from testkit.servers import failed, generate
 from tests.attacks.scene import OWN_CONNECTION, attacked
-from tests.servers import failed, generate
 
 HELD = generate("acme/delay:60s+text:x")
 

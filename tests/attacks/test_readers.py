@@ -9,9 +9,10 @@ import pytest
 
 import majordomo.rpc.leaving
 import majordomo.rpc.memory
-from majordomo.rpc.admission import Admission
-from tests.attacks.h2 import GENERATE, Connection, message
-from tests.servers import SCRIPTED, failed, generate, running, stream
+from majordomo.rpc.interceptors.admission import AdmissionInterceptor
+from majordomo.rpc.terms import Caller
+from testkit.h2 import GENERATE, Connection, message
+from testkit.servers import SCRIPTED, failed, generate, running, stream
 
 STREAM = GENERATE.replace("Generate", "Stream")
 ONE_PLACE = f'[server]\nlisten = "127.0.0.1:0"\nmax_calls = 1\n{SCRIPTED}'
@@ -33,13 +34,13 @@ async def test_a_window_of_nothing(
     monkeypatch.setattr(majordomo.rpc.memory, "PATIENCE", 0.3)
     monkeypatch.setattr(majordomo.rpc.leaving, "PATIENCE", 1.5)
     placed = asyncio.Event()
-    take_place = Admission._take_place
+    take_place = AdmissionInterceptor._take_place
 
-    def watched(admission: Admission) -> None:
-        take_place(admission)
+    def watched(admission: AdmissionInterceptor, caller: Caller) -> None:
+        take_place(admission, caller)
         placed.set()
 
-    monkeypatch.setattr(Admission, "_take_place", watched)
+    monkeypatch.setattr(AdmissionInterceptor, "_take_place", watched)
     async with (
         running(ONE_PLACE) as it,
         Connection.to(it.server.address, window=0) as connection,

@@ -10,9 +10,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
-from tests.attacks.h2 import GENERATE, Connection, message
+from testkit.h2 import GENERATE, Connection, message
+from testkit.servers import Told, failed, generate, running
 from tests.attacks.scene import OWN_CONNECTION, attacked
-from tests.servers import Told, failed, generate, running
 
 MIB = 1 << 20
 TOKENS = f"""

@@ -243,7 +243,7 @@ async def _live(weather: Weather, seed: int, kind: type[Tracker]) -> Outcome:
         if change.cause == HealthChange.CAUSE_FAILURES:
             outcome.benched[change.target].append(loop.time())
 
-    tracker.changes.observers.add(note)
+    tracker.changes.subscribe(note)
 
     async def one(number: int, request: Request, counted: bool) -> None:
         name = Part(text=f"{number} {request.poison}")

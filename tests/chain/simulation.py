@@ -27,7 +27,8 @@ from majordomo.chain.target import (
     Target,
     Timeouts,
 )
-from majordomo.chain.tracker import BenchedByProvider, Tracker
+from majordomo.chain.tracker import Tracker
+from majordomo.errors import BenchedByProvider
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_SKIPPED,
     FAILURE_REASON_CONNECTION,
@@ -389,7 +390,7 @@ class World:
     def over(self) -> None:
         """When all calls have ended nothing is left of them."""
         assert self.leases == []
-        assert set() == self.tracker.changes.listeners
+        assert 0 == self.tracker.changes.listeners
         for target in self.targets.values():
             assert [0] == [room.used for room in target.rooms]
         assert all(provider.running == 0 for provider in self.providers.values())

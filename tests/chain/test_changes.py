@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
-from majordomo.chain.changes import NEVER, NOTHING_TOLD, Change
+from majordomo.chain.changes import NEVER, NOTHING_TOLD, Change, Changes, View
 from majordomo.chain.evidence import Lease
-from majordomo.chain.health import HealthSettings
+from majordomo.chain.health import BENCHED, Bench, HealthSettings
 from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_RATE_LIMITED, BenchRecord
 from majordomo.v1.operator_service_pb2 import HealthChange, TargetHealth
@@ -340,7 +340,7 @@ def test_nobody_is_told_of_what_is_no_change() -> None:
     """The hook is called once a change, and not by calls that go well."""
     world = World()
     told: list[int] = []
-    world.tracker.changes.listeners.add(lambda: told.append(1))
+    world.tracker.changes.listen(lambda: told.append(1))
     for _ in range(10):
         world.tracker.succeed(world.begin())
     assert [] == told
@@ -417,3 +417,21 @@ class Watched(Health):
 
 TestWatched = pytest.mark.rule("4.11")(Watched.TestCase)
 TestWatched.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+
+
+def test_who_has_left_is_told_nothing_more() -> None:
+    """Subscribers and listeners each end by what they were given."""
+    changes = Changes()
+    heard: list[object] = []
+    unsubscribe = changes.subscribe(lambda change: heard.append(change.target))
+    stop = changes.listen(lambda: heard.append("news"))
+    bench = Bench(BenchRecord.ORIGIN_OPERATOR, 0.0, None)
+    benched = View(BENCHED, bench, out=True)
+
+    changes.note("a/1", benched, HealthChange.CAUSE_OPERATOR_BENCH, 0.0)
+    stop()
+    unsubscribe()
+    changes.note("a/2", benched, HealthChange.CAUSE_OPERATOR_BENCH, 0.0)
+
+    assert ["a/1", "news"] == heard
+    assert 0 == changes.listeners

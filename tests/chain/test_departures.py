@@ -27,6 +27,7 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_TIMEOUT,
 )
 from majordomo.v1.generation_service_pb2 import ALL_BENCHED_POLICY_FAIL
+from testkit.upstream import Connection, completion
 from tests.chain.fakes import (
     OK,
     Step,
@@ -38,7 +39,6 @@ from tests.chain.fakes import (
     walk,
 )
 from tests.faults.scene import outline, scene
-from tests.upstream import Connection, completion
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "decisions" / "0001-departures-from-the-reference.md"
@@ -249,7 +249,7 @@ async def test_limits() -> None:
     assert 3.0 == pytest.approx(took)
 
 
-@departure("With too little time left nobody else is asked")
+@departure("With too little time left no other target is tried")
 @pytest.mark.rule("5.3")
 @virtual_time
 async def test_too_little_time() -> None:

@@ -9,8 +9,9 @@ import pytest
 from majordomo.chain.clock import Clock
 from majordomo.chain.evidence import Lease
 from majordomo.chain.health import Bench, HealthSettings
-from majordomo.chain.tracker import BenchedByProvider, Tracker
+from majordomo.chain.tracker import Tracker
 from majordomo.durations import duration
+from majordomo.errors import BenchedByProvider
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_OVERLOADED,
     FAILURE_REASON_QUOTA_EXHAUSTED,

@@ -17,8 +17,9 @@ from majordomo.chain.health import (
     Bench,
     HealthSettings,
 )
-from majordomo.chain.tracker import BenchedByProvider, Tracker
+from majordomo.chain.tracker import Tracker
 from majordomo.durations import duration
+from majordomo.errors import BenchedByProvider
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_OVERLOADED,
     FAILURE_REASON_QUOTA_EXHAUSTED,

@@ -4,8 +4,8 @@ import pytest
 
 from majordomo.chain.clock import Clock
 from majordomo.chain.evidence import Lease
-from majordomo.chain.health import Bench, HealthSettings
-from majordomo.chain.tracker import Moved, Tracker
+from majordomo.chain.health import Bench, HealthSettings, Moved
+from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_OVERLOADED,
     FAILURE_REASON_QUOTA_EXHAUSTED,

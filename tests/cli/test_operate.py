@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from majordomo.cli.words import length
+from majordomo.cli.render import length
+from testkit.processes import serving
+from testkit.servers import running
 from tests.cli.command import majordomo
-from tests.processes import serving
-from tests.servers import running
 
 
 class Lines:
@@ -49,6 +49,9 @@ async def watching(environ: dict[str, str]) -> AsyncIterator[Lines]:
 CONFIG = """
     [providers.acme]
     kind = "scripted"
+    [health]
+    cooldown_base = "2h"
+    cooldown_cap = "2h"
     [tiers]
     demo = "acme/status:503,acme/echo"
 """
@@ -83,7 +86,9 @@ async def test_failures_are_named() -> None:
         health = await majordomo("health", *at, "demo")
 
     failed = health.stdout.splitlines()[1]
-    assert re.fullmatch(r"acme/status:503 +benched +2 +2 +\ds +OVERLOADED", failed)
+    assert re.fullmatch(
+        r"acme/status:503 +benched +2 +2 +1h( \d+m)? +OVERLOADED", failed
+    )
 
 
 async def test_all_reaches_every_address_behind_a_name(tmp_path: Path) -> None:
@@ -114,7 +119,7 @@ async def test_what_cannot_be_benched_is_refused() -> None:
     assert 1 == tier.code
     assert "INVALID_REQUEST" in tier.stderr
     assert 2 == when.code
-    assert "write 90s, 10m, 2h" in when.stderr
+    assert "write 90s, 10m or 2h" in when.stderr
 
 
 async def test_nobody_there() -> None:
@@ -141,6 +146,18 @@ async def test_ready_is_for_health_checks(tmp_path: Path) -> None:
     assert (0, "ready\n") == (ready.code, ready.stdout)
     assert (1, "") == (draining.code, draining.stdout)
     assert "not ready" in draining.stderr
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
+async def test_no_proxy_stands_between_a_machine_and_itself(variable: str) -> None:
+    """What is set for the way out is not for a server on the loopback."""
+    nowhere = {variable: "http://127.0.0.1:1"}
+    async with running() as it:
+        port = it.server.address.rpartition(":")[2]
+        for host in ("127.0.0.1", "localhost", "dns:///localhost", "ipv4:127.0.0.1"):
+            done = await majordomo("ready", "-a", f"{host}:{port}", environ=nowhere)
+
+            assert (0, "ready\n") == (done.code, done.stdout)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
-from tests.servers import generate, running
+from testkit.servers import generate, running
 
 SERVE = (sys.executable, "-m", "majordomo", "serve", "--config")
 

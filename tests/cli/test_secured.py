@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from testkit.processes import serving
 from tests.cli.command import majordomo
-from tests.processes import serving
 
 
 @pytest.fixture

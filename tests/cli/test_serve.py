@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from testkit.processes import serving
 from tests.cli.command import majordomo
-from tests.processes import serving
 
 
 @pytest.mark.parametrize(
@@ -41,16 +41,24 @@ def threads(process: int) -> dict[str, int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has SCHED_BATCH")
-async def test_grpcs_threads_do_not_interrupt_the_event_loop(tmp_path: Path) -> None:
-    """The first thread is scheduled as usual; those that serve gRPC wait for it."""
+@pytest.mark.parametrize("batch", [True, False])
+async def test_grpcs_threads_do_not_interrupt_the_event_loop(
+    tmp_path: Path, *, batch: bool
+) -> None:
+    """The first thread is scheduled as usual; those that serve gRPC wait for it.
+
+    Unless the configuration says otherwise.
+    """
     path = tmp_path / "majordomo.toml"
-    path.write_text('[providers.acme]\nkind = "scripted"')
+    setting = f"[server]\nbatch_threads = {str(batch).lower()}\n"
+    path.write_text(f'{setting}[providers.acme]\nkind = "scripted"')
 
     async with serving(path) as it:
         own = os.sched_getscheduler(it.process.pid)
         grpcs = os.sched_getscheduler(threads(it.process.pid)["event_engine"])
 
-    assert (os.SCHED_OTHER, os.SCHED_BATCH) == (own, grpcs)
+    expected = os.SCHED_BATCH if batch else os.SCHED_OTHER
+    assert (os.SCHED_OTHER, expected) == (own, grpcs)
 
 
 async def test_every_command_explains_itself() -> None:

@@ -35,10 +35,10 @@ from majordomo.v1.operator_service_pb2 import (
     WatchHealthRequest,
     WatchHealthResponse,
 )
+from testkit.servers import SCRIPTED, running
+from testkit.servers import text_of as streamed_text
 from tests.client.conftest import Ask
 from tests.client.servers import serving
-from tests.servers import SCRIPTED, running
-from tests.servers import text_of as streamed_text
 
 DOWN = "acme/status:503"
 

@@ -11,7 +11,6 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 import majordomo.rpc.generation
-from majordomo.chain.names import ResolverFailed
 from majordomo.client import (
     AsyncClient,
     ChainExhausted,
@@ -25,8 +24,9 @@ from majordomo.client import (
     UnknownTier,
 )
 from majordomo.client.errors import REASONS
-from majordomo.rpc.interceptors import ErrorBoundary
-from majordomo.rpc.status import CODES, _Error, _pack
+from majordomo.errors import ResolverFailed
+from majordomo.rpc.interceptors.errors import ErrorInterceptor
+from majordomo.rpc.status import CODES, pack
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_INTERRUPTED,
     FAILURE_REASON_OVERLOADED,
@@ -40,9 +40,9 @@ from majordomo.v1.generation_service_pb2 import (
     Restart,
     StreamResponse,
 )
+from testkit.servers import Running, running
 from tests.client.conftest import Ask
 from tests.client.servers import serving
-from tests.servers import Running, running
 
 DOWN = "acme/status:503"
 
@@ -71,9 +71,7 @@ async def test_every_reason_arrives_as_its_exception(ask: Ask, method: str) -> N
     failed = CallFailure(generation_id="g-1", attempts=attempts, omitted_attempts=3)
 
     async def refuse(request: Any, context: Any) -> None:
-        told = _pack(
-            _Error(names[request.call.chain], "it is so", {"name": "fast"}, [failed])
-        )
+        told = pack(names[request.call.chain], "it is so", {"name": "fast"}, [failed])
         # Said to be final, so that the client's own retries do not wait here.
         trailers = (*told.trailers, ("grpc-retry-pushback-ms", "-1"))
         await context.abort(told.code, told.message, trailers)
@@ -216,7 +214,9 @@ async def test_a_failed_resolver(ask: Ask) -> None:
     async def resolve(request: Any, context: Any) -> GenerateResponse:
         raise ResolverFailed("corporate", "fast", "failed")
 
-    async with serving("Generate", resolve, interceptors=[ErrorBoundary()]) as address:
+    async with serving(
+        "Generate", resolve, interceptors=[ErrorInterceptor()]
+    ) as address:
         error = await failure(ask(address, "generate", "hi"))
 
     assert REASONS["RESOLVER_FAILED"] is type(error)

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from majordomo.client import (
-    Asked,
+    PromptLike,
     code_execution,
     media,
     text_of,
@@ -16,7 +16,7 @@ from majordomo.client import (
     user,
     web_search,
 )
-from majordomo.client.requests import asked, bench_request, watch_request
+from majordomo.client.requests import bench_request, fill_request, watch_request
 from majordomo.v1.attempt_pb2 import ANSWER_FAULT_REFUSED
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
@@ -60,9 +60,9 @@ HELLO = Message(role=ROLE_ASSISTANT, parts=[Part(text="hello")], origin="acme/ec
         (Prompt(messages=[HI]), [HI]),
     ],
 )
-def test_what_may_be_asked(prompt: Asked, messages: list[Message]) -> None:
+def test_what_may_be_asked(prompt: PromptLike, messages: list[Message]) -> None:
     """A text, a turn, a conversation, or a whole prompt."""
-    request = asked(GenerateRequest(), prompt)
+    request = fill_request(GenerateRequest(), prompt)
 
     assert GenerateRequest(call=Call(prompt=Prompt(messages=messages))) == request
 
@@ -79,7 +79,7 @@ def test_every_way_of_asking_has_its_field(request_type: Any) -> None:
     options = ChainOptions(transient_retries=0)
     schema = {"type": "object", "properties": {"b": {}, "a": {"title": "é"}}}
 
-    request = asked(
+    request = fill_request(
         request_type(),
         "hi",
         chain="fast",
@@ -113,8 +113,8 @@ def test_every_way_of_asking_has_its_field(request_type: Any) -> None:
 
 def test_no_fault_at_all() -> None:
     """An empty list turns failing over on answers off; left out it says nothing."""
-    off = asked(GenerateRequest(), "hi", advance_on_answer=[]).call
-    unsaid = asked(GenerateRequest(), "hi").call
+    off = fill_request(GenerateRequest(), "hi", advance_on_answer=[]).call
+    unsaid = fill_request(GenerateRequest(), "hi").call
 
     assert off.options.HasField("answer_policy")
     assert not unsaid.HasField("options")
@@ -150,7 +150,7 @@ def test_what_is_given_wins_over_the_prompt() -> None:
     before = Prompt()
     before.CopyFrom(prompt)
 
-    request = asked(
+    request = fill_request(
         GenerateRequest(),
         prompt,
         system="Be long.",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from majordomo import errors
 from majordomo.client import (
     AllBenched,
     AsyncClient,
@@ -17,13 +18,11 @@ from majordomo.client import (
 )
 from majordomo.client.channel import channel_options
 from majordomo.rpc.generation import GenerationService
-from majordomo.rpc.interceptors import ErrorBoundary
-from majordomo.rpc.memory import ServerFull
-from majordomo.rpc.status import Draining
+from majordomo.rpc.interceptors.errors import ErrorInterceptor
 from majordomo.v1.generation_service_pb2 import ChainOptions, GenerateResponse
+from testkit.servers import running
 from tests.client.conftest import Ask
 from tests.client.servers import serving
-from tests.servers import running
 
 ONCE = ChainOptions(transient_retries=0)
 
@@ -130,13 +129,13 @@ async def test_another_replica_answers() -> None:
 
     async def refuse(request: Any, context: Any) -> GenerateResponse:
         refused.append(request)
-        raise Draining
+        raise errors.ServerDraining
 
     async def answer(request: Any, context: Any) -> GenerateResponse:
         return whole
 
     async with (
-        serving("Generate", refuse, interceptors=[ErrorBoundary()]) as first,
+        serving("Generate", refuse, interceptors=[ErrorInterceptor()]) as first,
         serving("Generate", answer) as second,
         AsyncClient(f"ipv4:{first},{second}") as client,
     ):
@@ -156,11 +155,11 @@ async def test_a_full_server_is_left_alone_for_as_long_as_it_says() -> None:
     async def full(request: Any, context: Any) -> GenerateResponse:
         came.append(time())
         if len(came) == 1:
-            raise ServerFull
+            raise errors.ServerOverloaded
         return whole
 
     async with (
-        serving("Generate", full, interceptors=[ErrorBoundary()]) as port,
+        serving("Generate", full, interceptors=[ErrorInterceptor()]) as port,
         AsyncClient(f"ipv4:{port}") as client,
     ):
         answer = await client.generate("hi")
@@ -177,8 +176,7 @@ def test_the_core_knows_every_option() -> None:
     assert spec.origin is not None
     core = Path(spec.origin).read_bytes()
 
-    unknown = [
-        name for name, _ in channel_options() if name.encode() + b"\0" not in core
-    ]
+    options = channel_options("localhost:50051")
+    unknown = [name for name, _ in options if name.encode() + b"\0" not in core]
 
     assert [] == unknown

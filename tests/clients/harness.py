@@ -28,9 +28,9 @@ from textwrap import dedent
 
 import trustme
 
+from testkit.collector import Collector, collecting
+from testkit.processes import Serving, serving
 from tests.clients.upstream import Provider
-from tests.processes import Serving, serving
-from tests.telemetry.collector import Collector, collecting
 
 TOKEN = "token-of-the-clients"
 

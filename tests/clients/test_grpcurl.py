@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from testkit.processes import serving
 from tests.clients.harness import harness
-from tests.processes import serving
 
 ROOT = Path(__file__).parent.parent.parent
 ADDRESS = "127.0.0.1:50051"

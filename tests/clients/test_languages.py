@@ -23,13 +23,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from majordomo.telemetry import semconv
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
-from tests.clients import results
+from testkit.clients import results
+from testkit.clients.languages import CASES, CLIENTS, LANGUAGES, Language
+from testkit.collector import attributes, collecting
+from testkit.processes import serving
+from testkit.servers import stream
+from testkit.upstream import PATIENCE
 from tests.clients.harness import Harness, harness
-from tests.clients.languages import CASES, CLIENTS, LANGUAGES, Language
-from tests.processes import serving
-from tests.servers import stream
-from tests.telemetry.collector import attributes, collecting
-from tests.upstream import PATIENCE
 
 pytestmark = [pytest.mark.languages, pytest.mark.timeout(1800)]
 

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from scripts.packages import imported_from, without_dead_links
 
-from tests.clients.languages import CLIENTS
-from tests.servers import running
+from scripts.packages import imported_from, without_dead_links
+from testkit.clients.languages import CLIENTS
+from testkit.servers import running
 
 ROOT = CLIENTS.parent
 GO_PLUGINS = CLIENTS / "go/buf.gen.yaml"

@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.servers import running
+from testkit.servers import running
 
 FOLDER = Path(__file__).parent.parent.parent / "clients" / "python"
 DOWN = "acme/status:503"

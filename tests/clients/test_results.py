@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.languages import LANGUAGES, Read, cargo_test, go_test, junit
-from tests.clients.results import README, table, table_in, told
+from testkit.clients.languages import LANGUAGES, Read, cargo_test, go_test, junit
+from testkit.clients.results import README, table, table_in, told
 
 GO = """
 {"Action":"run","Test":"TestCancelLocal"}

@@ -20,7 +20,7 @@ from collections import Counter
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from tests.upstream import (
+from testkit.upstream import (
     CHUNKED,
     LAST_CHUNK,
     Connection,

@@ -28,14 +28,14 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 
 from majordomo.chain.tracker import Tracker
-from majordomo.telemetry import words
+from majordomo.telemetry.labels import error_reason, failure_reason, outcome
 from majordomo.telemetry.metrics import Metrics
 from majordomo.telemetry.prometheus import name_of
 from majordomo.v1.attempt_pb2 import AttemptOutcome, FailureReason
 from majordomo.v1.errors_pb2 import ErrorReason
 from majordomo.v1.operator_service_pb2 import BenchRequest
-from tests.servers import Running, failed, generate, rest_of, running, stream
-from tests.upstream import Upstream, answer, serve
+from testkit.servers import Running, failed, generate, rest_of, running, stream
+from testkit.upstream import Upstream, answer, serve
 
 ROOT = Path(__file__).parents[2]
 BIN = ROOT / "build" / "bin"
@@ -254,9 +254,9 @@ def test_every_metric_is_drawn() -> None:
 
 def test_every_value_is_one() -> None:
     """What expressions compare labels with are words of ours."""
-    reasons = {words.failure_reason(it) for it in FailureReason.values()}
-    errors = {words.error_reason(it) for it in ErrorReason.values()}
-    outcomes = {words.outcome(it) for it in AttemptOutcome.values()}
+    reasons = {failure_reason(it) for it in FailureReason.values()}
+    errors = {error_reason(it) for it in ErrorReason.values()}
+    outcomes = {outcome(it) for it in AttemptOutcome.values()}
     answered = {"first_try", "recovered", "restarted", "cancelled"}
     services = "majordomo.v1.GenerationService"
     vocabulary = {

@@ -1,11 +1,13 @@
 """The lock's check: what it finds, and that it finds nothing in the lock itself."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scripts.check_lock import faults
+
+from scripts.check_lock import LOCKS, faults
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT: dict[str, Any] = {
@@ -16,9 +18,12 @@ PYPROJECT: dict[str, Any] = {
             "local": ["xllamacpp>=2026.10"],
             "otlp": [],
             "vertex": [],
-            "dev": ["pytest>=9"],
         },
-    }
+    },
+    "dependency-groups": {
+        "dev": [{"include-group": "test"}],
+        "test": ["pytest>=9"],
+    },
 }
 LOCK = """\
 # made by: make lock
@@ -31,11 +36,31 @@ xllamacpp==2026.10.11549 ; sys_platform != 'win32' \\
 """
 
 
-def test_the_lock_fits_the_project() -> None:
-    """Every dependency of pyproject.toml is in it, pinned, hashed, from nowhere."""
+def pins(lock: str) -> set[str]:
+    """The packages of a lock with their versions."""
+    return set(re.findall(r"^(\S+==\S+)", lock, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_the_locks_fit_the_project(name: str) -> None:
+    """Each dependency of pyproject.toml is pinned and hashed, and no host is named."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
-    assert [] == [*faults(pyproject, (ROOT / "requirements.lock").read_text())]
+    assert [] == [*faults(pyproject, (ROOT / name).read_text(), LOCKS[name])]
+
+
+def test_the_dev_lock_pins_what_the_image_installs() -> None:
+    """What is tested is what the image runs."""
+    served, dev = (pins((ROOT / name).read_text()) for name in LOCKS)
+
+    assert served <= dev
+
+
+def test_a_lock_of_tools_holds_the_groups() -> None:
+    """Also what a group includes from another one."""
+    assert ["pytest is missing, which pyproject.toml wants; run `make lock`"] == [
+        *faults(PYPROJECT, LOCK, ["dev"])
+    ]
 
 
 def test_a_lock_without_fault() -> None:

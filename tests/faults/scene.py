@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+import pytest
 
 from majordomo.v1.attempt_pb2 import Attempt, AttemptOutcome, FailureReason
 from majordomo.v1.errors_pb2 import CallFailure
@@ -21,8 +22,8 @@ from majordomo.v1.generation_service_pb2 import (
     StreamResponse,
 )
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest, TargetHealth
-from tests.servers import Running, Told, failed, prompt, running, text_of
-from tests.upstream import (
+from testkit.servers import Running, Told, failed, prompt, running, text_of
+from testkit.upstream import (
     PATIENCE,
     Connection,
     Request,
@@ -33,6 +34,12 @@ from tests.upstream import (
 )
 
 RPCS = ("Generate", "Stream")
+
+POOL_ONLY = pytest.mark.parametrize("transport", [""], indirect=True, ids=["pool"])
+"""httpx does otherwise: docs/transport.md."""
+
+OVER = ""
+"""What is set for bad/m besides, in TOML: see `transport` in conftest."""
 
 
 @dataclass
@@ -110,6 +117,7 @@ default_chain = "bad/m,good/m"
 kind = "{kind}"
 base_url = "{url or played.url}"
 {bad}
+{OVER}
 [providers.good]
 kind = "openai-compatible"
 base_url = "{good.url}"

@@ -17,10 +17,11 @@ from majordomo.v1.attempt_pb2 import BenchRecord
 from majordomo.v1.errors_pb2 import CallFailure
 from majordomo.v1.generation_service_pb2 import FINISH_REASON_CONTENT_FILTER
 from majordomo.v1.operator_service_pb2 import TargetHealth
+from testkit.upstream import CHUNKED, DONE, LAST_CHUNK, answer, chunk, event, serve
 from tests.faults.matrix import fault
 from tests.faults.scene import RPCS, ended, rescued, scene
-from tests.upstream import CHUNKED, DONE, LAST_CHUNK, answer, chunk, event, serve
 
+pytestmark = pytest.mark.usefixtures("transport")
 BOTH = pytest.mark.parametrize("rpc", RPCS)
 ALONE = pytest.mark.parametrize("alone", [False, True], ids=["of two", "alone"])
 BENCHED = TargetHealth.STATE_BENCHED

@@ -24,6 +24,16 @@ from majordomo.v1.generation_service_pb2 import (
     Prompt,
 )
 from majordomo.v1.operator_service_pb2 import TargetHealth
+from testkit.servers import Running, failed, generate, running, stream
+from testkit.upstream import (
+    CHUNKED,
+    PATIENCE,
+    Connection,
+    Script,
+    Upstream,
+    chunk,
+    event,
+)
 from tests.faults.matrix import fault
 from tests.faults.scene import (
     RPCS,
@@ -34,16 +44,6 @@ from tests.faults.scene import (
     quiet,
     scene,
     well,
-)
-from tests.servers import Running, failed, generate, running, stream
-from tests.upstream import (
-    CHUNKED,
-    PATIENCE,
-    Connection,
-    Script,
-    Upstream,
-    chunk,
-    event,
 )
 
 BOTH = pytest.mark.parametrize("rpc", RPCS)

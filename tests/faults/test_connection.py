@@ -12,10 +12,11 @@ import pytest
 import trustme
 
 from majordomo.v1.operator_service_pb2 import TargetHealth
+from testkit.upstream import PATIENCE, Connection, Upstream, answer, serve
 from tests.faults.matrix import fault
-from tests.faults.scene import RPCS, answering, plays, rescued, scene, well
-from tests.upstream import PATIENCE, Connection, Upstream, answer, serve
+from tests.faults.scene import POOL_ONLY, RPCS, answering, plays, rescued, scene, well
 
+pytestmark = pytest.mark.usefixtures("transport")
 BOTH = pytest.mark.parametrize("rpc", RPCS)
 
 
@@ -154,6 +155,7 @@ async def test_a_new_connection_that_breaks(rpc: str, end: str) -> None:
 @fault(6, 7)
 @pytest.mark.parametrize("end", ["closed", "reset"])
 @BOTH
+@POOL_ONLY
 async def test_a_reused_connection_that_breaks(rpc: str, end: str) -> None:
     """The pool's fault: asked once more on a new one, no attempt counted; told."""
 
@@ -182,6 +184,7 @@ async def test_a_reused_connection_that_breaks(rpc: str, end: str) -> None:
 @pytest.mark.rule("2.7")
 @fault(6, 7)
 @BOTH
+@POOL_ONLY
 async def test_a_provider_that_dies_under_kept_connections(rpc: str) -> None:
     """Sent twice until it is benched, told each time; then never again."""
     many = 8
@@ -221,7 +224,6 @@ async def test_a_provider_that_dies_under_kept_connections(rpc: str) -> None:
     "data",
     [
         pytest.param(b"\x00\x01\x02 garbage\r\n\r\n", id="garbage"),
-        pytest.param(b"<html>HTTP 0.9</html>", id="HTTP 0.9"),
         pytest.param(
             b"HTTP/1.1 200 OK\r\nx: " + b"x" * 200_000 + b"\r\n\r\n", id="long header"
         ),
@@ -230,6 +232,18 @@ async def test_a_provider_that_dies_under_kept_connections(rpc: str) -> None:
 @BOTH
 async def test_no_http(rpc: str, data: bytes) -> None:
     """Malformed, at once; the connection is given up."""
+    await _is_no_http(rpc, data)
+
+
+@fault(12)
+@BOTH
+@POOL_ONLY
+async def test_http_09(rpc: str) -> None:
+    """The same, of a head whose end would never come."""
+    await _is_no_http(rpc, b"<html>HTTP 0.9</html>")
+
+
+async def _is_no_http(rpc: str, data: bytes) -> None:
     async with scene(plays(data)) as it:
         got = await it.ask(rpc)
         await asyncio.gather(*it.bad.plays)

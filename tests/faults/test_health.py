@@ -24,6 +24,16 @@ from majordomo.v1.operator_service_pb2 import (
     TargetHealth,
     UnbenchRequest,
 )
+from testkit.servers import failed, generate, stream
+from testkit.upstream import (
+    CHUNKED,
+    DONE,
+    LAST_CHUNK,
+    Connection,
+    answer,
+    chunk,
+    event,
+)
 from tests.faults.matrix import fault
 from tests.faults.scene import (
     RPCS,
@@ -34,16 +44,6 @@ from tests.faults.scene import (
     read_text,
     rescued,
     scene,
-)
-from tests.servers import failed, generate, stream
-from tests.upstream import (
-    CHUNKED,
-    DONE,
-    LAST_CHUNK,
-    Connection,
-    answer,
-    chunk,
-    event,
 )
 
 BOTH = pytest.mark.parametrize("rpc", RPCS)

@@ -15,11 +15,9 @@ import pytest
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest, TargetHealth
 from majordomo.v1.operator_service_pb2_grpc import OperatorServiceStub
-from tests.faults.matrix import fault
-from tests.faults.scene import answering, got, read_text
-from tests.processes import Serving, serving
-from tests.servers import generate, stream
-from tests.upstream import (
+from testkit.processes import Serving, serving
+from testkit.servers import generate, stream
+from testkit.upstream import (
     CHUNKED,
     DONE,
     LAST_CHUNK,
@@ -30,6 +28,8 @@ from tests.upstream import (
     event,
     serve,
 )
+from tests.faults.matrix import fault
+from tests.faults.scene import answering, got, read_text
 
 Code = grpc.StatusCode
 

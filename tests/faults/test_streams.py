@@ -13,6 +13,17 @@ from majordomo.v1.generation_service_pb2 import (
     ChainOptions,
     StreamRequest,
 )
+from testkit.servers import prompt, text_of
+from testkit.upstream import (
+    CHUNKED,
+    DONE,
+    LAST_CHUNK,
+    answer,
+    chunk,
+    completion,
+    event,
+    serve,
+)
 from tests.faults.matrix import fault
 from tests.faults.scene import (
     ended,
@@ -23,18 +34,8 @@ from tests.faults.scene import (
     rescued,
     scene,
 )
-from tests.servers import prompt, text_of
-from tests.upstream import (
-    CHUNKED,
-    DONE,
-    LAST_CHUNK,
-    answer,
-    chunk,
-    completion,
-    event,
-    serve,
-)
 
+pytestmark = pytest.mark.usefixtures("transport")
 INTERRUPTED = (grpc.StatusCode.ABORTED, "STREAM_INTERRUPTED")
 SAID = "0 1 2 3 4 "
 DELTAS = b"".join(event(f"{number} ") for number in range(5))

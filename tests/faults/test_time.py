@@ -15,10 +15,8 @@ from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
 from majordomo.transport import provider as http
 from majordomo.v1.operator_service_pb2 import TargetHealth
-from tests.faults.matrix import fault
-from tests.faults.scene import RPCS, ended, got, plays, read_text, rescued, scene
-from tests.servers import stream
-from tests.upstream import (
+from testkit.servers import stream
+from testkit.upstream import (
     CHUNKED,
     DONE,
     LAST_CHUNK,
@@ -29,6 +27,8 @@ from tests.upstream import (
     event,
     serve,
 )
+from tests.faults.matrix import fault
+from tests.faults.scene import RPCS, ended, got, plays, read_text, rescued, scene
 
 BOTH = pytest.mark.parametrize("rpc", RPCS)
 INTERRUPTED = (grpc.StatusCode.ABORTED, "STREAM_INTERRUPTED")

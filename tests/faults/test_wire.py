@@ -5,10 +5,10 @@ import struct
 
 import pytest
 
+from testkit.servers import generate, running
+from testkit.upstream import PATIENCE
 from tests.faults.matrix import fault
 from tests.faults.scene import ask
-from tests.servers import generate, running
-from tests.upstream import PATIENCE
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RESET, SETTINGS, GOAWAY = 0, 1, 3, 4, 7

@@ -19,18 +19,19 @@ from google.protobuf.message import DecodeError
 
 from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
-from majordomo.chain.names import ChainError, expand
+from majordomo.chain.names import expand
 from majordomo.codec.base import Codec
 from majordomo.codec.errors.body import ErrorBody, scrub
 from majordomo.codec.errors.classify import classify
 from majordomo.codec.errors.retry_delay import retry_delay
 from majordomo.codec.state import pack, unpack
+from majordomo.errors import ChainError, InvalidRequest
 from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.providers.gemini.codec import Gemini
 from majordomo.providers.openai_chat.codec import OpenAICompatible
 from majordomo.providers.openai_responses.codec import OpenAIResponses
 from majordomo.providers.profiles import PROFILES
-from majordomo.rpc.validation import InvalidRequest, check
+from majordomo.rpc.validation import check
 from majordomo.transport.http11 import Responses
 from majordomo.v1.content_pb2 import ROLE_ASSISTANT, FunctionTool, Part
 from majordomo.v1.generation_service_pb2 import (
@@ -40,11 +41,11 @@ from majordomo.v1.generation_service_pb2 import (
     Prompt,
     ResponseFormat,
 )
+from testkit.servers import generate, running
 from tests.fuzz.frames import conversations
 from tests.fuzz.mutations import MOST_GROWTH, SECONDS, hammer, mutations, resident
 from tests.fuzz.seeds import ANSWERS, SCHEMA
 from tests.providers.prompts import call, result, turn, user
-from tests.servers import generate, running
 
 CODECS: dict[str, tuple[Codec, str]] = {
     "anthropic": (Anthropic("p"), "anthropic"),

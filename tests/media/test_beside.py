@@ -10,8 +10,8 @@ from PIL import Image
 
 from majordomo.v1.content_pb2 import ROLE_USER, Blob, Message, Part
 from majordomo.v1.generation_service_pb2 import Call, GenerateRequest, Prompt
-from tests.servers import generate, running
-from tests.upstream import Upstream, completion, serve
+from testkit.servers import generate, running
+from testkit.upstream import Upstream, completion, serve
 
 CALLS = 2
 IMAGES = 2

@@ -17,8 +17,8 @@ from majordomo.v1.content_pb2 import (
     ToolResult,
 )
 from majordomo.v1.generation_service_pb2 import Call, GenerateRequest, Prompt
-from tests.servers import failed, running
-from tests.upstream import Upstream, completion, serve
+from testkit.servers import failed, running
+from testkit.upstream import Upstream, completion, serve
 
 PATH = "prompt.messages[0].parts[0].media_reference.uri"
 

@@ -19,7 +19,7 @@ from majordomo.providers.local import model_file
 from majordomo.providers.local.provider import Local
 from majordomo.providers.openai_chat.codec import OpenAICompatible
 from majordomo.providers.openai_responses.codec import OpenAIResponses
-from majordomo.transport.base import HttpxTransport
+from majordomo.transport.httpx_transport import HttpxTransport
 from majordomo.transport.provider import HttpProvider
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CONTEXT_TOO_LONG
 from majordomo.v1.content_pb2 import (

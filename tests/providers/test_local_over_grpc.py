@@ -20,7 +20,7 @@ from majordomo.v1.generation_service_pb2 import (
     FINISH_REASON_LENGTH,
     FINISH_REASON_STOP,
 )
-from tests.servers import (
+from testkit.servers import (
     Running,
     failed,
     generate,

@@ -15,8 +15,8 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_UNSUPPORTED,
     FailureReason,
 )
-from tests.servers import Running, generate, prompt, rest_of, running, stream, text_of
-from tests.upstream import Upstream, completion, serve, streamed
+from testkit.servers import Running, generate, prompt, rest_of, running, stream, text_of
+from testkit.upstream import Upstream, completion, serve, streamed
 
 CONFIG = """
 [chain]

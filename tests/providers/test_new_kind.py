@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from scripts import providers_page
 
 ROOT = Path(__file__).parent.parent.parent

@@ -16,7 +16,7 @@ from majordomo.codec.state import unpack
 from majordomo.providers.local import model_file
 from majordomo.providers.local.provider import Local
 from majordomo.providers.openai_responses.codec import OpenAIResponses
-from majordomo.transport.base import HttpxTransport
+from majordomo.transport.httpx_transport import HttpxTransport
 from majordomo.transport.provider import HttpProvider
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONTENT_REFUSED,

@@ -13,11 +13,11 @@ import httpx
 import pytest
 
 from majordomo.config import Config
+from majordomo.config.reload import Source, keep_current
 from majordomo.providers.gemini.google_token import GoogleToken
-from majordomo.rpc.reload import Source, keep_current
 from majordomo.transport.resolver import SystemResolver
-from tests.servers import generate, running
-from tests.upstream import PATIENCE, Upstream, completion, serve
+from testkit.servers import generate, running
+from testkit.upstream import PATIENCE, Upstream, completion, serve
 
 HANGING = 12
 """Names, and more than the event loop has threads of its own."""
@@ -104,7 +104,7 @@ import asyncio, socket, threading
 from majordomo.chain.failure import Failure
 from majordomo.transport.provider import HttpProvider
 from majordomo.providers.openai_chat.codec import OpenAICompatible
-from tests.servers import prompt
+from testkit.servers import prompt
 
 socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
 

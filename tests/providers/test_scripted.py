@@ -17,8 +17,8 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_RATE_LIMITED,
     FailureReason,
 )
+from testkit.servers import prompt
 from tests.chain.fakes import virtual_time
-from tests.servers import prompt
 
 
 async def run(

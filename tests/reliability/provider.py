@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from testkit.upstream import CHUNKED, LAST_CHUNK, answer, chunk
 from tests.reliability.wires import Wire
-from tests.upstream import CHUNKED, LAST_CHUNK, answer, chunk
 
 Fault = Literal["503", "500", "malformed", "cut", "429", "reset", "silence"]
 """What goes wrong; "cut": after the first content of a stream, or half of a body."""

@@ -19,10 +19,10 @@ from majordomo.v1.generation_service_pb2 import INTERRUPTION_POLICY_RESTART
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from majordomo.v1.operator_service_pb2 import HealthChange, WatchHealthRequest
 from majordomo.v1.operator_service_pb2_grpc import OperatorServiceStub
-from tests.processes import serving
+from testkit.processes import serving
+from testkit.servers import generate, stream
 from tests.reliability.provider import Fate, Provider
 from tests.reliability.wires import wires
-from tests.servers import generate, stream
 
 if TYPE_CHECKING:
     from majordomo.v1.generation_service_pb2_grpc import GenerationServiceAsyncStub

@@ -18,7 +18,7 @@ from majordomo.config import parse
 from majordomo.v1 import generation_service_pb2, operator_service_pb2
 from majordomo.v1.generation_service_pb2 import ExplainRequest
 from majordomo.v1.operator_service_pb2 import BenchRequest, WatchHealthRequest
-from tests.servers import (
+from testkit.servers import (
     SCRIPTED,
     Running,
     failed,

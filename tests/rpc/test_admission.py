@@ -13,8 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from majordomo.config import parse
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest
-from tests.servers import Running, Told, failed, generate, rest_of, running, stream
-from tests.upstream import PATIENCE
+from testkit.servers import Running, Told, failed, generate, rest_of, running, stream
+from testkit.upstream import PATIENCE
 
 
 def limited(limit: str) -> str:

@@ -19,7 +19,7 @@ from majordomo.v1.generation_service_pb2 import (
     GenerateRequest,
     StreamRequest,
 )
-from tests.servers import failed, generate, rest_of, running, stream
+from testkit.servers import failed, generate, rest_of, running, stream
 
 SCHEMA = '{"type": "object", "required": ["n"]}'
 CONFIG = """

@@ -12,8 +12,8 @@ import majordomo.chain.budget
 import majordomo.rpc.server
 from majordomo.chain.engine import Engine
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest
-from tests.servers import Running, failed, generate, running, stream
-from tests.upstream import (
+from testkit.servers import Running, failed, generate, running, stream
+from testkit.upstream import (
     CHUNKED,
     PATIENCE,
     Connection,

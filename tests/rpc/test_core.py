@@ -7,9 +7,9 @@ from typing import Any
 import grpc
 import pytest
 
+from testkit.servers import Running, generate, running
 from tests.fuzz.frames import PREFACE, SETTINGS, frame, request
 from tests.rpc.test_access import services
-from tests.servers import Running, generate, running
 
 PATH = b"/majordomo.v1.GenerationService/Generate"
 

@@ -10,7 +10,7 @@ from majordomo.v1.attempt_pb2 import (
 )
 from majordomo.v1.generation_service_pb2 import Call, ExplainRequest, TargetPlan
 from majordomo.v1.operator_service_pb2 import BenchRequest, HealthSnapshotRequest
-from tests.servers import SCRIPTED, failed, generate, prompt, running
+from testkit.servers import SCRIPTED, failed, generate, prompt, running
 
 TWICE = """
     [providers.acme]

@@ -12,8 +12,8 @@ from majordomo.v1.attempt_pb2 import (
     FailureReason,
 )
 from majordomo.v1.errors_pb2 import CallFailure
-from tests.servers import failed, generate, running
-from tests.upstream import Connection, Upstream, answer
+from testkit.servers import failed, generate, running
+from testkit.upstream import Connection, Upstream, answer
 
 WITHOUT_BYTES = {
     "UNSPECIFIED": "no reason",

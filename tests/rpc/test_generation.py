@@ -31,7 +31,7 @@ from majordomo.v1.generation_service_pb2 import (
     ChainOptions,
 )
 from majordomo.v1.operator_service_pb2 import BenchRequest, HealthSnapshotRequest
-from tests.servers import (
+from testkit.servers import (
     SCRIPTED,
     Running,
     failed,

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from majordomo.chain.tracker import Tracker
+from majordomo.errors import ServerDraining
 from majordomo.rpc.health_feed import ROUND_INTERVAL, HealthFeed
-from majordomo.rpc.status import Draining
 from tests.chain.fakes import loop_clock, virtual_time
 
 A = "a/1"
@@ -46,7 +46,7 @@ async def watched(
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
-    assert set() == tracker.changes.listeners
+    assert 0 == tracker.changes.listeners
 
 
 def now() -> float:
@@ -129,7 +129,7 @@ async def test_benches_begun_before_anybody_watched_end_too() -> None:
         await asyncio.wait([task])
 
         assert [30] == [time - begun for time in watcher.woken]
-        assert set() == tracker.changes.listeners
+        assert 0 == tracker.changes.listeners
 
 
 @virtual_time
@@ -153,9 +153,9 @@ async def test_a_closed_feed_ends_all_watches() -> None:
             closed = now()
             feed.close()
             ended = await asyncio.gather(*others, return_exceptions=True)
-            assert [Draining] * 100 == [type(end) for end in ended]
+            assert [ServerDraining] * 100 == [type(end) for end in ended]
             assert closed == now()
-            with pytest.raises(Draining):
+            with pytest.raises(ServerDraining):
                 await feed.wait(tracker.changes.version, closed + 3600)
-        with pytest.raises(Draining), feed.watching():
+        with pytest.raises(ServerDraining), feed.watching():
             pass

@@ -14,8 +14,8 @@ from majordomo.providers.gemini.google_token import GoogleToken
 from majordomo.providers.gemini.settings import GeminiSettings
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
 from majordomo.v1.generation_service_pb2 import FINISH_REASON_STOP
-from tests.servers import failed, generate, rest_of, running, stream, text_of
-from tests.upstream import CHUNKED, LAST_CHUNK, Connection, Upstream, answer, chunk
+from testkit.servers import failed, generate, rest_of, running, stream, text_of
+from testkit.upstream import CHUNKED, LAST_CHUNK, Connection, Upstream, answer, chunk
 
 KEY = "the-key"
 

@@ -13,7 +13,6 @@ from google.protobuf.descriptor_pb2 import DescriptorProto
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message as ProtoMessage
 from google.rpc.error_details_pb2 import BadRequest
-from scripts import contract_page
 
 from majordomo.v1.attempt_pb2 import ANSWER_FAULT_EMPTY, FAILURE_REASON_CREDENTIALS
 from majordomo.v1.content_pb2 import (
@@ -44,7 +43,8 @@ from majordomo.v1.operator_service_pb2 import (
     UnbenchRequest,
     WatchHealthRequest,
 )
-from tests.servers import Running, failed, running
+from scripts import contract_page
+from testkit.servers import Running, failed, running
 
 METHODS: dict[Any, tuple[str, str]] = {
     GenerateRequest: ("generation", "Generate"),

@@ -13,8 +13,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from majordomo.config import parse
 from majordomo.rpc.server import Server
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
+from testkit.servers import SCRIPTED, failed, generate, running
 from tests.fuzz.frames import PREFACE, SETTINGS, frame
-from tests.servers import SCRIPTED, failed, generate, running
 
 
 def config(**server: str) -> str:

@@ -30,10 +30,10 @@ from majordomo.v1.generation_service_pb2 import (
     Prompt,
     StreamRequest,
 )
+from testkit.servers import Running, rest_of, running
+from testkit.upstream import CHUNKED, LAST_CHUNK, Connection, Upstream, answer, chunk
 from tests.providers import vendor_rules
 from tests.providers.prompts import reasoning, result, turn, user
-from tests.servers import Running, rest_of, running
-from tests.upstream import CHUNKED, LAST_CHUNK, Connection, Upstream, answer, chunk
 
 Json = dict[str, Any]
 Rules = Callable[[Json], list[str]]

@@ -17,7 +17,7 @@ from majordomo.v1.operator_service_pb2 import (
     TargetHealth,
     UnbenchRequest,
 )
-from tests.servers import failed, generate, running
+from testkit.servers import failed, generate, running
 
 TIERED = """
     [providers.acme]

@@ -13,7 +13,7 @@ from majordomo.v1.operator_service_pb2 import (
     HealthSnapshotResponse,
     WatchHealthRequest,
 )
-from tests.servers import Running, failed, generate, running
+from testkit.servers import Running, failed, generate, running
 
 NAMES = [f"acme/m{number:04}" for number in range(1200)]
 

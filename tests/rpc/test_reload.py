@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from majordomo.config import Config, ConfigError, parse
-from majordomo.rpc.reload import Source, keep_current
+from majordomo.config.reload import Source, keep_current
 from majordomo.rpc.server import Server
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_QUOTA_EXHAUSTED
 from majordomo.v1.errors_pb2 import CallFailure
@@ -24,9 +24,8 @@ from majordomo.v1.operator_service_pb2 import (
     TargetHealth,
 )
 from majordomo.v1.operator_service_pb2_grpc import OperatorServiceStub
-from tests.faults.scene import health
-from tests.processes import serving
-from tests.servers import (
+from testkit.processes import serving
+from testkit.servers import (
     Running,
     failed,
     generate,
@@ -35,7 +34,8 @@ from tests.servers import (
     stream,
     text_of,
 )
-from tests.upstream import Connection, Upstream, answer, completion, serve
+from testkit.upstream import Connection, Upstream, answer, completion, serve
+from tests.faults.scene import health
 
 IN_FLIGHT = 200
 RELOADS = 50

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import signal
@@ -28,8 +29,8 @@ from majordomo.contract import SERVICES
 from majordomo.rpc.server import OPTIONS, Server
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest, TargetHealth
-from tests.processes import serving
-from tests.servers import (
+from testkit.processes import serving
+from testkit.servers import (
     SCRIPTED,
     Running,
     Told,
@@ -402,3 +403,15 @@ async def test_buf_curl_calls_all_five_by_reflection_alone(config: Path) -> None
     assert "completion" in outputs["Stream"]
     assert "STATE_BENCHED" in outputs["Bench"]
     assert "STATE_ACTIVE" in outputs["Unbench"]
+
+
+async def test_a_stopped_server_leaves_the_log_as_it_was() -> None:
+    """What it keeps out of gRPC's log it keeps out while it runs."""
+    log = logging.getLogger("grpc._cython.cygrpc")
+    before = list(log.filters)
+
+    async with running(), running():
+        during = list(log.filters)
+
+    assert 2 == len(during) - len(before)
+    assert before == log.filters

@@ -1,44 +1,44 @@
 """Errors as statuses: every one mapped, and all of them small."""
 
+import re
+from collections.abc import Iterator
+
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
-import majordomo.chain.call
-import majordomo.chain.failure
-import majordomo.chain.names
-import majordomo.chain.tracker
-import majordomo.rpc.access
-import majordomo.rpc.driver
-import majordomo.rpc.memory
-import majordomo.rpc.status
-import majordomo.rpc.validation
-from majordomo.chain.call import Call, CallFailed
-from majordomo.chain.names import (
+import majordomo.errors
+from majordomo.chain.call import REASONS, Call, CallFailed, call_failure
+from majordomo.client.errors import REASONS as CLIENT_REASONS
+from majordomo.errors import (
+    AnswerTooLarge,
+    BenchedByProvider,
+    CallerStalled,
     CircularTiers,
+    InvalidRequest,
     MalformedChain,
+    PermissionDenied,
+    Refused,
+    RequestCompressed,
     ResolverFailed,
+    ServerDraining,
+    ServerOverloaded,
+    Unauthenticated,
     UnknownProvider,
     UnknownTier,
+    Violation,
 )
-from majordomo.chain.tracker import BenchedByProvider
-from majordomo.rpc.access import PermissionDenied, Unauthenticated
-from majordomo.rpc.driver import AnswerTooLarge, CompressedRequest
-from majordomo.rpc.memory import CallerStalled, ServerFull
-from majordomo.rpc.status import (
-    CODES,
-    Draining,
-    call_failure,
-    is_bug,
-    refusal,
-)
-from majordomo.rpc.validation import InvalidRequest, Violation
+from majordomo.rpc.status import CODES, status_for
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_FAILED,
     FAILURE_REASON_OVERLOADED,
     Attempt,
 )
-from majordomo.v1.errors_pb2 import ERROR_REASON_UNSPECIFIED, CallFailure, ErrorReason
+from majordomo.v1.errors_pb2 import (
+    ERROR_REASON_UNSPECIFIED,
+    CallFailure,
+    ErrorReason,
+)
 from majordomo.v1.generation_service_pb2 import Prompt
 
 
@@ -53,54 +53,69 @@ def test_every_reason_has_a_code() -> None:
     assert set(ErrorReason.values()) - {ERROR_REASON_UNSPECIFIED} == set(CODES)
 
 
-def test_every_error_of_ours_is_told() -> None:
-    """None of the exceptions that a servicer may raise ends as a bug."""
-    samples = [
-        _failed(next(iter(majordomo.rpc.status._SUMMARIES)), []),
+def _subclasses(of: type[Refused]) -> Iterator[type[Refused]]:
+    for one in of.__subclasses__():
+        yield one
+        yield from _subclasses(one)
+
+
+def _samples() -> list[Refused]:
+    return [
+        *(_failed(reason, []) for reason in REASONS),
         InvalidRequest([Violation("prompt", "is required")]),
         UnknownTier("fast"),
         UnknownProvider("openai"),
+        MalformedChain("no chain"),
         CircularTiers(("a", "a")),
         BenchedByProvider("acme/*"),
         ResolverFailed("corporate", "fast", "failed"),
-        CallerStalled("read"),
-        CompressedRequest(),
-        AnswerTooLarge(1),
-        Draining(),
-        ServerFull(),
+        CallerStalled("read", 60),
+        RequestCompressed(),
+        AnswerTooLarge(2, 1),
+        ServerDraining(),
+        ServerOverloaded(),
         Unauthenticated(),
         PermissionDenied("operate"),
     ]
-    modules = (
-        majordomo.chain.call,
-        majordomo.chain.tracker,
-        majordomo.chain.names,
-        majordomo.rpc.access,
-        majordomo.rpc.driver,
-        majordomo.rpc.memory,
-        majordomo.rpc.status,
-        majordomo.rpc.validation,
+
+
+def test_every_error_that_knows_its_reason_is_told() -> None:
+    """Each one that can be raised has a code and stands in the tree."""
+    abstract = {majordomo.errors.ChainError, majordomo.errors.UnknownName}
+    ours = set(_subclasses(Refused))
+    drawn = set(
+        re.findall(r"^[│ ]*[├└]── (\w+)", majordomo.errors.__doc__ or "", re.MULTILINE)
     )
-    ours = {
-        thing
-        for module in modules
-        for thing in vars(module).values()
-        if isinstance(thing, type)
-        and issubclass(thing, Exception)
-        and thing.__module__.startswith("majordomo")
-        and not thing.__subclasses__()
+
+    assert ours - abstract == {type(sample) for sample in _samples()}
+    assert drawn == {one.__name__ for one in ours}
+    assert not [s for s in _samples() if status_for(s, "g").is_bug]
+    assert {sample.reason for sample in _samples()} == {
+        reason
+        for reason in CODES
+        if ErrorReason.Name(reason) != "ERROR_REASON_INTERNAL"
     }
 
-    assert ours == {type(sample) for sample in samples}
-    assert not [s for s in samples if is_bug(refusal(s, "g"))]
+
+def test_clients_know_an_error_by_the_same_name() -> None:
+    """The tree of the client mirrors the server's."""
+    servers = {
+        ErrorReason.Name(sample.reason).removeprefix("ERROR_REASON_"): sample
+        for sample in _samples()
+        if not isinstance(sample, CallFailed | CallerStalled | MalformedChain)
+    }
+
+    assert {reason: type(sample).__name__ for reason, sample in servers.items()} == {
+        reason: CLIENT_REASONS[reason].__name__ for reason in servers
+    }
 
 
 @pytest.mark.rule("7")
 def test_a_bug_is_told_without_its_text() -> None:
     """INTERNAL with a fixed text and the id that finds it in the log."""
-    told = refusal(RuntimeError("sk-secret"), "generation-7")
+    told = status_for(RuntimeError("sk-secret"), "generation-7")
 
-    assert is_bug(told)
+    assert told.is_bug
     assert "sk-secret" not in repr(told)
     assert "generation-7" in told.message
 
@@ -125,8 +140,8 @@ def test_details_stay_under_four_kibibytes(count: int) -> None:
     numbers = [attempt.number for attempt in failure.attempts]
     assert (1, count) == (numbers[0], numbers[-1])
     assert count == len(numbers) + failure.omitted_attempts
-    for reason in majordomo.rpc.status._SUMMARIES:
-        told = refusal(_failed(reason, attempts), "g")
+    for reason in REASONS:
+        told = status_for(_failed(reason, attempts), "g")
         packed = dict(told.trailers)["grpc-status-details-bin"]
         assert len(packed) <= 4096
         assert len(told.message.encode()) < 512
@@ -149,12 +164,12 @@ def test_details_stay_under_four_kibibytes(count: int) -> None:
 )
 def test_what_callers_sent_is_quoted_in_part(error: Exception) -> None:
     """However long it was, the status stays small and says what it is about."""
-    told = refusal(error, "g")
+    told = status_for(error, "g")
 
     packed = dict(told.trailers)["grpc-status-details-bin"]
     assert len(packed) <= 4096
     assert 500 < len(told.message.encode()) < 512
-    assert not is_bug(told)
+    assert not told.is_bug
 
 
 @pytest.mark.rule("7")
@@ -162,7 +177,7 @@ def test_violations_that_do_not_fit_are_counted() -> None:
     """The first ones are told, in their order."""
     violations = [Violation(f"labels[{n}]", "x" * 250) for n in range(30)]
 
-    told = refusal(InvalidRequest(violations), "g")
+    told = status_for(InvalidRequest(violations), "g")
 
     packed = dict(told.trailers)["grpc-status-details-bin"]
     assert isinstance(packed, bytes)
@@ -181,8 +196,8 @@ def test_only_a_walked_chain_tells_clients_not_to_retry() -> None:
     """Where this server is the problem another replica may help."""
     told = {
         ErrorReason.Name(reason): "grpc-retry-pushback-ms"
-        in dict(refusal(_failed(reason, []), "g").trailers)
-        for reason in majordomo.rpc.status._SUMMARIES
+        in dict(status_for(_failed(reason, []), "g").trailers)
+        for reason in REASONS
     }
 
     assert {
@@ -190,4 +205,6 @@ def test_only_a_walked_chain_tells_clients_not_to_retry() -> None:
         "ERROR_REASON_ALL_BENCHED",
         "ERROR_REASON_CHAIN_RATE_LIMITED",
     } == {name for name, pushed_back in told.items() if pushed_back}
-    assert "grpc-retry-pushback-ms" not in dict(refusal(Draining(), "g").trailers)
+    assert "grpc-retry-pushback-ms" not in dict(
+        status_for(ServerDraining(), "g").trailers
+    )

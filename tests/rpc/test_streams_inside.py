@@ -8,9 +8,9 @@ import pytest
 
 from majordomo.v1.generation_service_pb2 import Call, ExplainRequest, GenerateRequest
 from majordomo.v1.operator_service_pb2 import TargetHealth
+from testkit.servers import generate, prompt, running
+from testkit.upstream import Connection, Request, Upstream, answer, completion, streamed
 from tests.faults.scene import got, rescued, scene
-from tests.servers import generate, prompt, running
-from tests.upstream import Connection, Request, Upstream, answer, completion, streamed
 
 Refuses = Callable[[dict[str, Any]], str]
 """The parameter of a request that is refused; "": none."""

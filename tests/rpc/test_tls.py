@@ -15,7 +15,7 @@ import trustme
 
 from majordomo.config import ConfigError, parse
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
-from tests.servers import Running, generate, running
+from testkit.servers import Running, generate, running
 
 HOST = "127.0.0.1"
 YESTERDAY = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from majordomo.rpc.validation import InvalidRequest, check
+from majordomo.errors import InvalidRequest
+from majordomo.rpc.validation import check
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_BENCHED,
     FAILURE_REASON_CONTENT_REFUSED,

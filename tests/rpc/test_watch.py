@@ -23,7 +23,7 @@ from majordomo.v1.operator_service_pb2 import (
     WatchHealthResponse,
 )
 from majordomo.v1.operator_service_pb2_grpc import OperatorServiceStub
-from tests.servers import SCRIPTED, Told, failed, generate, running
+from testkit.servers import SCRIPTED, Told, failed, generate, running
 
 FLAKY = """
     [health]

@@ -9,8 +9,8 @@ from majordomo.schemas.absence import AbsentKeys, Place
 from majordomo.schemas.dialects import OPENAI_STRICT
 from majordomo.schemas.fitted import fitted
 from majordomo.v1.generation_service_pb2 import StreamResponse
-from tests.servers import generate, rest_of, running, stream, text_of
-from tests.upstream import Upstream, completion, serve, streamed
+from testkit.servers import generate, rest_of, running, stream, text_of
+from testkit.upstream import Upstream, completion, serve, streamed
 
 ITEM: dict[str, Any] = {
     "type": "object",

@@ -8,8 +8,8 @@ import pytest
 from majordomo.schemas import fitted
 from majordomo.schemas.dialects import OPENAI
 from majordomo.v1.content_pb2 import FunctionTool, Tool
-from tests.servers import failed, generate, running
-from tests.upstream import Upstream, completion, serve
+from testkit.servers import failed, generate, running
+from testkit.upstream import Upstream, completion, serve
 
 CONFIG = """
 [chain]

@@ -9,7 +9,7 @@ import pytest
 
 from majordomo import secrets
 from majordomo.telemetry import logs
-from tests.telemetry.collector import Collector, collecting
+from testkit.collector import Collector, collecting
 
 
 @pytest.fixture(autouse=True)

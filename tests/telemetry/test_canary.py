@@ -39,10 +39,10 @@ from majordomo.v1.operator_service_pb2 import (
     HealthSnapshotRequest,
     WatchHealthRequest,
 )
-from tests.servers import failed, generate, running
-from tests.telemetry.collector import Collector
+from testkit.collector import Collector
+from testkit.servers import failed, generate, running
+from testkit.upstream import CHUNKED, Connection, Upstream, answer, chunk
 from tests.telemetry.test_metrics import page
-from tests.upstream import CHUNKED, Connection, Upstream, answer, chunk
 
 KEY = "sk-canarykey0123456789abcdefghij"
 WORD = "canaryword"

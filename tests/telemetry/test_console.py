@@ -16,8 +16,8 @@ from majordomo.telemetry.console import ConsoleTree
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_OVERLOADED
 from majordomo.v1.generation_service_pb2 import ALL_BENCHED_POLICY_FAIL
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest
+from testkit.servers import generate, running, stream
 from tests.chain.fakes import OK, Step, Wait, call, engine, target, virtual_time, walk
-from tests.servers import generate, running, stream
 from tests.telemetry.test_spans import end
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from majordomo.telemetry.environment import leave_out_unusable
-from tests.processes import serving
+from testkit.processes import serving
 
 
 @pytest.mark.parametrize(

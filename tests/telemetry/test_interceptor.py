@@ -9,16 +9,18 @@ import grpc
 import pytest
 from grpc import StatusCode
 
-from majordomo.rpc.access import Access
-from majordomo.rpc.admission import Admission
-from majordomo.rpc.driver import Driver
-from majordomo.rpc.interceptors import ErrorBoundary
+from majordomo.rpc.interceptors.admission import AdmissionInterceptor
+from majordomo.rpc.interceptors.auth import AuthInterceptor
+from majordomo.rpc.interceptors.errors import ErrorInterceptor
+from majordomo.rpc.interceptors.streams import StreamInterceptor
+from majordomo.rpc.interceptors.telemetry import TelemetryInterceptor
+from majordomo.rpc.scope import current_record
 from majordomo.telemetry import semconv
-from majordomo.telemetry.interceptor import Observing
-from majordomo.telemetry.observation import Observation, Observer, current
+from majordomo.telemetry.finished import FinishedCall, Observer
+from majordomo.telemetry.record import Recorder
 from majordomo.telemetry.setup import resource, shutdown, tracer_provider
 from majordomo.telemetry.spans import Traces
-from tests.telemetry.collector import Collector, attributes, outline
+from testkit.collector import Collector, attributes, outline
 
 Method = Callable[[bytes, Any], Awaitable[bytes]]
 
@@ -31,9 +33,9 @@ class Handlers:
         self.cut = asyncio.Event()
 
     async def answer(self, request: bytes, context: Any) -> bytes:
-        observation = current.get()
-        assert observation is not None
-        return observation.trace.trace_id.encode()
+        record = current_record()
+        assert record is not None
+        return record.trace.trace_id.encode()
 
     async def refuse(self, request: bytes, context: Any) -> bytes:
         await context.abort(StatusCode.NOT_FOUND, "canary")
@@ -71,9 +73,16 @@ async def serving(
     What it traced is sent, and the last calls are observed, once the block is left.
     """
     tracers = tracer_provider(resource())
-    observing = Observing(Traces(tracers), observers)
-    inner = [ErrorBoundary(), Access({}), Admission(9, 1 << 20), Driver()]
-    server = grpc.aio.server(interceptors=[observing, *inner])
+    recorder = Recorder(Traces(tracers), observers)
+    server = grpc.aio.server(
+        interceptors=[
+            TelemetryInterceptor(recorder),
+            ErrorInterceptor(),
+            AuthInterceptor({}),
+            AdmissionInterceptor(9, 1 << 20),
+            StreamInterceptor(),
+        ]
+    )
     handlers = Handlers()
     names = ("answer", "refuse", "bug", "silent")
     unary: dict[str, Any] = {}
@@ -93,7 +102,7 @@ async def serving(
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield handlers, channel
     await server.stop(0)
-    observing.tell()
+    recorder.report()
     await shutdown(tracers)
 
 
@@ -173,15 +182,15 @@ async def test_a_bug_is_an_error_without_its_text(collector: Collector) -> None:
 
 async def test_calls_are_observed_soon_after_their_end() -> None:
     """While the server goes on, and in the order of their ends."""
-    seen: asyncio.Queue[Observation] = asyncio.Queue()
+    seen: asyncio.Queue[FinishedCall] = asyncio.Queue()
     methods = [f"majordomo.v1.Unary/{name}" for name in ("answer", "refuse", "answer")]
     async with serving(seen.put_nowait) as (_, channel):
         for method in methods:
             await told(begin(channel, method))
         observed = [await seen.get() for _ in methods]
 
-    assert methods == [observation.method for observation in observed]
-    ends = [observation.ended_nanoseconds for observation in observed]
+    assert methods == [finished.method for finished in observed]
+    ends = [finished.ended_nanoseconds for finished in observed]
     assert sorted(ends) == ends
     assert 0 < ends[0]
 
@@ -192,11 +201,11 @@ async def test_a_bug_in_one_observer_hides_nothing_from_others(
     """Nor later calls from itself; it is logged without its text."""
     seen: list[str] = []
 
-    def bad(observation: Observation) -> None:
-        raise ValueError(f"canary {observation.method}")
+    def bad(finished: FinishedCall) -> None:
+        raise ValueError(f"canary {finished.method}")
 
-    def good(observation: Observation) -> None:
-        seen.append(observation.code.name)
+    def good(finished: FinishedCall) -> None:
+        seen.append(finished.code)
 
     async with serving(bad, good) as (_, channel):
         for name in ("answer", "refuse"):

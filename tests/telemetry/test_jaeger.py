@@ -9,8 +9,8 @@ import pytest
 
 from majordomo.telemetry import semconv
 from majordomo.v1.operator_service_pb2 import BenchRequest
-from tests.servers import Running, failed, generate, rest_of, running, stream
-from tests.telemetry.jaeger import BINARY, jaeger, logs, tags
+from testkit.jaeger import BINARY, jaeger, logs, tags
+from testkit.servers import Running, failed, generate, rest_of, running, stream
 
 DOWN = "acme/status:503"
 

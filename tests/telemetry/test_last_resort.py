@@ -4,10 +4,10 @@ import io
 
 import pytest
 
-from majordomo.cli.words import describe
+from majordomo.cli.render import describe
 from majordomo.telemetry import semconv
-from tests.servers import failed, generate, running
-from tests.telemetry.collector import Collector, attributes
+from testkit.collector import Collector, attributes
+from testkit.servers import failed, generate, running
 from tests.telemetry.test_page import lines
 
 CONFIG = """

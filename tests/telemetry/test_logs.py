@@ -15,8 +15,8 @@ from majordomo.v1.operator_service_pb2 import (
     UnbenchRequest,
     WatchHealthRequest,
 )
-from tests.servers import SCRIPTED, failed, generate, rest_of, running, stream
-from tests.telemetry.collector import Collector
+from testkit.collector import Collector
+from testkit.servers import SCRIPTED, failed, generate, rest_of, running, stream
 
 DOWN = "acme/status:503"
 KEY = "sk-canary-0123456789"

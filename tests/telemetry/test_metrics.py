@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain_tex
 from majordomo.chain.tracker import Tracker
 from majordomo.telemetry.metrics import BOUNDS, Counter, Histogram, Metrics
 from majordomo.v1.operator_service_pb2 import BenchRequest
-from tests.servers import Running, failed, generate, rest_of, running, stream
+from testkit.servers import Running, failed, generate, rest_of, running, stream
 
 CONFIG = """
     [server]

@@ -12,14 +12,14 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from majordomo.chain.tracker import Tracker
-from majordomo.telemetry import semconv, setup, words
+from majordomo.telemetry import labels, semconv, setup
 from majordomo.telemetry.metrics import Counter, Gauge, Histogram, Metrics
 from majordomo.telemetry.prometheus import name_of
 from majordomo.v1.attempt_pb2 import FailureReason
 from majordomo.v1.errors_pb2 import ErrorReason
 from majordomo.v1.operator_service_pb2 import BenchRequest, UnbenchRequest
-from tests.servers import failed, generate, rest_of, running, stream
-from tests.telemetry.collector import Collector, attributes
+from testkit.collector import Collector, attributes
+from testkit.servers import failed, generate, rest_of, running, stream
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "observability.md").read_text()
@@ -105,7 +105,7 @@ def test_every_variable_is_told() -> None:
 
 def test_every_outcome_is_told() -> None:
     """Those of calls that were answered, and every reason of ours."""
-    reasons = [words.error_reason(value) for value in ErrorReason.values() if value]
+    reasons = [labels.error_reason(value) for value in ErrorReason.values() if value]
 
     told = [name for row in table("outcome") for name in named(row[0])]
     ours = {"first_try", "recovered", "restarted", "cancelled", *reasons}
@@ -114,7 +114,9 @@ def test_every_outcome_is_told() -> None:
 
 def test_every_reason_is_told() -> None:
     """In one list, in the contract's order."""
-    reasons = [words.failure_reason(value) for value in FailureReason.values() if value]
+    reasons = [
+        labels.failure_reason(value) for value in FailureReason.values() if value
+    ]
 
     assert ", ".join(f"`{it}`" for it in reasons) in " ".join(PAGE.split())
 

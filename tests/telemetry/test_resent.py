@@ -4,12 +4,12 @@ import io
 
 import pytest
 
-from majordomo.cli.words import describe
+from majordomo.cli.render import describe
 from majordomo.telemetry import semconv
-from tests.servers import generate, running
-from tests.telemetry.collector import Collector, attributes
+from testkit.collector import Collector, attributes
+from testkit.servers import generate, running
+from testkit.upstream import Connection, Upstream, completion
 from tests.telemetry.test_page import lines
-from tests.upstream import Connection, Upstream, completion
 
 
 @pytest.mark.rule("2.7")

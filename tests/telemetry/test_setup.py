@@ -18,9 +18,9 @@ from majordomo.telemetry.setup import (
     tracer_provider,
 )
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
-from tests.servers import generate
-from tests.telemetry.collector import Collector, attributes, collecting
-from tests.upstream import Connection, Upstream
+from testkit.collector import Collector, attributes, collecting
+from testkit.servers import generate
+from testkit.upstream import Connection, Upstream
 
 
 def spans(provider: TracerProvider, count: int) -> None:

@@ -22,7 +22,7 @@ from opentelemetry.trace import TracerProvider as OtelProvider
 
 from majordomo.chain.call import Call
 from majordomo.chain.failure import Failure
-from majordomo.telemetry.observation import Observation
+from majordomo.telemetry.record import Recorder
 from majordomo.telemetry.spans import Trace, Traces
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CREDENTIALS,
@@ -33,6 +33,7 @@ from majordomo.v1.attempt_pb2 import (
 )
 from majordomo.v1.content_pb2 import ROLE_USER, Message, Part
 from majordomo.v1.generation_service_pb2 import GenerationConfig, Prompt
+from testkit.collector import attributes, outline
 from tests.chain.fakes import (
     EPOCH,
     OK,
@@ -43,7 +44,6 @@ from tests.chain.fakes import (
     virtual_time,
     walk,
 )
-from tests.telemetry.collector import attributes, outline
 
 METHOD = "majordomo.v1.GenerationService/Stream"
 CANARY = "sk-canary-secret"
@@ -83,13 +83,13 @@ def exported(
 
 def end(provider: OtelProvider, finished: Call, code: RpcCode = RpcCode.OK) -> None:
     """Trace a call that has ended, as the interceptor does."""
-    observation = Observation(METHOD, Traces(provider).begin(METHOD, ()))
-    observation.call = finished
-    observation.reason = finished.error
-    observation.code = code
-    observation.ended_nanoseconds = time.time_ns()
-    observation.sum_up()
-    observation.trace.end(observation)
+    recorder = Recorder(Traces(provider))
+    record = recorder.begin(METHOD, ())
+    record.on_call(finished)
+    if finished.error is not None:
+        record.on_error(finished.error)
+    record.finish(code.name)
+    recorder.report()
 
 
 @dataclass
@@ -467,7 +467,7 @@ async def test_a_call_that_was_never_walked_has_no_chain() -> None:
     assert f"SERVER {METHOD}" == outline(shown)
 
 
-def test_six_codes_are_errors_of_the_servers() -> None:
+async def test_six_codes_are_errors_of_the_servers() -> None:
     """What the caller did, or asked for, is no error of this server."""
     errors = {
         code.name
@@ -584,8 +584,9 @@ async def test_what_is_sampled_out_is_not_built() -> None:
 
 def test_without_a_provider_there_is_no_id() -> None:
     """No id is made up for a trace that nobody will find."""
-    trace = Traces(NoOpTracerProvider()).begin(METHOD, ())
-    trace.end(Observation(METHOD, trace))
+    record = Recorder(Traces(NoOpTracerProvider())).begin(METHOD, ())
+    trace = record.trace
+    trace.end(record.summary())
 
     assert ("", "") == (trace.trace_id, trace.span_id)
 

@@ -12,8 +12,8 @@ import pytest
 import trustme
 
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
-from tests.servers import failed, generate, rest_of, running, stream
-from tests.telemetry.collector import Collector, attributes
+from testkit.collector import Collector, attributes
+from testkit.servers import failed, generate, rest_of, running, stream
 from tests.telemetry.test_metrics import of, samples
 
 TOKEN = "token-of-checkout"

@@ -15,7 +15,8 @@ from majordomo.v1.operator_service_pb2 import (
     HealthSnapshotRequest,
     UnbenchRequest,
 )
-from tests.servers import (
+from testkit.collector import Collector, attributes, outline
+from testkit.servers import (
     SCRIPTED,
     Running,
     failed,
@@ -24,8 +25,7 @@ from tests.servers import (
     running,
     stream,
 )
-from tests.telemetry.collector import Collector, attributes, outline
-from tests.upstream import Upstream, answer, serve
+from testkit.upstream import Upstream, answer, serve
 
 DOWN = "acme/status:503"
 

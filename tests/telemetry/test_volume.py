@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.servers import Running, generate, running
-from tests.telemetry.collector import Collector
+from testkit.collector import Collector
+from testkit.servers import Running, generate, running
 
 CALLS = 6_667
 SPANS_A_CALL = 3

@@ -13,7 +13,7 @@ from majordomo.chain.target import Answer, Life, Piece, Target
 from majordomo.chain.timing import Patience
 from majordomo.chain.tracker import Tracker
 from majordomo.durations import set_duration
-from majordomo.text import cut
+from majordomo.text import cut, line
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_CANCELLED,
     ATTEMPT_OUTCOME_FAILED,
@@ -31,7 +31,9 @@ from majordomo.v1.attempt_pb2 import (
 )
 from majordomo.v1.generation_service_pb2 import Adaptation, PartDelta
 
-_LONGEST_MESSAGE = 200
+MOST_MESSAGE_BYTES = 200
+"""Of an Attempt's message: the contract's limit."""
+
 _BATCH = 5.0
 """Seconds in which pieces that nobody waits for are gathered."""
 
@@ -214,14 +216,14 @@ class RunningAttempt:
             record.outcome = ATTEMPT_OUTCOME_SUCCEEDED
             if self.kept is not None:
                 record.answer_fault = self.kept.kind
-                record.message = bounded(self.kept.words)
+                record.message = line(self.kept.words, MOST_MESSAGE_BYTES)
             else:
                 self._tracker.succeed(self._lease)
         elif isinstance(error, Failure):
             record.outcome = self._failed_outcome(error)
             record.failure_reason = error.reason
             record.failure_class = failure_class(error.reason)
-            record.message = bounded(error.message)
+            record.message = cut(error.message, MOST_MESSAGE_BYTES)
             record.provider_error_code = error.code
             if error.retry_delay is not None:
                 set_duration(record.retry_delay, error.retry_delay)
@@ -286,8 +288,3 @@ def may_be_the_requests(attempt: Attempt) -> bool:
             or 0 < attempt.http_status_code < HTTPStatus.INTERNAL_SERVER_ERROR
         )
     )
-
-
-def bounded(message: str) -> str:
-    """`message` within the contract's 200 bytes."""
-    return cut(message, _LONGEST_MESSAGE)

@@ -1,18 +1,35 @@
 """One caller's request while its chain is walked, and the record that it leaves."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from google.protobuf.message import Message
+
 from majordomo.chain.evidence import Lease
 from majordomo.chain.target import Target
+from majordomo.contract import label
+from majordomo.errors import MOST_DETAIL_BYTES, Refused
 from majordomo.v1.attempt_pb2 import (
     ANSWER_FAULT_EMPTY,
     AnswerFault,
     Attempt,
     FailureReason,
 )
-from majordomo.v1.errors_pb2 import ErrorReason
+from majordomo.v1.errors_pb2 import (
+    ERROR_REASON_ALL_BENCHED,
+    ERROR_REASON_CHAIN_EXHAUSTED,
+    ERROR_REASON_CHAIN_RATE_LIMITED,
+    ERROR_REASON_CONTENT_REFUSED,
+    ERROR_REASON_DEADLINE_EXCEEDED,
+    ERROR_REASON_MODEL_NOT_FOUND,
+    ERROR_REASON_PROVIDER_CREDENTIALS,
+    ERROR_REASON_REQUEST_REFUSED,
+    ERROR_REASON_REQUEST_UNSUPPORTED,
+    ERROR_REASON_STREAM_INTERRUPTED,
+    CallFailure,
+    ErrorReason,
+)
 from majordomo.v1.generation_service_pb2 import (
     ALL_BENCHED_POLICY_LAST_RESORT,
     INTERRUPTION_POLICY_FAIL,
@@ -112,12 +129,24 @@ class Call:
         return next(target for target in self.targets if target.name == name)
 
 
-class CallFailed(Exception):
-    """The chain was walked and gave no answer.
+_SUMMARIES: dict[ErrorReason, str] = {
+    ERROR_REASON_CHAIN_EXHAUSTED: "no target answered",
+    ERROR_REASON_ALL_BENCHED: "every target is benched",
+    ERROR_REASON_CHAIN_RATE_LIMITED: "every target is at its rate limit or quota",
+    ERROR_REASON_MODEL_NOT_FOUND: "no target has its model",
+    ERROR_REASON_REQUEST_REFUSED: "a provider refused the request",
+    ERROR_REASON_REQUEST_UNSUPPORTED: "the request fits none of the targets",
+    ERROR_REASON_CONTENT_REFUSED: "a provider refused the content",
+    ERROR_REASON_PROVIDER_CREDENTIALS: "a provider refused this server's credentials",
+    ERROR_REASON_STREAM_INTERRUPTED: "the answer broke off",
+    ERROR_REASON_DEADLINE_EXCEEDED: "out of time",
+}
+REASONS = frozenset(_SUMMARIES)
+"""Those for which a walk ends without an answer."""
 
-    `retry_delay` is the number of seconds until the first target may come back,
-    None where that is not known or no target will.
-    """
+
+class CallFailed(Refused):
+    """The chain was walked and gave no answer."""
 
     def __init__(
         self, call: Call, reason: ErrorReason, retry_delay: float | None
@@ -126,3 +155,30 @@ class CallFailed(Exception):
         self.call = call
         self.reason = reason
         self.retry_delay = retry_delay
+        """Seconds until the first target may come back; None where that is not known,
+        or no target will."""
+
+    @property
+    def message(self) -> str:
+        """What happened, and each target's reason in order."""
+        reasons = [
+            f"{attempt.target}: {label(FailureReason, attempt.failure_reason)}"
+            for attempt in self.call.attempts
+            if attempt.failure_reason
+        ]
+        return f"{_SUMMARIES[self.reason]} ({'; '.join(dict.fromkeys(reasons))})"
+
+    def details(self) -> Iterable[Message]:
+        return (call_failure(self.call.generation_id, self.call.attempts),)
+
+
+def call_failure(generation_id: str, attempts: Sequence[Attempt]) -> CallFailure:
+    """What fits of the attempts: first messages go, then those in the middle."""
+    failure = CallFailure(generation_id=generation_id, attempts=attempts)
+    if failure.ByteSize() > MOST_DETAIL_BYTES:
+        for attempt in failure.attempts:
+            attempt.ClearField("message")
+    while failure.ByteSize() > MOST_DETAIL_BYTES and len(failure.attempts) > 2:
+        del failure.attempts[len(failure.attempts) // 2]
+        failure.omitted_attempts += 1
+    return failure

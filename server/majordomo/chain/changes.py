@@ -69,16 +69,29 @@ class Changes:
         self.next_expiry = NEVER
         """No bench that was seen ends before this monotonic moment."""
 
-        self.listeners: set[Callable[[], None]] = set()
-        """Called within the walk when anything has changed: they must only make a note
-        of it."""
-
-        self.observers: set[Callable[[Change], None]] = set()
-        """Are told every change, within the walk."""
-
+        self._subscribers: set[Callable[[Change], None]] = set()
+        self._listeners: set[Callable[[], None]] = set()
         self._views: dict[str, View] = {}  # of those that are not well
         self._latest: OrderedDict[str, Change] = OrderedDict()  # by version
         self._horizon = 0  # what changed up to here may be forgotten
+
+    def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
+        """Call `callback` with every change, within the walk; returns what ends it."""
+        self._subscribers.add(callback)
+        return lambda: self._subscribers.discard(callback)
+
+    def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` whenever there is something to look at; returns what ends it.
+
+        It is called within the walk, and must only make a note of it.
+        """
+        self._listeners.add(callback)
+        return lambda: self._listeners.discard(callback)
+
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return len(self._listeners)
 
     def note(
         self, target: str, view: View, cause: HealthChange.Cause, moment: float
@@ -98,16 +111,16 @@ class Changes:
         if len(self._latest) > _MOST_CHANGES:
             _, oldest = self._latest.popitem(last=False)
             self._horizon = oldest.version
-        for observer in self.observers:
-            observer(change)
-        self.tell()
+        for subscriber in tuple(self._subscribers):
+            subscriber(change)
+        self.notify()
 
     def forget(self) -> None:
         """Let every onlooker begin anew with a snapshot."""
         self.version += 1
         self._horizon = self.version
         self._latest.clear()
-        self.tell()
+        self.notify()
 
     def knows(self, version: int) -> bool:
         """Whether no change after `version` is forgotten."""
@@ -139,7 +152,7 @@ class Changes:
                 self.next_expiry = min(self.next_expiry, view.expiry)
         return over
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Have the listeners look again."""
-        for listener in tuple(self.listeners):
+        for listener in tuple(self._listeners):
             listener()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from majordomo.chain import budget
 from majordomo.chain.call import Call
 from majordomo.chain.clock import Clock
-from majordomo.chain.failure import CERTIFICATE_NOT_VALID, PERMANENT, TRANSIENT
+from majordomo.chain.failure import LASTING, PERMANENT, TRANSIENT
 from majordomo.chain.target import Target
 from majordomo.chain.tracker import Tracker
 from majordomo.chain.verdict import last_words
@@ -153,15 +153,14 @@ class Course:
     async def _change_or(self, moment: float) -> None:
         """Wait until any target has changed, or until `moment`."""
         changed = asyncio.Event()
-        listeners = self._tracker.changes.listeners
-        listeners.add(changed.set)
+        stop = self._tracker.changes.listen(changed.set)
         try:
             async with asyncio.timeout_at(moment + _TICK):
                 await changed.wait()
         except TimeoutError:
             pass  # the moment has come
         finally:
-            listeners.discard(changed.set)
+            stop()
 
     def _soonest(self) -> Turn | None:
         last = last_words(self._call.attempts)
@@ -226,7 +225,7 @@ def retriable(attempt: Attempt) -> bool:
     return (
         reason in _RETRIED
         and not limited
-        and attempt.provider_error_code != CERTIFICATE_NOT_VALID
+        and attempt.provider_error_code not in LASTING
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
 from majordomo.chain import budget
 from majordomo.chain.answers import Fault, Parts, fault
-from majordomo.chain.attempt import RunningAttempt, bounded
+from majordomo.chain.attempt import MOST_MESSAGE_BYTES, RunningAttempt
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import CLOCK, Clock
 from majordomo.chain.course import Course, Turn, retriable
@@ -23,6 +23,7 @@ from majordomo.chain.target import Answer, Target
 from majordomo.chain.tracker import Tracker
 from majordomo.chain.usage import add_up
 from majordomo.chain.verdict import ALWAYS_ADVANCE, may_come_back, verdict
+from majordomo.text import cut
 from majordomo.v1.attempt_pb2 import (
     ANSWER_FAULT_EMPTY,
     ATTEMPT_OUTCOME_INTERRUPTED,
@@ -339,7 +340,7 @@ class _Walk:
             target=target.name,
             outcome=ATTEMPT_OUTCOME_SKIPPED,
             failure_reason=skip.reason,
-            message=bounded(skip.message),
+            message=cut(skip.message, MOST_MESSAGE_BYTES),
             provider_error_code=skip.code,
         )
         self._clock.stamp(attempt.start_time)

@@ -54,7 +54,9 @@ PERMANENT = frozenset(
 """Reasons that no retry at the same target mends."""
 
 CERTIFICATE_NOT_VALID = "CERTIFICATE_NOT_VALID"
-"""The code of a failure to connect that a moment later will be the same."""
+PROXY_REFUSED = "PROXY_REFUSED"
+LASTING = frozenset({CERTIFICATE_NOT_VALID, PROXY_REFUSED})
+"""Codes of failures to connect that a moment later will be the same."""
 
 
 def failure_class(reason: FailureReason) -> FailureClass:

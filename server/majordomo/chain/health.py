@@ -11,6 +11,7 @@ that it was begun in, so that results from before a change of state are inert.
 from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from majordomo.chain.clock import Clock
 from majordomo.chain.evidence import Evidence, Lease
@@ -82,6 +83,14 @@ class Bench:
             lasts = round((self.until - self.start) * NANOSECONDS)
             start = record.start_time.ToNanoseconds()
             record.expire_time.FromNanoseconds(start + lasts)
+
+
+class Moved(NamedTuple):
+    """A provider that is reached otherwise from now on."""
+
+    provider: str
+    elsewhere: bool
+    """At another place; else with another key."""
 
 
 class Health:
@@ -159,6 +168,25 @@ class Health:
         """A bench for a rate limit ends by itself, without a probe."""
         if self.state == BENCHED and not self.probed and now >= self.returns:
             self.activate(now)
+
+    def bench(self) -> Bench:
+        """What keeps it out of rotation, if it is out."""
+        return Bench(
+            BenchRecord.ORIGIN_AUTOMATIC,
+            self.start,
+            self.returns,
+            cause=self.cause,
+            count=self.benches,
+            probing=self.state == PROBING,
+        )
+
+    def failed(self, attempt: Attempt) -> Attempt:
+        """Count and keep a failed attempt, whether or not it counts against it."""
+        self.total_failures += 1
+        kept = self.last_failure = Attempt()
+        kept.CopyFrom(attempt)
+        kept.ClearField("message")
+        return kept
 
     def out_of_rotation(self, now: float) -> bool:
         self.pass_time(now)

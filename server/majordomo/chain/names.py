@@ -1,16 +1,9 @@
-"""Chains, tiers and targets by name (docs/semantics.md, section 1).
-
-ChainError
-├── MalformedChain      no chain, or an element that cannot be one
-│   └── CircularTiers
-└── UnknownName
-    ├── UnknownTier
-    └── UnknownProvider
-ResolverFailed          a plugin that knows tiers has none for us now
-"""
+"""Chains, tiers and targets by name (docs/semantics.md, section 1)."""
 
 import re
 from collections.abc import Iterator, Mapping
+
+from majordomo.errors import CircularTiers, MalformedChain, UnknownTier
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 """Names of providers and tiers."""
@@ -26,49 +19,6 @@ LONGEST_CHAIN = 4096
 
 MOST_TARGETS = 32
 DEEPEST_TIER = 8
-
-
-class ChainError(Exception):
-    """A chain that names no targets; nothing was called."""
-
-
-class MalformedChain(ChainError):
-    """The chain breaks a rule of its form."""
-
-
-class CircularTiers(MalformedChain):
-    """A tier that stands for itself in the end; `circle` starts and ends with it."""
-
-    def __init__(self, circle: tuple[str, ...]) -> None:
-        super().__init__(f"tiers in a circle: {' -> '.join(circle)}")
-        self.circle = circle
-
-
-class UnknownName(ChainError):
-    """A name that the configuration does not know."""
-
-    kind = "name"
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"no {self.kind} {name!r} is configured")
-        self.name = name
-
-
-class UnknownTier(UnknownName):
-    kind = "tier"
-
-
-class UnknownProvider(UnknownName):
-    kind = "provider"
-
-
-class ResolverFailed(Exception):
-    """`resolver` could not say what the tier `name` stands for; nothing was called."""
-
-    def __init__(self, resolver: str, name: str, why: str) -> None:
-        super().__init__(f"the resolver {resolver}, asked for the tier {name!r}, {why}")
-        self.resolver = resolver
-        self.name = name
 
 
 def split_target(target: str) -> tuple[str, str]:

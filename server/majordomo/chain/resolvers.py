@@ -21,14 +21,8 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
-from majordomo.chain.names import (
-    ChainError,
-    ResolverFailed,
-    UnknownTier,
-    check_element,
-    elements,
-    expand,
-)
+from majordomo.chain.names import check_element, elements, expand
+from majordomo.errors import ChainError, ResolverFailed, UnknownTier
 
 GROUP = "majordomo.resolvers"
 _MOST_QUESTIONS = 32

@@ -6,7 +6,6 @@ but time and `unbench` lifts. All of it is local memory: decisions take microsec
 
 import random as _random
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 from majordomo.chain.changes import WELL, Change, Changes, View
 from majordomo.chain.clock import CLOCK, Clock
@@ -18,29 +17,16 @@ from majordomo.chain.health import (
     Bench,
     Health,
     HealthSettings,
+    Moved,
 )
+from majordomo.chain.records import Records, longest, wildcard
+from majordomo.chain.shown import shown
 from majordomo.durations import seconds
-from majordomo.v1.attempt_pb2 import Attempt, BenchRecord
+from majordomo.errors import BenchedByProvider
+from majordomo.v1.attempt_pb2 import Attempt
 from majordomo.v1.operator_service_pb2 import HealthChange, TargetHealth
 
 _MOST_TARGETS = 10_000
-
-
-class Moved(NamedTuple):
-    """A provider that is reached otherwise from now on."""
-
-    provider: str
-    elsewhere: bool
-    """At another place; else with another key."""
-
-
-class BenchedByProvider(Exception):
-    """One target cannot be unbenched while its whole provider is benched."""
-
-    def __init__(self, target: str) -> None:
-        super().__init__(f"benched by {target}")
-        self.target = target
-        """The record to lift, "provider/*"."""
 
 
 class Tracker:
@@ -65,7 +51,7 @@ class Tracker:
         now = clock.monotonic()
         self._configured = frozenset(configured)
         self._targets = {name: Health(now) for name in sorted(self._configured)}
-        self._records: dict[str, Bench] = {}
+        self._records = Records()
         self.changes = Changes()
         """For onlookers; in its words "provider/*" is a target too."""
 
@@ -107,16 +93,13 @@ class Tracker:
         return self._keeps_out(target, self._clock.monotonic())
 
     def _keeps_out(self, target: str, now: float) -> Bench | None:
-        out = None
-        if self._records:
-            whole = wildcard(target)
-            out = _longest(self._record(target, now), self._record(whole, now))
+        out = self._records.over(target, now)
         health = self._targets.get(target)
         if health is not None:
             if health.judge_silence(self._settings, now, self._random):
                 self._note(target, HealthChange.CAUSE_FAILURES, now)
             if health.out_of_rotation(now):
-                out = _longest(out, self._automatic_bench(health))
+                out = longest(out, health.bench())
         return out
 
     def begin(
@@ -188,10 +171,7 @@ class Tracker:
         `counts`: it counts against the target's health (rules 4.1 and 4.3).
         """
         health = self._targets[lease.target]
-        health.total_failures += 1
-        health.last_failure = Attempt()
-        health.last_failure.CopyFrom(attempt)
-        health.last_failure.ClearField("message")
+        kept = health.failed(attempt)
         bench = None
         now = self._clock.monotonic()
         if counts:
@@ -200,8 +180,8 @@ class Tracker:
             if health.fail(
                 lease, attempt.failure_reason, delay, self._settings, now, self._random
             ):
-                bench = self._automatic_bench(health)
-                health.last_failure.benched = True
+                bench = health.bench()
+                kept.benched = True
                 self._note(lease.target, HealthChange.CAUSE_FAILURES, now)
         self.release(lease)
         return bench
@@ -216,7 +196,7 @@ class Tracker:
             now = self._clock.monotonic()
             self._note(lease.target, HealthChange.CAUSE_PROBE_INCONCLUSIVE, now)
         if lease.order > health.left and health.state != ACTIVE:
-            self.changes.tell()  # calls may wait for what came of it
+            self.changes.notify()  # calls may wait for what came of it
         if lease.target not in self._configured and health.forgettable:
             del self._targets[lease.target]
 
@@ -284,7 +264,7 @@ class Tracker:
         """
         now = self._clock.monotonic()
         health = self._targets.get(target)
-        if health is None or health.out_of_quota or self._under_record(target, now):
+        if health is None or health.out_of_quota or self._records.over(target, now):
             return None
         return health.asked_until
 
@@ -293,7 +273,7 @@ class Tracker:
         return (
             health is not None
             and health.only_failures_keep_it_out(now)
-            and not self._under_record(target, now)
+            and self._records.over(target, now) is None
         )
 
     def _early(self, target: str, now: float) -> bool:
@@ -301,14 +281,7 @@ class Tracker:
         return (
             health is not None
             and health.may_be_tried_early(now)
-            and not self._under_record(target, now)
-        )
-
-    def _under_record(self, target: str, now: float) -> bool:
-        """Whether an operator keeps it out."""
-        return (
-            self._record(target, now) is not None
-            or self._record(wildcard(target), now) is not None
+            and self._records.over(target, now) is None
         )
 
     def next_is_probe(self, target: str) -> bool:
@@ -325,35 +298,21 @@ class Tracker:
     def bench(
         self, target: str, length: float | None, reason: str
     ) -> list[TargetHealth]:
-        """Bench "provider/model-id" or "provider/*".
-
-        `length` is in seconds, None for good. A second record replaces the first.
-        Returns the targets now benched.
-        """
+        """See `Operated`, as for what follows it."""
         now = self._clock.monotonic()
-        self._records[target] = Bench(
-            BenchRecord.ORIGIN_OPERATOR,
-            now,
-            None if length is None else now + length,
-            reason,
-        )
+        self._records.bench(target, now, length, reason)
         self._note_all(target, HealthChange.CAUSE_OPERATOR_BENCH, now)
         return [self._show(name, now) for name in self._covered(target)]
 
     def unbench(self, target: str) -> list[TargetHealth]:
-        """Lift the record, and forget failures and benches.
-
-        Raises BenchedByProvider for one target under a record for its provider.
-        Returns the targets now in rotation.
-        """
         now = self._clock.monotonic()
         whole = wildcard(target)
-        if whole != target and self._record(whole, now) is not None:
+        if whole != target and self._records.of(whole, now) is not None:
             raise BenchedByProvider(whole)
         covered = self._covered(target)
-        self._records.pop(target, None)
+        self._records.lift(target)
         for name in covered:
-            self._records.pop(name, None)
+            self._records.lift(name)
             health = self._targets.get(name)
             if health is not None:
                 health.forgive(now)
@@ -361,20 +320,17 @@ class Tracker:
         return [self._show(name, now) for name in covered if name != whole]
 
     def snapshot(self, names: Sequence[str] | None = None) -> list[TargetHealth]:
-        """How `names`, or all targets and records by name, are doing."""
         now = self._clock.monotonic()
         if names is None:
             names = self.names()
         return [self._show(name, now) for name in names]
 
     def names(self) -> list[str]:
-        """All targets and records by name."""
         now = self._clock.monotonic()
-        live = [name for name in list(self._records) if self._record(name, now)]
+        live = [name for name in self._records if self._records.of(name, now)]
         return sorted({*self._targets, *live})
 
     def show(self, name: str) -> TargetHealth:
-        """How one target, or the record for a provider, is doing."""
         return self._show(name, self._clock.monotonic())
 
     def states(self) -> dict[str, TargetHealth.State]:
@@ -391,7 +347,6 @@ class Tracker:
     # What onlookers ask.
 
     def expire(self) -> None:
-        """Note what has changed by time alone."""
         now = self._clock.monotonic()
         for target, moment in self.changes.expired(now):
             self._note(target, HealthChange.CAUSE_EXPIRED, now, moment)
@@ -399,11 +354,6 @@ class Tracker:
     def changes_since(
         self, version: int, names: Sequence[str] | None = None
     ) -> tuple[int, list[Change]] | None:
-        """The oldest changes of `names`, or of all, after `version`, in order.
-
-        With them goes the version that they lead up to. None if only a snapshot can
-        tell, as for NOTHING_TOLD.
-        """
         if not self.changes.knows(version):
             return None
         if names is None:
@@ -476,14 +426,6 @@ class Tracker:
         health = self._targets[target] = Health(now, self.changes.version)
         return health
 
-    def _record(self, name: str, now: float) -> Bench | None:
-        """The operator's record of that name; one whose time is over goes."""
-        record = self._records.get(name)
-        if record is None or record.until is None or now < record.until:
-            return record
-        del self._records[name]
-        return None
-
     def _covered(self, target: str) -> list[str]:
         """The names that `target` stands for: itself, or all of its provider's."""
         if target != wildcard(target):
@@ -492,58 +434,17 @@ class Tracker:
         known = {*self._targets, *self._records}
         return sorted(name for name in known if name.startswith(prefix))
 
-    def _automatic_bench(self, health: Health) -> Bench:
-        return Bench(
-            BenchRecord.ORIGIN_AUTOMATIC,
-            health.start,
-            health.returns,
-            cause=health.cause,
-            count=health.benches,
-            probing=health.state == PROBING,
-        )
-
     def _look(self, name: str, now: float) -> View:
         bench = self._keeps_out(name, now)
         out = bench is not None
         health = self._targets.get(name)
         if bench is None and health is not None and health.state == BENCHED:
             # Its time is over and nobody has called yet: the next call probes.
-            bench = self._automatic_bench(health)
+            bench = health.bench()
         if bench is None:
             return WELL
         return View(PROBING if bench.probing else BENCHED, bench, out)
 
     def _show(self, name: str, now: float) -> TargetHealth:
         view = self._look(name, now)
-        shown = TargetHealth(target=name, state=view.state)
-        if view.bench is not None:
-            view.bench.write(shown.bench, self._clock)
-        health = self._targets.get(name)
-        if health is None:
-            return shown
-        shown.consecutive_failures = health.consecutive_failures
-        shown.active_attempts = health.running
-        shown.total_attempts = health.total_attempts
-        shown.total_failures = health.total_failures
-        if health.last_success is not None:
-            at = self._clock.timestamp(health.last_success)
-            shown.last_success_time.CopyFrom(at)
-        if health.last_failure is not None:
-            shown.last_failure.CopyFrom(health.last_failure)
-        return shown
-
-
-def wildcard(target: str) -> str:
-    """The name of the record for all of a target's provider: "provider/*"."""
-    return target.partition("/")[0] + "/*"
-
-
-def _longest(one: Bench | None, other: Bench | None) -> Bench | None:
-    """The one that lasts longer; the first if they end together."""
-    if one is None or other is None:
-        return one or other
-    return other if _lasts(other) > _lasts(one) else one
-
-
-def _lasts(bench: Bench) -> float:
-    return float("inf") if bench.until is None else bench.until
+        return shown(name, view, self._targets.get(name), self._clock)

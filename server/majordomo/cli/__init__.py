@@ -1,7 +1,7 @@
 """The command line, `majordomo`.
 
-Each command is a module of its own and is imported when it is called: `--help`
-and `--version` need not load gRPC.
+Each command is a module of its own and is imported when it is called, so that `--help`
+and `--version` do not load gRPC.
 """
 
 import errno
@@ -19,18 +19,24 @@ require("server")
 
 import click
 
-from majordomo.cli.exits import FAILED
+from majordomo.cli.exit_codes import FAILURE
 
 _COMMANDS = {
     "serve": ("majordomo.cli.serve", "Serve until SIGTERM or SIGINT."),
-    "check": ("majordomo.cli.check", "Validate a configuration; show what it means."),
-    "generate": ("majordomo.cli.generate", "Answer a prompt, as it is written."),
-    "health": ("majordomo.cli.health", "Show how targets are doing."),
+    "check": (
+        "majordomo.cli.check",
+        "Validate a configuration; show what it means.",
+    ),
+    "generate": (
+        "majordomo.cli.generate",
+        "Answer a prompt, printed as it comes.",
+    ),
+    "health": ("majordomo.cli.health", "Show the health of targets."),
     "bench": ("majordomo.cli.operate", "Take a target out of every chain."),
     "unbench": ("majordomo.cli.operate", "Put a target back into rotation."),
-    "ready": ("majordomo.cli.ready", "End with 0 if the server takes calls."),
-    "token": ("majordomo.cli.token", "Make a token for callers."),
-    "model": ("majordomo.cli.model", "The embedded model: fetch it."),
+    "ready": ("majordomo.cli.ready", "Exit with 0 if the server takes calls."),
+    "token": ("majordomo.cli.token", "Create a token for callers."),
+    "model": ("majordomo.cli.model", "Download the embedded model."),
 }
 
 
@@ -49,7 +55,7 @@ class _LazyGroup(click.Group):
             drop_stdout()
             with suppress(OSError):
                 click.echo(f"Error: cannot write: {error.strerror}", err=True)
-            sys.exit(FAILED)
+            sys.exit(FAILURE)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
         return list(_COMMANDS)
@@ -79,11 +85,11 @@ def main() -> None:
     """Answer prompts through a failover chain of language models.
 
     \b
-    majordomo check --config majordomo.toml     is the configuration good?
+    majordomo check --config majordomo.toml     validate the configuration
     majordomo serve --config majordomo.toml     start the server
-    majordomo generate -c fast 'Say hello.'     ask it
-    majordomo health --watch                    who is benched, and why
-    majordomo bench acme/giant-1 --for 10m      take a target out
+    majordomo generate -c fast 'Say hello.'     send a prompt
+    majordomo health --watch                    show which targets are benched, and why
+    majordomo bench acme/giant-1 --for 10m      take a target out of every chain
 
-    Exit codes: 0 well, 1 it failed, 2 a wrong command line, 3 no server there.
+    Exit codes: 0 success, 1 failure, 2 usage error, 3 server unreachable.
     """

@@ -10,28 +10,28 @@ import click
 from pydantic import BaseModel
 
 from majordomo.chain.names import elements
-from majordomo.cli.exits import FAILED
+from majordomo.cli.exit_codes import FAILURE
 from majordomo.cli.options import config_option
-from majordomo.cli.words import table
+from majordomo.cli.render import table
 from majordomo.config import Config, ConfigError, Settings, read, validate
 from majordomo.config.problems import key
 from majordomo.config.sections import KeyPath
 
 
-@click.command(short_help="Validate a configuration and show what it means.")
+@click.command()
 @config_option
 def check(path: Path | None) -> None:
-    """Validate the configuration; show what would be served, and where from.
+    """Validate the configuration; show what would be served, and where it comes from.
 
-    Reads the file, the environment over it, and the secrets, and starts nothing.
-    Ends with 1 after telling every error with its line and the mend.
+    Reads the file, the environment variables that override it, and the secrets. Starts
+    nothing. Reports every error with line and fix, and then exits with 1.
     """
     try:
         settings = read(path, os.environ)
         config = validate(settings, os.environ)
     except ConfigError as error:
         click.echo("\n".join(error.problems), err=True)
-        sys.exit(FAILED)
+        sys.exit(FAILURE)
     click.echo("\n".join(_report(config, settings)))
 
 

@@ -1,4 +1,4 @@
-"""What the commands that call a server share: where it is, and how a call ends."""
+"""What the commands that call a server share: its address, and how errors end."""
 
 import os
 import sys
@@ -12,8 +12,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 from grpc import ChannelCredentials, StatusCode, ssl_channel_credentials
 
-from majordomo.cli.exits import FAILED, NO_SERVER
-from majordomo.cli.words import describe, printed
+from majordomo.cli.exit_codes import FAILURE, UNREACHABLE
+from majordomo.cli.render import describe, to_json
 from majordomo.client import Client, MajordomoError, TransportError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -26,31 +26,31 @@ _OPTIONS = [
         envvar="MAJORDOMO_ADDRESS",
         default="127.0.0.1:50051",
         show_default=True,
-        help="The server: host:port or unix:/path. [env: MAJORDOMO_ADDRESS] A token "
-        "that it wants is taken from MAJORDOMO_TOKEN.",
+        help="The server: host:port or unix:/path. [env: MAJORDOMO_ADDRESS] Its token, "
+        "if it needs one, is read from MAJORDOMO_TOKEN.",
     ),
     click.option(
         "--tls-ca",
         type=_PATH,
         envvar="MAJORDOMO_TLS_CA",
-        help="Speak TLS; roots of the server's certificate. [env: MAJORDOMO_TLS_CA]",
+        help="Use TLS, with this file of root certificates. [env: MAJORDOMO_TLS_CA]",
     ),
     click.option(
         "--tls-cert",
         type=_PATH,
         envvar="MAJORDOMO_TLS_CERT",
-        help="Show this certificate (mTLS). [env: MAJORDOMO_TLS_CERT]",
+        help="The client certificate (mTLS). [env: MAJORDOMO_TLS_CERT]",
     ),
     click.option(
         "--tls-key",
         type=_PATH,
         envvar="MAJORDOMO_TLS_KEY",
-        help="The key of that certificate. [env: MAJORDOMO_TLS_KEY]",
+        help="The private key of that certificate. [env: MAJORDOMO_TLS_KEY]",
     ),
     click.option(
         "--tls-server-name",
         envvar="MAJORDOMO_TLS_SERVER_NAME",
-        help="The name in the server's certificate, where the address is another. "
+        help="The name in the server's certificate, if it differs from the address. "
         "[env: MAJORDOMO_TLS_SERVER_NAME]",
     ),
 ]
@@ -59,7 +59,7 @@ _OPTIONS = [
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server is, and what it wants to see."""
+    """Where a server is, and the credentials for it."""
 
     address: str
     ca: Path | None
@@ -94,7 +94,7 @@ class Place:
 
 
 def server_options(command: Callable[..., None]) -> Callable[..., None]:
-    """`--address` and its company, given to the command as `place`."""
+    """`--address` and the options of TLS, passed to the command as `place`."""
 
     @wraps(command)
     def with_place(
@@ -124,13 +124,13 @@ def json_option(command: _Command) -> _Command:
         "--json",
         "as_json",
         is_flag=True,
-        help="Print JSON, in the contract's own names.",
+        help="Print JSON, with the contract's field names.",
     )(command)
 
 
 @contextmanager
 def connect(place: Place, *, as_json: bool = False) -> Iterator[Client]:
-    """A client of the server at `place`; a call's error becomes the command's end."""
+    """A client of the server at `place`; a call's error ends the command."""
     with place.client() as client:
         try:
             yield client
@@ -139,19 +139,19 @@ def connect(place: Place, *, as_json: bool = False) -> Iterator[Client]:
 
 
 def unreachable(error: MajordomoError) -> bool:
-    """Whether nobody answered at the address."""
+    """Whether no server answered at the address."""
     return isinstance(error, TransportError) and error.code == StatusCode.UNAVAILABLE
 
 
-def tell(error: MajordomoError) -> Iterator[str]:
-    """What the status says, line by line, for people."""
+def report(error: MajordomoError) -> Iterator[str]:
+    """The error in lines for people."""
     yield f"{error.code.name}: {error.message}"
     if error.reason:
         yield f"  reason: {error.reason}"
     for violation in error.violations:
         yield f"  {violation.field}: {violation.description}"
     if error.retry_delay is not None:
-        yield f"  worth another try in {error.retry_delay:.1f} s"
+        yield f"  retry after {error.retry_delay:.1f} s"
     if error.generation_id:
         yield f"  generation: {error.generation_id}"
     for attempt in error.attempts:
@@ -162,10 +162,10 @@ def tell(error: MajordomoError) -> Iterator[str]:
 
 def _fail(error: MajordomoError, *, as_json: bool) -> NoReturn:
     if as_json:
-        click.echo(printed(_as_data(error)))
+        click.echo(to_json(_as_data(error)))
     else:
-        click.echo("\n".join(tell(error)), err=True)
-    sys.exit(NO_SERVER if unreachable(error) else FAILED)
+        click.echo("\n".join(report(error)), err=True)
+    sys.exit(UNREACHABLE if unreachable(error) else FAILURE)
 
 
 def _as_data(error: MajordomoError) -> dict[str, Any]:

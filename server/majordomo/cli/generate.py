@@ -5,14 +5,13 @@ import mimetypes
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from majordomo.cli.client import Place, connect, json_option, server_options
+from majordomo.cli.render import describe, length, reason, table, to_json, until
 from majordomo.cli.sources import beside, sources
-from majordomo.cli.words import describe, length, printed, reason, table, until
-from majordomo.client import Asking, Client, media, user
+from majordomo.client import Client, PromptOptions, media, user
 from majordomo.contract import label
 from majordomo.v1.attempt_pb2 import ATTEMPT_OUTCOME_SUCCEEDED
 from majordomo.v1.content_pb2 import FunctionTool, Message, Part, Tool
@@ -57,17 +56,17 @@ def _tools(
 _existing = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command(short_help="Answer a prompt, as it is written.")
+@click.command()
 @click.argument("prompt", nargs=-1)
 @click.option("--chain", "-c", default="", help="Targets and tiers, comma-separated.")
-@click.option("--system", "-s", default="", help="Standing instructions.")
+@click.option("--system", "-s", default="", help="System instructions.")
 @click.option(
     "--file",
     "-f",
     "files",
     multiple=True,
     type=_existing,
-    help="An image, a PDF, a sound or a text to go with the prompt; may be repeated.",
+    help="An image, PDF, audio or text file to send with the prompt; may be repeated.",
 )
 @click.option(
     "--tools",
@@ -78,11 +77,13 @@ _existing = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--schema", type=_existing, help="A JSON Schema that the answer must follow."
 )
-@click.option("--max-tokens", type=click.IntRange(1), help="The longest answer.")
-@click.option("--temperature", type=float, help="The sampling temperature.")
-@click.option("--timeout", type=float, help="Seconds that the whole call may take.")
 @click.option(
-    "--explain", is_flag=True, help="Call nobody; tell what would be tried and why."
+    "--max-tokens", type=click.IntRange(1), help="The most tokens of the answer."
+)
+@click.option("--temperature", type=float, help="The sampling temperature.")
+@click.option("--timeout", type=float, help="Seconds that the call may take.")
+@click.option(
+    "--explain", is_flag=True, help="Call no provider; show what would be tried."
 )
 @json_option
 @server_options
@@ -96,11 +97,13 @@ def generate(
     explain: bool,
     as_json: bool,
     place: Place,
-    **given: Any,
+    chain: str,
+    system: str,
+    tools: list[Tool],
 ) -> None:
-    """Answer PROMPT, as it is written.
+    """Answer PROMPT and print the answer as it comes.
 
-    Without PROMPT, and in the place of a word "-", what is piped in is asked:
+    Without PROMPT, and in place of a word "-", the prompt is read from stdin:
 
     \b
       majordomo generate 'Why is the sky blue?'
@@ -108,10 +111,10 @@ def generate(
       majordomo generate -f cat.png 'What is this?'
 
     The answer goes to stdout, its sources after it, numbered (with --schema to stderr).
-    Attempts that fail, and who answered at last, go to stderr as they happen. Tool
-    calls are printed as JSON, a line each.
+    Failed attempts, and the target that answered, go to stderr as they happen. Tool
+    calls are printed as JSON, one per line.
     """
-    asking: Asking = {key: value for key, value in given.items() if value}  # type: ignore[assignment]
+    asking: PromptOptions = {"chain": chain, "system": system, "tools": tools}
     if schema is not None:
         asking["response_schema"] = schema.read_text()
     if max_tokens is not None or temperature is not None:
@@ -122,9 +125,9 @@ def generate(
     with connect(place, as_json=as_json) as client:
         if explain:
             explained = client.explain(turn, stream=True, timeout=timeout, **asking)
-            click.echo(printed(explained) if as_json else _plan(explained.targets))
+            click.echo(to_json(explained) if as_json else _plan(explained.targets))
         elif as_json:
-            click.echo(printed(client.generate(turn, timeout=timeout, **asking)))
+            click.echo(to_json(client.generate(turn, timeout=timeout, **asking)))
         else:
             _stream(client, turn, timeout, asking)
 
@@ -145,7 +148,7 @@ def _part(path: Path) -> Part:
 
 
 def _stream(
-    client: Client, turn: Message, timeout: float | None, asking: Asking
+    client: Client, turn: Message, timeout: float | None, asking: PromptOptions
 ) -> None:
     answer = client.stream(turn, include_attempts=True, timeout=timeout, **asking)
     for event in answer:
@@ -156,12 +159,12 @@ def _stream(
             case "attempt_ended":
                 click.echo(describe(event.attempt_ended), err=True)
             case "restart":
-                told = f"\n--- {event.restart.target} starts again ---"
-                click.echo(told, err=True)
+                line = f"\n--- {event.restart.target} starts again ---"
+                click.echo(line, err=True)
     click.echo()
     for part in answer.message.parts:
         if part.HasField("tool_call"):
-            click.echo(printed({"tool_call": part.tool_call}, indent=None))
+            click.echo(to_json({"tool_call": part.tool_call}, indent=None))
     if named := "\n".join(sources(answer.message)):
         click.echo(f"\nSources:\n{named}", err="response_schema" in asking)
     for line in beside(answer.message):
@@ -207,10 +210,10 @@ def _grounds(plan: TargetPlan) -> str:
         if plan.probe:
             words.insert(0, "its bench is over: this is the probe")
         if plan.last_resort:
-            words.insert(0, f"only if nobody else answers: {until(plan.bench)}")
+            words.insert(0, f"only if no other target answers: {until(plan.bench)}")
         words.extend(f"{a.field}: {a.description}" for a in plan.adaptations)
         return "; ".join(words)
-    told = f"{reason(plan.reason)}: {plan.message}"
+    grounds = f"{reason(plan.reason)}: {plan.message}"
     if plan.HasField("bench"):
-        told += f", {until(plan.bench)}"
-    return told
+        grounds += f", {until(plan.bench)}"
+    return grounds

@@ -11,11 +11,11 @@ from majordomo.cli.client import (
     Place,
     connect,
     json_option,
+    report,
     server_options,
-    tell,
     unreachable,
 )
-from majordomo.cli.words import printed, state, still, table, why
+from majordomo.cli.render import state, still, table, to_json, why
 from majordomo.client import Client, MajordomoError, ServerDraining
 from majordomo.contract import label
 from majordomo.v1.operator_service_pb2 import (
@@ -28,19 +28,19 @@ from majordomo.v1.operator_service_pb2 import (
 )
 
 _RETRY = 1.0
-"""Seconds before a watch that was lost is taken up again."""
+"""Seconds before a lost connection is tried again."""
 
 
-@click.command(short_help="Show how targets are doing.")
+@click.command()
 @click.argument("chain", default="")
-@click.option("--watch", "-w", is_flag=True, help="Go on, and tell every change.")
+@click.option("--watch", "-w", is_flag=True, help="Keep running; print each change.")
 @json_option
 @server_options
 def health(chain: str, watch: bool, as_json: bool, place: Place) -> None:
-    """Show how the targets of CHAIN, or all, are doing.
+    """Show the health of the targets of CHAIN, or of all targets.
 
-    Who is benched, why, and for how long still. With --watch every change is told as
-    it happens, until you stop it; with --json as well, an event a line.
+    Which targets are benched, why, and for how much longer. With --watch every change
+    is printed as it happens, until you stop it; with --json too, one event per line.
     """
     with connect(place, as_json=as_json) as client:
         if watch:
@@ -48,7 +48,7 @@ def health(chain: str, watch: bool, as_json: bool, place: Place) -> None:
             return
         snapshot = client.health(chain)
         if as_json:
-            click.echo(printed(snapshot))
+            click.echo(to_json(snapshot))
         else:
             click.echo(_snapshot([snapshot]))
 
@@ -63,7 +63,7 @@ def whole(provider: ProviderBench) -> TargetHealth:
     return shown
 
 
-def healths(targets: Iterable[TargetHealth], now: Timestamp) -> str:
+def health_table(targets: Iterable[TargetHealth], now: Timestamp) -> str:
     """A table of targets; `now` is by the server's clock."""
     rows = [("TARGET", "STATE", "ATTEMPTS", "FAILED", "FOR", "WHY")]
     rows.extend(
@@ -83,11 +83,11 @@ def healths(targets: Iterable[TargetHealth], now: Timestamp) -> str:
 def _snapshot(pieces: Sequence[HealthSnapshotResponse | HealthSnapshotPiece]) -> str:
     benches = (whole(one) for piece in pieces for one in piece.provider_benches)
     targets = (one for piece in pieces for one in piece.targets)
-    return healths([*benches, *targets], pieces[0].snapshot_time)
+    return health_table([*benches, *targets], pieces[0].snapshot_time)
 
 
 def _watch(client: Client, chain: str, *, as_json: bool) -> None:
-    """Follow the changes; a server that is restarted is found again."""
+    """Print the changes; reconnect to a server that restarts."""
     followed = False
     while True:
         try:
@@ -96,30 +96,30 @@ def _watch(client: Client, chain: str, *, as_json: bool) -> None:
                 for event in events:
                     followed = True
                     if as_json:
-                        told = printed(event, indent=None)
+                        text = to_json(event, indent=None)
                     else:
-                        told = _told(event, pieces)
-                    if told:
-                        click.echo(told)
+                        text = _event_text(event, pieces)
+                    if text:
+                        click.echo(text)
                         sys.stdout.flush()
         except MajordomoError as error:
             lost = isinstance(error, ServerDraining) or unreachable(error)
             if not followed or not lost:
                 raise
-            click.echo(f"lost, trying again: {next(tell(error))}", err=True)
+            click.echo(f"connection lost, retrying: {next(report(error))}", err=True)
             time.sleep(_RETRY)
 
 
-def _told(event: WatchHealthResponse, pieces: list[HealthSnapshotPiece]) -> str:
+def _event_text(event: WatchHealthResponse, pieces: list[HealthSnapshotPiece]) -> str:
     """`event` for people; `pieces` are those so far of a snapshot that goes on."""
     match event.WhichOneof("event"):
         case "snapshot":
             pieces.append(event.snapshot)
             if event.snapshot.more:
                 return ""
-            told = _snapshot(pieces)
+            text = _snapshot(pieces)
             pieces.clear()
-            return told
+            return text
         case "change":
             return _change(event.change)
         case _:

@@ -13,7 +13,7 @@ def model() -> None:
 
 @model.command()
 def fetch() -> None:
-    """Bring the model's file into this user's cache, unless it is there."""
+    """Download the model to this user's cache, unless it is there."""
     try:
         path = fetch_model(lambda line: click.echo(line, err=True))
     except ModelFileError as error:

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from majordomo.cli.client import Place, connect, server_options, tell
-from majordomo.cli.exits import FAILED
-from majordomo.cli.health import healths, whole
+from majordomo.cli.client import Place, connect, report, server_options
+from majordomo.cli.exit_codes import FAILURE
+from majordomo.cli.health import health_table, whole
 from majordomo.client import Client, MajordomoError
 from majordomo.durations import parse
 from majordomo.v1.operator_service_pb2 import BenchResponse, TargetHealth
@@ -21,7 +21,7 @@ _UNITS = ("s", "m", "h", "d")
 
 
 class _Length(click.ParamType[float]):
-    """A length of time: 90, 90s, 10m, 2h, 3d. In seconds."""
+    """A duration: 90, 90s, 10m, 2h, 3d. In seconds."""
 
     name = "length"
 
@@ -35,7 +35,7 @@ class _Length(click.ParamType[float]):
         try:
             return parse(f"{text}s" if text[-1:].isdigit() else text, _UNITS)
         except ValueError:
-            self.fail(f"{value!r} is no length of time; write 90s, 10m, 2h", param, ctx)
+            self.fail(f"{value!r} is not a duration; write 90s, 10m or 2h", param, ctx)
 
 
 def _all_option(command: _Command) -> _Command:
@@ -43,20 +43,20 @@ def _all_option(command: _Command) -> _Command:
         "--all",
         "everywhere",
         metavar="HOST:PORT",
-        help="Every server behind this name, such as a headless Kubernetes service; "
-        "each replica has a health of its own.",
+        help="All servers behind this name, such as a headless Kubernetes service: "
+        "each replica has its own health.",
     )(command)
 
 
-@click.command(short_help="Take a target out of every chain.")
+@click.command()
 @click.argument("target")
 @click.option(
     "--for",
     "seconds",
     type=_Length(),
-    help="How long: 90s, 10m, 2h. Without it: until unbenched.",
+    help="How long: 90s, 10m, 2h. Default: until unbenched.",
 )
-@click.option("--reason", "-r", default="", help="Why, for whoever finds it.")
+@click.option("--reason", "-r", default="", help="Why; shown by `majordomo health`.")
 @_all_option
 @server_options
 def bench(
@@ -74,12 +74,12 @@ def bench(
     )
 
 
-@click.command(short_help="Put a target back into rotation.")
+@click.command()
 @click.argument("target")
 @_all_option
 @server_options
 def unbench(target: str, everywhere: str | None, place: Place) -> None:
-    """Put TARGET back into rotation and forget its failures."""
+    """Put TARGET back into rotation and clear its failures."""
     _operate(everywhere, place, lambda client: client.unbench(target).targets)
 
 
@@ -99,7 +99,7 @@ def _operate(
             click.echo(_shown(call(client)))
         return
     failed = False
-    # Addresses are not what certificates are made out for.
+    # Certificates are issued for names, not for addresses.
     name = place.server_name or everywhere.rpartition(":")[0]
     for one in _addresses(everywhere):
         click.echo(f"{one}:")
@@ -108,15 +108,15 @@ def _operate(
                 click.echo(_shown(call(client)))
         except MajordomoError as error:
             failed = True
-            click.echo("\n".join(tell(error)), err=True)
+            click.echo("\n".join(report(error)), err=True)
     if failed:
-        sys.exit(FAILED)
+        sys.exit(FAILURE)
 
 
 def _shown(targets: Sequence[TargetHealth]) -> str:
-    # What was just benched tells the time by the server's clock.
+    # The newest bench has the time of the server's clock.
     starts = (target.bench.start_time for target in targets)
-    return healths(targets, max(starts, key=_nanoseconds, default=Timestamp()))
+    return health_table(targets, max(starts, key=_nanoseconds, default=Timestamp()))
 
 
 def _nanoseconds(moment: Timestamp) -> int:

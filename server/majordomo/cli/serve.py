@@ -9,40 +9,40 @@ from pathlib import Path
 import click
 
 from majordomo.allocator import give_back
-from majordomo.cli.detached import DetachedStream
 from majordomo.cli.options import config_option
 from majordomo.config import ConfigError
+from majordomo.config.reload import Source
 from majordomo.process import drop_stdout
-from majordomo.rpc.reload import Source
 from majordomo.rpc.server import serve as run
 from majordomo.telemetry import logs
+from majordomo.telemetry.background_writer import BackgroundWriter
 
 _log = logging.getLogger("majordomo")
 
 
-@click.command(short_help="Serve until SIGTERM or SIGINT.")
+@click.command()
 @config_option
 @click.option(
     "--listen",
     metavar="ADDRESS",
-    help="Listen here instead: host:port (port 0: a free one) or unix:/path.",
+    help="Override server.listen: host:port (port 0: any free port) or unix:/path.",
 )
 def serve(path: Path | None, listen: str | None) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Without a configuration file it serves the providers whose usual key is in the
     environment (OPENAI_API_KEY and others), and the embedded model, if the extra
-    `majordomo-grpc[local]` is installed. Settings in the environment are over the file:
+    `majordomo-grpc[local]` is installed. Environment variables override the file:
     MAJORDOMO_SERVER__LISTEN is `listen` of [server].
 
-    SIGHUP, and a change of the file, load the configuration again; calls that run are
-    not touched. A second SIGTERM ends at once.
+    SIGHUP, or a change of the file, reloads the configuration; running calls are not
+    affected. A second SIGTERM exits at once.
     """
     environ = dict(os.environ)
     if listen is not None:
         environ["MAJORDOMO_SERVER__LISTEN"] = listen
     give_back()
-    with DetachedStream(sys.stderr.fileno()) as log:
+    with BackgroundWriter(sys.stderr.fileno()) as log:
         logs.configure(log, terminal=sys.stderr.isatty())
         try:
             asyncio.run(run(Source(path, environ), _listening))

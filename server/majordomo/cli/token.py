@@ -6,7 +6,7 @@ import secrets
 import click
 
 
-@click.command(short_help="Make a token for callers.")
+@click.command()
 @click.argument("name")
 @click.option(
     "--scope",
@@ -15,14 +15,13 @@ import click
     multiple=True,
     default=["generate"],
     show_default=True,
-    help="What it allows; may be given twice.",
+    help="What it allows; may be repeated.",
 )
 def token(name: str, scopes: tuple[str, ...]) -> None:
-    """Make a token, and what the configuration needs to know of it.
+    """Create a token, and print its section for the configuration.
 
-    The token goes to the caller, who sends `authorization: Bearer TOKEN` with every
-    call (this command line takes it from MAJORDOMO_TOKEN). The server's configuration
-    has its hash alone.
+    Give the token to the caller, who sends `authorization: Bearer TOKEN` with every
+    call (the commands read it from MAJORDOMO_TOKEN). The configuration stores its hash.
     """
     made = secrets.token_urlsafe(32)
     listed = ", ".join(f'"{scope}"' for scope in scopes)

@@ -43,15 +43,13 @@ from majordomo.client.errors import (
     UnknownProvider,
     UnknownTier,
 )
-from majordomo.client.requests import Asked, Asking
+from majordomo.client.requests import PromptLike, PromptOptions
 from majordomo.client.sync import Answer, Client, Events
 
 __all__ = [
     "AllBenched",
     "Answer",
     "AnswerTooLarge",
-    "Asked",
-    "Asking",
     "AsyncAnswer",
     "AsyncClient",
     "AsyncEvents",
@@ -68,6 +66,8 @@ __all__ = [
     "ModelNotFound",
     "NotAnswered",
     "PermissionDenied",
+    "PromptLike",
+    "PromptOptions",
     "ProviderCredentials",
     "RequestCompressed",
     "RequestRefused",

@@ -14,15 +14,15 @@ from majordomo.client.channel import SERVING, Options, channel_options, health_c
 from majordomo.client.requests import (
     GENERATE_TIMEOUT,
     OPERATOR_TIMEOUT,
-    Asked,
-    Asking,
-    asked,
+    PromptLike,
+    PromptOptions,
     bench_request,
+    fill_request,
     joined,
     unbench_request,
     watch_request,
 )
-from majordomo.client.statuses import converted
+from majordomo.client.status import convert_errors
 from majordomo.v1.generation_service_pb2 import (
     ExplainRequest,
     ExplainResponse,
@@ -58,7 +58,7 @@ class AsyncEvents(Generic[_Event]):
         return self
 
     async def __anext__(self) -> _Event:
-        with converted:
+        with convert_errors:
             event = await self._call.read()
         if event is aio.EOF:
             raise StopAsyncIteration
@@ -124,7 +124,7 @@ class AsyncClient:
         options: Options = (),
     ) -> None:
         asyncio.get_running_loop()  # raises where none is, and gRPC would take another
-        chosen = channel_options(options)
+        chosen = channel_options(address, options)
         if credentials is None:
             self._channel = aio.insecure_channel(address, chosen)
         else:
@@ -135,25 +135,26 @@ class AsyncClient:
 
     async def generate(
         self,
-        prompt: Asked,
+        prompt: PromptLike,
         *,
         timeout: float | None = GENERATE_TIMEOUT,
-        **asking: Unpack[Asking],
+        **asking: Unpack[PromptOptions],
     ) -> GenerateResponse:
         """Walk the chain until a target answers; the whole answer.
 
-        `timeout` is in seconds, None is up to the server. See `Asking` for the rest.
+        `timeout` is in seconds, None is up to the server. The rest is in
+        `PromptOptions`.
         """
-        request = asked(GenerateRequest(), prompt, **asking)
+        request = fill_request(GenerateRequest(), prompt, **asking)
         return await self._unary(self._generation.Generate, request, timeout)
 
     def stream(
         self,
-        prompt: Asked,
+        prompt: PromptLike,
         *,
         include_attempts: bool = False,
         timeout: float | None = None,
-        **asking: Unpack[Asking],
+        **asking: Unpack[PromptOptions],
     ) -> AsyncAnswer:
         """Walk the chain, and have the answer as it is written.
 
@@ -161,24 +162,24 @@ class AsyncClient:
         as in `generate`.
         """
         request = StreamRequest(include_attempts=include_attempts)
-        asked(request, prompt, **asking)
+        fill_request(request, prompt, **asking)
         return AsyncAnswer(
             self._generation.Stream(request, timeout=timeout, metadata=self._metadata)
         )
 
     async def explain(
         self,
-        prompt: Asked,
+        prompt: PromptLike,
         *,
         stream: bool = False,
         timeout: float | None = GENERATE_TIMEOUT,
-        **asking: Unpack[Asking],
+        **asking: Unpack[PromptOptions],
     ) -> ExplainResponse:
         """What `generate`, or with `stream` that, would do now; nothing is called.
 
         `timeout` is the one that the explained call would have.
         """
-        request = asked(ExplainRequest(stream=stream), prompt, **asking)
+        request = fill_request(ExplainRequest(stream=stream), prompt, **asking)
         return await self._unary(self._generation.Explain, request, timeout)
 
     async def health(
@@ -256,5 +257,5 @@ class AsyncClient:
         request: object,
         timeout: float | None,
     ) -> _Response:
-        with converted:
+        with convert_errors:
             return await method(request, timeout=timeout, metadata=self._metadata)

@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from majordomo.contract import GENERATION, OPERATOR
+from majordomo.loopback import host_of, on_this_machine
 
 Options = Sequence[tuple[str, Any]]
 
@@ -54,9 +55,15 @@ _OPTIONS = {
 }
 
 
-def channel_options(overrides: Iterable[tuple[str, Any]] = ()) -> Options:
-    """The options of a channel, with `overrides` by name."""
-    return list({**_OPTIONS, **dict(overrides)}.items())
+def channel_options(address: str, overrides: Iterable[tuple[str, Any]] = ()) -> Options:
+    """The options of a channel to `address`, with `overrides` by name.
+
+    By the environment's proxy (grpc_proxy, https_proxy, http_proxy) another machine
+    may be reached, and never this one.
+    """
+    name = address.rpartition("/")[2].removeprefix("ipv4:").removeprefix("ipv6:")
+    near = {"grpc.enable_http_proxy": 0} if on_this_machine(host_of(name)) else {}
+    return list({**_OPTIONS, **near, **dict(overrides)}.items())
 
 
 def health_check(channel: Any, service: str) -> tuple[Any, Any]:

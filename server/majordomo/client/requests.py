@@ -32,11 +32,11 @@ GENERATE_TIMEOUT = 300.0
 OPERATOR_TIMEOUT = 10.0
 """Seconds that a call to an operator's method may take, unless told otherwise."""
 
-Asked: TypeAlias = str | Message | Iterable[Message] | Prompt
+PromptLike: TypeAlias = str | Message | Iterable[Message] | Prompt
 """What to ask: a text, a turn, a conversation, or all that the contract has."""
 
 
-class Asking(TypedDict, total=False):
+class PromptOptions(TypedDict, total=False):
     """How to ask. What is given here wins over the same in a whole Prompt."""
 
     chain: str
@@ -76,47 +76,50 @@ class Asking(TypedDict, total=False):
 _Request = TypeVar("_Request", GenerateRequest, StreamRequest, ExplainRequest)
 
 
-def asked(request: _Request, prompt: Asked, **asking: Unpack[Asking]) -> _Request:
+def fill_request(
+    request: _Request, prompt: PromptLike, **asking: Unpack[PromptOptions]
+) -> _Request:
     """`request`, with what to ask and how filled in."""
-    told = request.call.prompt
-    match prompt:
-        case str():
-            told.messages.append(user(prompt))
-        case Message():
-            told.messages.append(prompt)
-        case Prompt():
-            told.CopyFrom(prompt)
-        case _:
-            told.messages.extend(prompt)
+    call = request.call
+    _fill_prompt(call.prompt, prompt)
     if "chain" in asking:
-        request.call.chain = asking["chain"]
+        call.chain = asking["chain"]
     if "options" in asking:
-        request.call.options.CopyFrom(asking["options"])
+        call.options.CopyFrom(asking["options"])
     if "advance_on_answer" in asking:
         faults = asking["advance_on_answer"]
-        request.call.options.answer_policy.CopyFrom(
-            AnswerPolicy(advance_on_answer=faults)
-        )
+        call.options.answer_policy.CopyFrom(AnswerPolicy(advance_on_answer=faults))
     if "labels" in asking:
-        request.call.labels.update(asking["labels"])
+        call.labels.update(asking["labels"])
     if "system" in asking:
-        del told.system_instruction[:]
-        told.system_instruction.add(text=asking["system"])
+        del call.prompt.system_instruction[:]
+        call.prompt.system_instruction.add(text=asking["system"])
     if "tools" in asking:
-        del told.tools[:]
-        told.tools.extend(asking["tools"])
+        del call.prompt.tools[:]
+        call.prompt.tools.extend(asking["tools"])
     if "tool_choice" in asking:
-        told.tool_choice.CopyFrom(asking["tool_choice"])
+        call.prompt.tool_choice.CopyFrom(asking["tool_choice"])
     if "config" in asking:
-        told.config.CopyFrom(asking["config"])
+        call.prompt.config.CopyFrom(asking["config"])
     if "response_schema" in asking:
         schema = asking["response_schema"]
-        told.response_format.json_schema.schema_json = (
-            schema if isinstance(schema, str) else json.dumps(schema)
-        )
+        text = schema if isinstance(schema, str) else json.dumps(schema)
+        call.prompt.response_format.json_schema.schema_json = text
     if "cache_policy" in asking:
-        told.cache_policy.CopyFrom(asking["cache_policy"])
+        call.prompt.cache_policy.CopyFrom(asking["cache_policy"])
     return request
+
+
+def _fill_prompt(filled: Prompt, prompt: PromptLike) -> None:
+    match prompt:
+        case str():
+            filled.messages.append(user(prompt))
+        case Message():
+            filled.messages.append(prompt)
+        case Prompt():
+            filled.CopyFrom(prompt)
+        case _:
+            filled.messages.extend(prompt)
 
 
 def bench_request(target: str, duration: float | None, reason: str) -> BenchRequest:

@@ -10,15 +10,15 @@ from majordomo.client.channel import SERVING, Options, channel_options, health_c
 from majordomo.client.requests import (
     GENERATE_TIMEOUT,
     OPERATOR_TIMEOUT,
-    Asked,
-    Asking,
-    asked,
+    PromptLike,
+    PromptOptions,
     bench_request,
+    fill_request,
     joined,
     unbench_request,
     watch_request,
 )
-from majordomo.client.statuses import converted
+from majordomo.client.status import convert_errors
 from majordomo.v1.generation_service_pb2 import (
     ExplainRequest,
     ExplainResponse,
@@ -54,7 +54,7 @@ class Events(Generic[_Event]):
         return self
 
     def __next__(self) -> _Event:
-        with converted:
+        with convert_errors:
             event: _Event = next(self._call)
         return event
 
@@ -113,7 +113,7 @@ class Client:
         metadata: Sequence[tuple[str, str | bytes]] = (),
         options: Options = (),
     ) -> None:
-        chosen = channel_options(options)
+        chosen = channel_options(address, options)
         if credentials is None:
             self._channel = grpc.insecure_channel(address, chosen)
         else:
@@ -124,25 +124,26 @@ class Client:
 
     def generate(
         self,
-        prompt: Asked,
+        prompt: PromptLike,
         *,
         timeout: float | None = GENERATE_TIMEOUT,
-        **asking: Unpack[Asking],
+        **asking: Unpack[PromptOptions],
     ) -> GenerateResponse:
         """Walk the chain until a target answers; the whole answer.
 
-        `timeout` is in seconds, None is up to the server. See `Asking` for the rest.
+        `timeout` is in seconds, None is up to the server. The rest is in
+        `PromptOptions`.
         """
-        request = asked(GenerateRequest(), prompt, **asking)
+        request = fill_request(GenerateRequest(), prompt, **asking)
         return self._unary(self._generation.Generate, request, timeout)
 
     def stream(
         self,
-        prompt: Asked,
+        prompt: PromptLike,
         *,
         include_attempts: bool = False,
         timeout: float | None = None,
-        **asking: Unpack[Asking],
+        **asking: Unpack[PromptOptions],
     ) -> Answer:
         """Walk the chain, and have the answer as it is written.
 
@@ -150,24 +151,24 @@ class Client:
         as in `generate`.
         """
         request = StreamRequest(include_attempts=include_attempts)
-        asked(request, prompt, **asking)
+        fill_request(request, prompt, **asking)
         return Answer(
             self._generation.Stream(request, timeout=timeout, metadata=self._metadata)
         )
 
     def explain(
         self,
-        prompt: Asked,
+        prompt: PromptLike,
         *,
         stream: bool = False,
         timeout: float | None = GENERATE_TIMEOUT,
-        **asking: Unpack[Asking],
+        **asking: Unpack[PromptOptions],
     ) -> ExplainResponse:
         """What `generate`, or with `stream` that, would do now; nothing is called.
 
         `timeout` is the one that the explained call would have.
         """
-        request = asked(ExplainRequest(stream=stream), prompt, **asking)
+        request = fill_request(ExplainRequest(stream=stream), prompt, **asking)
         return self._unary(self._generation.Explain, request, timeout)
 
     def health(
@@ -242,5 +243,5 @@ class Client:
     def _unary(
         self, method: Callable[..., _Response], request: object, timeout: float | None
     ) -> _Response:
-        with converted:
+        with convert_errors:
             return method(request, timeout=timeout, metadata=self._metadata)

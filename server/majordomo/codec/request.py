@@ -207,7 +207,7 @@ class RequestBuilder(ABC):
     def put(self, role: Role, content: Any) -> None:
         """Put a turn after those before, with what the API wants between them."""
         last = self.last
-        if self.alternates and role == last and role != ROLE_TOOL:
+        if self.alternates and last and role == last and role != ROLE_TOOL:
             self.join(role, content)
             return
         if self.alternates and not last and role == ROLE_ASSISTANT:

@@ -7,19 +7,11 @@ has the wrong type is somebody else's to tell.
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
-from majordomo.chain.names import (
-    MODEL_ID,
-    NAME,
-    ChainError,
-    CircularTiers,
-    UnknownTier,
-    check_element,
-    elements,
-    expand,
-)
+from majordomo.chain.names import MODEL_ID, NAME, check_element, elements, expand
 from majordomo.chain.resolvers import PluginError, load_plugin
 from majordomo.config.problems import Problem
 from majordomo.config.sections import KeyPath
+from majordomo.errors import ChainError, CircularTiers, UnknownTier
 from majordomo.providers.kinds import KINDS
 
 _PLACEHOLDER = "any/model"

@@ -22,6 +22,7 @@ _FIXES = {
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",
     "missing": "is required",
+    "path_type": 'must be the path of a file, such as "/etc/ssl/ca.pem"',
     "string_pattern_mismatch": "must be host:port or unix:/path",
 }
 

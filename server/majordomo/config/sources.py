@@ -11,14 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from majordomo.config.lines import line_numbers
 from majordomo.config.problems import ConfigError, Problem
 from majordomo.config.sections import KeyPath
+from majordomo.config.toml_positions import line_numbers
 from majordomo.distribution import DISTRIBUTION, is_installed
 from majordomo.providers.kinds import KINDS
 from majordomo.providers.local.model_file import MODEL
 from majordomo.providers.local.settings import LocalSettings
 from majordomo.providers.settings import Preset
+from majordomo.transport.trust import environment_files
+
+_PEM_FILES = ("ca_file", "client_certificate", "client_key")
 
 PREFIX = "MAJORDOMO_"
 _STEP = "__"
@@ -53,9 +56,10 @@ class Settings:
         inside = (n for key, n in self._lines.items() if key[: len(path)] == path)
         return self._lines.get(path) or min(inside, default=0)
 
-    def secrets(self) -> list[Path]:
-        """The files that secrets are read from."""
-        return [Path(name) for name in _references(self.values)]
+    def files(self, environ: Mapping[str, str]) -> list[Path]:
+        """The files that secrets, authorities and certificates are read from."""
+        named = [Path(name) for name in _references(self.values)]
+        return named + environment_files(environ).paths()
 
     def put(self, path: KeyPath, value: object, variable: str) -> None:
         """Set one key because of the environment's `variable`, over what was there."""
@@ -72,10 +76,13 @@ class Settings:
 
 
 def _references(value: object) -> Iterator[str]:
-    """The names in all texts of the form "file:NAME"."""
+    """The names in all texts of the form "file:NAME", and those of PEM files."""
     if isinstance(value, dict):
-        for inner in value.values():
-            yield from _references(inner)
+        for key, inner in value.items():
+            if key in _PEM_FILES and isinstance(inner, str):
+                yield inner
+            else:
+                yield from _references(inner)
     elif isinstance(value, str) and value.startswith("file:"):
         yield value.removeprefix("file:")
 

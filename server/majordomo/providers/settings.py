@@ -4,14 +4,25 @@ A kind of provider is a folder: its settings make its codec and connect it. The 
 settings stand in `majordomo.providers.kinds`, and all else reads them there.
 """
 
+import os
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
 from majordomo.chain.prices import Prices
 from majordomo.chain.target import Peer, Provider
@@ -19,11 +30,50 @@ from majordomo.codec.base import Codec
 from majordomo.codec.capabilities import Capabilities, capabilities
 from majordomo.media.references import MediaHosts
 from majordomo.providers.profiles import guess
-from majordomo.section import BaseUrl, Price, Secret, Section, Timeout
+from majordomo.proxies import EnvironmentProxies, check_proxy, credentials
+from majordomo.section import BaseUrl, Price, Secret, Section, Timeout, read_secret
+from majordomo.transport.egress import DIRECT, Egress
+from majordomo.transport.trust import (
+    TrustFiles,
+    check_authorities,
+    check_environment,
+    environment_files,
+    trust,
+)
 
 Token = Callable[[], Awaitable[str]]
 """Gives the bearer token of the moment."""
 
+_NO_PROXIES = EnvironmentProxies()
+
+
+def _proxy(value: object, info: ValidationInfo) -> SecretStr:
+    """A proxy's URL: one with credentials is a secret, and named like one."""
+    text = str(value)
+    if text == DIRECT:
+        return SecretStr(text)
+    if text.startswith(("env:", "file:")):
+        named = read_secret(text, info)
+        check_proxy(named.get_secret_value())
+        return named
+    check_proxy(text)
+    if [*credentials(text)]:
+        raise ValueError(
+            "must hold no credentials; put the whole URL into a variable or a file, "
+            'and name that as "env:NAME" or "file:/path"'
+        )
+    return SecretStr(text)
+
+
+Proxy = Annotated[
+    SecretStr,
+    BeforeValidator(_proxy),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^(none|(https?|socks5h?)://.+|(env|file):.+)$"}
+    ),
+]
+PemFile = Annotated[Path, Field(strict=False)]
+Authorities = Annotated[PemFile, AfterValidator(check_authorities)]
 MediaHost = Annotated[str, Field(pattern=r"^([A-Za-z0-9:._-]+|\*)$")]
 Concurrency = Annotated[int, Field(ge=1)]
 
@@ -213,7 +263,60 @@ class ProviderSettings(AttemptSettings):
         return self.known_models.get(model) or capabilities(model)
 
 
-class HttpSettings(ProviderSettings):
+class EgressSettings(Section):
+    """How a provider is reached: proxy, TLS, HTTP/2."""
+
+    proxy: Proxy | None = None
+    """The proxy that leads to it, such as "http://proxy.example:3128", or with http,
+    https, socks5 or socks5h; one that wants credentials is named as "env:NAME" or
+    "file:/path". "none" for no proxy. Without it as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY
+    and NO_PROXY say."""
+
+    http2: bool = False
+    """Speak HTTP/2 where the provider does, over TLS. By a proxy it saves handshakes:
+    connections of HTTP/1.1 are kept only without one."""
+
+    ca_file: Authorities | None = None
+    """The authorities to trust instead of the usual ones: a file in PEM form, or a
+    folder as c_rehash makes it. This and the next two are read again when they change.
+    Without it as SSL_CERT_FILE and SSL_CERT_DIR say, or else certifi's."""
+
+    client_certificate: PemFile | None = None
+    """A certificate to show to the provider, and those that lead to its root."""
+
+    client_key: PemFile | None = None
+    """The key of client_certificate, without a password. Without it that file
+    holds it."""
+
+    _egress: Egress | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _reachable(self, info: ValidationInfo) -> "EgressSettings":
+        if self.client_key is not None and self.client_certificate is None:
+            raise ValueError("client_key needs client_certificate too: set both")
+        environ: Mapping[str, str] = (info.context or {}).get("environ", os.environ)
+        usual = environment_files(environ)
+        if self.ca_file is None:
+            check_environment(usual)
+        else:
+            named = "folder" if self.ca_file.is_dir() else "authorities"
+            usual = TrustFiles(**{named: self.ca_file})
+        files = replace(usual, certificate=self.client_certificate, key=self.client_key)
+        self._egress = Egress(
+            trust(files, http2=self.http2),
+            "" if self.proxy is None else self.proxy.get_secret_value(),
+            EnvironmentProxies.read(environ) if self.proxy is None else _NO_PROXIES,
+        )
+        return self
+
+    @property
+    def egress(self) -> Egress:
+        """How it is reached, by what its files hold now."""
+        assert self._egress is not None  # noqa: S101 - validated
+        return self._egress
+
+
+class HttpSettings(ProviderSettings, EgressSettings):
     """What all providers over HTTP have."""
 
     KEY_HEADER: ClassVar[str] = "authorization"
@@ -276,6 +379,7 @@ class HttpSettings(ProviderSettings):
             self.url,
             self._headers(),
             connect_timeout=self.connect_timeout,
+            egress=self.egress,
             token=self.token(),
             media_hosts=self._media_hosts(),
         )
@@ -292,7 +396,12 @@ class HttpSettings(ProviderSettings):
         return self.base_url != usual and not guess(self.base_url).hosts
 
     def fingerprint(self) -> dict[str, object]:
-        return {**super().fingerprint(), "url": self.url, "known": self.known_models}
+        return {
+            **super().fingerprint(),
+            "url": self.url,
+            "known": self.known_models,
+            "egress": self.egress,
+        }
 
     def place(self) -> dict[str, object]:
         own = type(self).model_fields.keys() - HttpSettings.model_fields.keys()
@@ -301,6 +410,12 @@ class HttpSettings(ProviderSettings):
 
     def key(self) -> SecretStr | None:
         return self.api_key
+
+    def secrets(self) -> list[str]:
+        """As of all providers, and of a proxy's URL the credentials alone."""
+        proxy = self.proxy and self.proxy.get_secret_value()
+        own = [secret for secret in super().secrets() if secret != proxy]
+        return [*own, *self.egress.secrets()]
 
     def inner_hosts(self) -> list[str]:
         return [urlsplit(self.url).hostname or ""] if self.self_hosted else []

@@ -1,4 +1,5 @@
-"""The gRPC surface: servicers, validation, statuses, interceptors, the server."""
+"""The gRPC surface: servicers and what surrounds them, validation, statuses, and the
+server that puts all together."""
 
 from majordomo.distribution import require
 

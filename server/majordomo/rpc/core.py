@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
-from grpc._cython import cygrpc
+from grpc._cython import cygrpc  # noqa: PLC2701 - docs/private-parts.md
 from grpc.aio import ServerInterceptor
-from grpc.aio._server import Server
+from grpc.aio._server import Server  # noqa: PLC2701
 
 
 class _CoreServer(cygrpc.AioServer):  # type: ignore[misc]
@@ -26,13 +26,21 @@ class _CoreServer(cygrpc.AioServer):  # type: ignore[misc]
 
     async def _refuse_unknown(self) -> None:
         """Until the server ends, which raises."""
-        nothing = cygrpc._MethodResolver([], {})
+        nothing = cygrpc._MethodResolver([], {})  # noqa: SLF001
         loop = asyncio.get_running_loop()
         answers: set[asyncio.Task[None]] = set()
         while True:
             call = await super()._request_call()
-            answer = cygrpc._handle_rpc("", nothing, (), call, loop, False)  # noqa: FBT003
-            task = loop.create_task(cygrpc._schedule_rpc_coro(answer, call, loop, ""))
+            answer = cygrpc._handle_rpc(  # noqa: SLF001
+                "",
+                nothing,
+                (),
+                call,
+                loop,
+                False,  # noqa: FBT003
+            )
+            ending = cygrpc._schedule_rpc_coro(answer, call, loop, "")  # noqa: SLF001
+            task = loop.create_task(ending)
             answers.add(task)
             task.add_done_callback(answers.discard)
 

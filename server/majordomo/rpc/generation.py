@@ -12,16 +12,17 @@ from grpc.aio import ServicerContext
 from majordomo.chain.call import Call, Policy
 from majordomo.chain.engine import Engine
 from majordomo.chain.events import Answered, AttemptEnded, Content, Restarted
-from majordomo.chain.names import MalformedChain
 from majordomo.durations import seconds
+from majordomo.errors import (
+    InvalidRequest,
+    MalformedChain,
+    ServerDraining,
+    Violation,
+)
 from majordomo.registry import Catalog, Registry
-from majordomo.rpc.access import caller
-from majordomo.rpc.interceptors import generation_id
-from majordomo.rpc.memory import account
 from majordomo.rpc.pages import page_of
-from majordomo.rpc.status import Draining
-from majordomo.rpc.validation import InvalidRequest, Violation, check
-from majordomo.telemetry.observation import current
+from majordomo.rpc.scope import current, current_record
+from majordomo.rpc.validation import check
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS, Attempt
 from majordomo.v1.generation_service_pb2 import Call as CallMessage
 from majordomo.v1.generation_service_pb2 import (
@@ -136,21 +137,21 @@ class GenerationService(GenerationServiceServicer):
     ) -> Call:
         """What `asked`, a request's field `call`, asks for.
 
-        Raises Draining, InvalidRequest, PermissionDenied, UnknownName, ResolverFailed.
+        Raises Refused: ServerDraining, InvalidRequest, PermissionDenied, UnknownName,
+        ResolverFailed.
         """
-        call_id = f"{random.getrandbits(96):024x}"
-        generation_id.set(call_id)
-        observation = current.get()
-        trace_id = observation.trace.trace_id if observation is not None else ""
+        scope = current.get()
+        call_id = scope.generation_id = f"{random.getrandbits(96):024x}"
+        trace_id = scope.record.trace.trace_id if scope.record is not None else ""
         trailers = [("majordomo-generation-id", call_id)]
         if trace_id:
             trailers.append(("majordomo-trace-id", trace_id))
         context.set_trailing_metadata(tuple(trailers))
         if self.draining:
-            raise Draining
+            raise ServerDraining
         check(asked)
-        whose = caller.get()
-        whose.terms.require_chain(asked.chain or catalog.default_chain)
+        caller = scope.caller
+        caller.terms.require_chain(asked.chain or catalog.default_chain)
         try:
             targets = await catalog.resolve(asked.chain)
         except MalformedChain as error:
@@ -165,16 +166,16 @@ class GenerationService(GenerationServiceServicer):
             time_remaining=context.time_remaining(),
             labels=dict(asked.labels),
             trace_id=trace_id,
-            caller=whose.name,
-            memory=account.get(),
+            caller=caller.name,
+            memory=scope.account,
         )
 
 
 def _notice(attempt: Attempt) -> None:
     """An attempt that failed, or a skip, while the call goes on."""
-    observation = current.get()
-    if observation is not None:
-        observation.noticed(attempt)
+    record = current_record()
+    if record is not None:
+        record.on_attempt(attempt)
     if attempt.failure_reason == FAILURE_REASON_CREDENTIALS:
         # For whoever runs this server to mend.
         _log.error(
@@ -187,9 +188,9 @@ def _notice(attempt: Attempt) -> None:
 
 def _observe(call: Call) -> None:
     """From here on the call is in the log, in metrics and on its span."""
-    observation = current.get()
-    if observation is not None:
-        observation.call = call
+    record = current_record()
+    if record is not None:
+        record.on_call(call)
 
 
 def _policy(options: ChainOptions, server: Policy) -> Policy:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from majordomo.chain.changes import NEVER
-from majordomo.chain.tracker import Tracker
-from majordomo.rpc.status import Draining
+from majordomo.chain.faces import Onlooked
+from majordomo.errors import ServerDraining
 
 ROUND_INTERVAL = 0.1
 """Seconds, at least, from one round to the next: a watcher misses what is between."""
@@ -31,7 +31,7 @@ class HealthFeed:
     The tracker's clock must be the event loop's.
     """
 
-    def __init__(self, tracker: Tracker) -> None:
+    def __init__(self, tracker: Onlooked) -> None:
         self._tracker = tracker
         self._watchers = 0
         self._waiting: set[asyncio.Future[None]] = set()
@@ -54,7 +54,7 @@ class HealthFeed:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Surrounds a watch. Raises Draining."""
+        """Surrounds a watch. Raises ServerDraining."""
         self._check()
         self._watchers += 1
         if self._watchers == 1:
@@ -70,7 +70,7 @@ class HealthFeed:
         """Wait for a round; True if there may be something newer than `version`.
 
         False at the moment `until` of the loop's time, if that comes first. Raises
-        Draining.
+        ServerDraining.
         """
         self._check()
         loop = asyncio.get_running_loop()
@@ -87,15 +87,15 @@ class HealthFeed:
 
     def _check(self) -> None:
         if self._closed:
-            raise Draining
+            raise ServerDraining
 
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._tracker.changes.listeners.add(self._changed)
+        self._stop_listening = self._tracker.changes.listen(self._changed)
         self._expire()
 
     def _stop(self) -> None:
-        self._tracker.changes.listeners.discard(self._changed)
+        self._stop_listening()
         for timer in (self._waking, self._expiry):
             if timer is not None:
                 timer.cancel()

@@ -11,12 +11,12 @@ request while it is worked on, and what was answered and is not yet read.
 
 import asyncio
 from asyncio import Task
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from grpc.aio import EOF, ServicerContext
 
+from majordomo.errors import CallerStalled, ServerOverloaded
 from majordomo.rpc.shares import Shares
 
 CALL = 32 << 10
@@ -43,22 +43,6 @@ PATIENCE = 60.0
 """Seconds in which a message must have arrived, and one of a stream been read."""
 
 
-class ServerFull(Exception):
-    """There is no room for it now: too many calls, or too much memory in use."""
-
-    def __init__(self, message: str = "") -> None:
-        super().__init__(
-            message or "this server has as much in hand as it may; try another"
-        )
-
-
-class CallerStalled(Exception):
-    """The caller has not `done` anything for too long: "sent" or "read" it."""
-
-    def __init__(self, done: str) -> None:
-        super().__init__(f"nothing was {done} for {PATIENCE:.0f} s")
-
-
 @dataclass(slots=True)
 class Account:
     """What one call holds of the budget."""
@@ -68,16 +52,16 @@ class Account:
     held: int = 0
 
     def take(self, amount: int) -> None:
-        """Hold `amount` more. Raises ServerFull."""
+        """Hold `amount` more. Raises ServerOverloaded."""
         if not self.shares.take(self.holder, amount, own=self.held):
-            raise ServerFull
+            raise ServerOverloaded
         self.held += amount
 
     def try_take(self, amount: int) -> bool:
         """Hold `amount` more; False, and nothing, where that is too much."""
         try:
             self.take(amount)
-        except ServerFull:
+        except ServerOverloaded:
             return False
         return True
 
@@ -90,10 +74,6 @@ class Account:
         """Hold nothing any more."""
         if self.held:
             self.give(self.held)
-
-
-account: ContextVar[Account] = ContextVar("account")
-"""That of the call in hand."""
 
 
 @dataclass(slots=True)
@@ -121,7 +101,7 @@ class Arrivals:
     ) -> bytes | None:
         """The next message; None after the last one.
 
-        Raises ServerFull and CallerStalled.
+        Raises ServerOverloaded and CallerStalled.
         """
         loop = asyncio.get_running_loop()
         task: Any = asyncio.current_task(loop)
@@ -153,12 +133,12 @@ class Arrivals:
             if not arrival.looked_at:
                 arrival.looked_at = True
             elif now - arrival.begun > PATIENCE:
-                arrival.end = CallerStalled("sent")
+                arrival.end = CallerStalled("sent", PATIENCE)
             elif not arrival.reserved and arrival.end is None:
                 try:
                     arrival.account.take(MOST_RECEIVED)
                     arrival.reserved = MOST_RECEIVED
-                except ServerFull as error:
+                except ServerOverloaded as error:
                     arrival.end = error
             if arrival.end is not None:
                 task.cancel()

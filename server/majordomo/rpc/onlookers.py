@@ -10,7 +10,7 @@ from typing import Any
 
 from grpc_health.v1 import health, health_pb2
 
-from majordomo.rpc.status import Draining
+from majordomo.errors import ServerDraining
 
 
 class Onlookers:
@@ -28,10 +28,10 @@ class Onlookers:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Surrounds a stream, within the task that handles it. Raises Draining."""
+        """Surrounds a stream, within its task. Raises ServerDraining."""
         task = asyncio.current_task()
         if self._closed or task is None:
-            raise Draining
+            raise ServerDraining
         self._tasks.add(task)
         try:
             yield
@@ -39,7 +39,7 @@ class Onlookers:
             # The caller may have cancelled at the same time: then nobody is told.
             if not self._closed or task.uncancel():
                 raise
-            raise Draining from None
+            raise ServerDraining from None
         finally:
             self._tasks.discard(task)
 

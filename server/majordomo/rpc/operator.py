@@ -12,15 +12,15 @@ from grpc.aio import ServicerContext
 
 from majordomo.chain.changes import NOTHING_TOLD, Change
 from majordomo.chain.clock import CLOCK, Clock
-from majordomo.chain.names import MalformedChain
-from majordomo.chain.tracker import Tracker, wildcard
+from majordomo.chain.faces import Operated
+from majordomo.chain.records import wildcard
 from majordomo.distribution import DISTRIBUTION
 from majordomo.durations import seconds
+from majordomo.errors import InvalidRequest, MalformedChain, Violation
 from majordomo.registry import Registry
-from majordomo.rpc.access import caller
 from majordomo.rpc.health_feed import HealthFeed
 from majordomo.rpc.pages import PAGE_SIZE, page_of
-from majordomo.rpc.validation import InvalidRequest, Violation
+from majordomo.rpc.scope import current, current_record
 from majordomo.v1.operator_service_pb2 import (
     BenchRequest,
     BenchResponse,
@@ -56,7 +56,7 @@ class OperatorService(OperatorServiceServicer):
 
     def __init__(
         self,
-        tracker: Tracker,
+        tracker: Operated,
         feed: HealthFeed,
         registry: Registry,
         clock: Clock = CLOCK,
@@ -95,7 +95,9 @@ class OperatorService(OperatorServiceServicer):
             loop = asyncio.get_running_loop()
             version, heartbeat = NOTHING_TOLD, 0.0
             while True:
-                caller.get().terms.require("operate")  # its token may be gone by now
+                current.get().caller.terms.require(
+                    "operate"
+                )  # its token may be gone by now
                 news = self._tracker.changes_since(version, names)
                 changes: Sequence[Change] = ()
                 if news is not None:
@@ -138,6 +140,7 @@ class OperatorService(OperatorServiceServicer):
                 response.provider_bench.CopyFrom(_provider_bench(health))
             else:
                 response.targets.append(health)
+        _record(request)
         return response
 
     async def Unbench(  # noqa: N802 - gRPC's name
@@ -148,7 +151,9 @@ class OperatorService(OperatorServiceServicer):
         scope, violations = self._scope(request)
         if violations:
             raise InvalidRequest(violations)
-        return UnbenchResponse(targets=self._tracker.unbench(scope))
+        response = UnbenchResponse(targets=self._tracker.unbench(scope))
+        _record(request)
+        return response
 
     async def _names(self, chain: str) -> Sequence[str] | None:
         """The targets of `chain`; None, for all, if it is empty."""
@@ -180,15 +185,15 @@ class OperatorService(OperatorServiceServicer):
         return [_provider_bench(one) for one in self._tracker.snapshot(providers)]
 
     def _change(self, change: Change) -> HealthChange:
-        told = HealthChange(
+        shown = HealthChange(
             change_time=self._clock.timestamp(change.moment), cause=change.cause
         )
         health = self._tracker.show(change.target)
         if _is_provider(change.target):
-            told.provider.CopyFrom(_provider_bench(health))
+            shown.provider.CopyFrom(_provider_bench(health))
         else:
-            told.target.CopyFrom(health)
-        return told
+            shown.target.CopyFrom(health)
+        return shown
 
     def _scope(
         self, request: BenchRequest | UnbenchRequest
@@ -209,6 +214,13 @@ class OperatorService(OperatorServiceServicer):
                     return request.target, [Violation("target", str(error))]
                 return request.target, []
         return "", [Violation("target", "is required, or else provider")]
+
+
+def _record(request: BenchRequest | UnbenchRequest) -> None:
+    """Note in the call's trace what it has changed."""
+    record = current_record()
+    if record is not None:
+        record.trace.on_operation(request)
 
 
 def _is_provider(name: str) -> bool:

@@ -5,7 +5,7 @@ import binascii
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from majordomo.rpc.validation import InvalidRequest, Violation
+from majordomo.errors import InvalidRequest, Violation
 from majordomo.v1.generation_service_pb2 import ListTiersRequest
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest
 

@@ -6,33 +6,34 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
-from ipaddress import ip_address
+from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
-from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from majordomo.chain.engine import Engine
 from majordomo.chain.tracker import Tracker
 from majordomo.config import Config
+from majordomo.config.reload import Source, keep_current
 from majordomo.contract import SERVICES
+from majordomo.loopback import host_of, on_this_machine
 from majordomo.registry import Registry
-from majordomo.rpc.access import Access
-from majordomo.rpc.admission import Admission
 from majordomo.rpc.core import core_server
-from majordomo.rpc.driver import MOST_SENT, Driver
 from majordomo.rpc.generation import GenerationService
 from majordomo.rpc.health_feed import HealthFeed
-from majordomo.rpc.interceptors import ErrorBoundary
+from majordomo.rpc.interceptors.admission import AdmissionInterceptor
+from majordomo.rpc.interceptors.auth import AuthInterceptor
+from majordomo.rpc.interceptors.errors import ErrorInterceptor
+from majordomo.rpc.interceptors.streams import MOST_SENT, StreamInterceptor
+from majordomo.rpc.interceptors.telemetry import TelemetryInterceptor
 from majordomo.rpc.listening import listen
 from majordomo.rpc.memory import MOST_RECEIVED
 from majordomo.rpc.onlookers import HealthService, Onlookers, Reflection
 from majordomo.rpc.operator import OperatorService
-from majordomo.rpc.reload import Source, keep_current
+from majordomo.rpc.scope import current_record
 from majordomo.secrets import hide
 from majordomo.telemetry.service import Telemetry
 from majordomo.v1.generation_service_pb2_grpc import (
@@ -98,6 +99,7 @@ _FIXED = (
     "metrics_listen",
     "health_listen",
     "max_connection_age",
+    "batch_threads",
 )
 """What holds from the start of a server to its end."""
 
@@ -123,7 +125,6 @@ class Server:
 
     async def __aenter__(self) -> "Server":
         config = self._config
-        logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_no_metadata)
         hide(config.secrets(), config.inner_hosts())
         self._registry = Registry(config)
         self._tracker = Tracker(
@@ -131,8 +132,9 @@ class Server:
         )
         self._held = AsyncExitStack()
         self._held.push_async_callback(self._registry.aclose)
+        self._held.enter_context(_metadata_not_logged())
         try:
-            with _patient_threads():
+            with _patient_threads() if config.server.batch_threads else nullcontext():
                 await self._start()
         except BaseException:
             await self._held.aclose()
@@ -156,7 +158,7 @@ class Server:
         for key in _FIXED:
             if getattr(config.server, key) != getattr(self._config.server, key):
                 _log.warning("server.%s has changed; restart for it to hold", key)
-        self._access.configure(config.tokens)
+        self._auth.configure(config.tokens)
         self._admission.configure(config.server.max_calls, config.server.memory_budget)
         self._feed.look()  # whoever watches by a token that is gone
         hide(config.secrets(), config.inner_hosts())
@@ -185,26 +187,26 @@ class Server:
     async def _start(self) -> None:
         config = self._config
         tracker = self._tracker
-        telemetry = Telemetry(tracker)
+        telemetry = Telemetry(tracker, current_record)
         self._held.push_async_callback(telemetry.stop)
         engine = Engine(tracker)
         self._generation = GenerationService(engine, self._registry)
         self._onlookers = Onlookers()
         self._health = HealthService(self._onlookers)
         tls = config.server.tls
-        self._access = Access(
+        self._auth = AuthInterceptor(
             config.tokens, certificates=tls is not None and tls.client_ca is not None
         )
-        self._admission = Admission(
+        self._admission = AdmissionInterceptor(
             config.server.max_calls, config.server.memory_budget
         )
         self._server = core_server(
             interceptors=[
-                telemetry.interceptor,
-                ErrorBoundary(),
-                self._access,
+                TelemetryInterceptor(telemetry.recorder),
+                ErrorInterceptor(),
+                self._auth,
                 self._admission,
-                Driver(),
+                StreamInterceptor(),
             ],
             options=(*OPTIONS, *_age(config.server.max_connection_age)),
         )
@@ -235,7 +237,7 @@ class Server:
         The messages of both are the same; newer clients ask for v1 first.
         """
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        servicer = Reflection(ReflectionServicer(names), self._onlookers)
+        servicer = Reflection(reflection.aio.ReflectionServicer(names), self._onlookers)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
             servicer, self._server
         )
@@ -254,7 +256,7 @@ class Server:
         address = self._config.server.health_listen
         if address is None:
             return None
-        server = core_server([ErrorBoundary()], _PROBE_OPTIONS)
+        server = core_server([ErrorInterceptor()], _PROBE_OPTIONS)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         self.health_address = listen(server, address, None)
         return server
@@ -285,15 +287,25 @@ def _patient_threads() -> Iterator[None]:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-def _tells_no_metadata(record: logging.LogRecord) -> bool:
-    """grpc.aio logs metadata that is no UTF-8; it may be a token, nearly right."""
-    return not str(record.msg).startswith("Invalid encoding on")
+@contextmanager
+def _metadata_not_logged() -> Iterator[None]:
+    """While a server runs. grpc.aio logs metadata that is no UTF-8: perhaps a token."""
+
+    def tells_none(record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("Invalid encoding on")
+
+    log = logging.getLogger("grpc._cython.cygrpc")
+    log.addFilter(tells_none)
+    try:
+        yield
+    finally:
+        log.removeFilter(tells_none)
 
 
 def _warn(config: Config) -> None:
     """Whoever listens beyond this machine should mean it."""
     server = config.server
-    if server.listen.startswith("unix:") or _loopback(server.listen):
+    if server.listen.startswith("unix:") or on_this_machine(host_of(server.listen)):
         return
     if server.tls is None:
         _log.warning(
@@ -307,14 +319,6 @@ def _warn(config: Config) -> None:
             "or server.tls.client_ca",
             server.listen,
         )
-
-
-def _loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def serve(source: Source, listening: Callable[[str], None]) -> None:

@@ -7,7 +7,6 @@ each call and reads fields by name: no reflection.
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence, Sized
-from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from majordomo.chain.failure import PERMANENT
 from majordomo.durations import seconds
+from majordomo.errors import InvalidRequest, Violation
 from majordomo.schemas.reading import UnfitSchema
 from majordomo.schemas.validate import require_checkable
 from majordomo.v1.attempt_pb2 import ANSWER_FAULT_SCHEMA, AnswerFault
@@ -74,22 +74,6 @@ _LONGEST_TIMEOUT = 3600.0
 _MOST_RETRIES = 5
 _UNKNOWN = "must be one that this server knows"
 _EXACTLY_ONE = "must hold exactly one kind that this server knows"
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A field that breaks a rule: its path, and what it must be."""
-
-    field: str
-    description: str
-
-
-class InvalidRequest(Exception):
-    """The request breaks rules of the contract; `violations` is never empty."""
-
-    def __init__(self, violations: list[Violation]) -> None:
-        super().__init__(", ".join(violation.field for violation in violations))
-        self.violations = violations
 
 
 def check(call: Call) -> None:

@@ -5,6 +5,7 @@ own words; keys that find their way into a text all the same are taken out of th
 """
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -12,13 +13,15 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor
 
+from majordomo.chain.call import Call
 from majordomo.chain.changes import Change
 from majordomo.chain.clock import CLOCK, Clock
 from majordomo.contract import GENERATION
 from majordomo.durations import NANOSECONDS, seconds
 from majordomo.secrets import redact, where
-from majordomo.telemetry import words
-from majordomo.telemetry.observation import Observation, current
+from majordomo.telemetry import labels
+from majordomo.telemetry.finished import FinishedCall
+from majordomo.telemetry.record import CallRecord
 from majordomo.v1.attempt_pb2 import Attempt, BenchRecord
 from majordomo.v1.operator_service_pb2 import HealthChange
 
@@ -40,7 +43,7 @@ class _Events:
         self._stream = stream
         self._renderer = renderer
 
-    def tell(
+    def report(
         self, level: str, event: str, about: EventDict, time: int, foreign: str
     ) -> None:
         """Write the line of `event`, `time` nanoseconds after the Unix epoch.
@@ -84,20 +87,20 @@ def configure(stream: TextStream, *, terminal: bool) -> None:
     root.setLevel(logging.INFO)
 
 
-def call_ended(observation: Observation) -> None:
+def call_ended(finished: FinishedCall) -> None:
     """Log a call of GenerationService that has ended."""
-    if _events is None or not observation.method.startswith(_GENERATION):
+    if _events is None or not finished.method.startswith(_GENERATION):
         return
     about: EventDict = {
-        "method": observation.method.removeprefix(_GENERATION),
-        "code": observation.code.name,
-        "outcome": observation.outcome,
-        "duration_s": round(observation.duration, 4),
+        "method": finished.method.removeprefix(_GENERATION),
+        "code": finished.code,
+        "outcome": finished.outcome,
+        "duration_s": round(finished.duration, 4),
     }
-    _name(about, observation)
-    if observation.caller:
-        about["caller"] = observation.caller
-    call = observation.call
+    _name(about, finished.trace_id, finished.span_id, finished.call)
+    if finished.caller:
+        about["caller"] = finished.caller
+    call = finished.call
     foreign = ""
     if call is not None:
         foreign = call.chain
@@ -110,15 +113,18 @@ def call_ended(observation: Observation) -> None:
         if completion is not None:
             about["target"] = completion.target
             if completion.answer_fault:
-                about["answer_fault"] = words.answer_fault(completion.answer_fault)
-        _add_usage(about, observation)
-    _events.tell("info", "call", about, observation.ended_nanoseconds, foreign)
+                about["answer_fault"] = labels.answer_fault(completion.answer_fault)
+        _add_usage(about, finished)
+    _events.report("info", "call", about, finished.ended_nanoseconds, foreign)
 
 
 class HealthLog:
     """Logs changes of targets' health, under the call that made them."""
 
-    def __init__(self, clock: Clock = CLOCK) -> None:
+    def __init__(
+        self, current: Callable[[], CallRecord | None], clock: Clock = CLOCK
+    ) -> None:
+        self._current = current
         self._clock = clock
 
     def changed(self, change: Change) -> None:
@@ -128,8 +134,8 @@ class HealthLog:
         view = change.view
         about: EventDict = {
             "target": change.target,
-            "state": words.state(view.state),
-            "cause": words.cause(change.cause),
+            "state": labels.state(view.state),
+            "cause": labels.cause(change.cause),
         }
         bench = view.bench
         if bench is not None:
@@ -139,35 +145,34 @@ class HealthLog:
             if record.HasField("expire_time"):
                 about["until"] = record.expire_time.ToJsonString()
             if bench.origin == BenchRecord.ORIGIN_AUTOMATIC:
-                about["reason"] = words.failure_reason(bench.cause)
+                about["reason"] = labels.failure_reason(bench.cause)
                 about["consecutive_benches"] = bench.count
-        observation = current.get()
+        call = self._current()
         # A timer runs under the call that happened to set it.
-        if observation is not None and change.cause != HealthChange.CAUSE_EXPIRED:
-            _name(about, observation)
+        if call is not None and change.cause != HealthChange.CAUSE_EXPIRED:
+            _name(about, call.trace.trace_id, call.trace.span_id, call.call)
         level = "warning" if view.out else "info"
         now = self._clock.wall_nanoseconds()
-        _events.tell(level, "health", about, now, change.target)
+        _events.report(level, "health", about, now, change.target)
 
 
-def _name(about: EventDict, observation: Observation) -> None:
+def _name(about: EventDict, trace_id: str, span_id: str, call: Call | None) -> None:
     """Add the ids by which the call is found elsewhere."""
-    trace = observation.trace
-    if trace.trace_id:
-        about["trace_id"] = trace.trace_id
-        about["span_id"] = trace.span_id
-    if observation.call is not None:
-        about["generation_id"] = observation.call.generation_id
+    if trace_id:
+        about["trace_id"] = trace_id
+        about["span_id"] = span_id
+    if call is not None:
+        about["generation_id"] = call.generation_id
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:
     about: dict[str, Any] = {
         "target": attempt.target,
-        "outcome": words.outcome(attempt.outcome),
+        "outcome": labels.outcome(attempt.outcome),
         "duration_s": round(seconds(attempt.duration), 4),
     }
     if attempt.failure_reason:
-        about["reason"] = words.failure_reason(attempt.failure_reason)
+        about["reason"] = labels.failure_reason(attempt.failure_reason)
     if attempt.http_status_code:
         about["http_status"] = attempt.http_status_code
     if attempt.provider_error_code:
@@ -175,7 +180,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     if attempt.provider_request_id:
         about["provider_request_id"] = attempt.provider_request_id[:_LONGEST]
     if attempt.answer_fault:
-        about["answer_fault"] = words.answer_fault(attempt.answer_fault)
+        about["answer_fault"] = labels.answer_fault(attempt.answer_fault)
     if attempt.probe:
         about["probe"] = True
     if attempt.last_resort:
@@ -187,9 +192,9 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     return about
 
 
-def _add_usage(about: EventDict, observation: Observation) -> None:
+def _add_usage(about: EventDict, finished: FinishedCall) -> None:
     """What all attempts used, and what that cost."""
-    total = observation.total_usage
+    total = finished.total_usage
     if total is None:
         return
     if total.HasField("usage"):
@@ -197,8 +202,8 @@ def _add_usage(about: EventDict, observation: Observation) -> None:
         about["usage"] = {field.name: count for field, count in used}
     if total.lower_bound:
         about["usage_lower_bound"] = True
-    if observation.cost is not None:
-        about["cost"] = observation.cost
+    if finished.cost is not None:
+        about["cost"] = finished.cost
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=str, decimal_format="number")

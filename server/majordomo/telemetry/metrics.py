@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 from majordomo.chain.call import Call
 from majordomo.chain.changes import Change
+from majordomo.chain.records import wildcard
 from majordomo.chain.target import Target
-from majordomo.chain.tracker import Tracker, wildcard
+from majordomo.chain.tracker import Tracker
 from majordomo.contract import GENERATION
 from majordomo.durations import seconds
-from majordomo.telemetry import semconv, words
-from majordomo.telemetry.observation import Observation
+from majordomo.telemetry import labels, semconv
+from majordomo.telemetry.finished import FinishedCall
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_SUCCEEDED,
     Attempt,
@@ -249,26 +250,24 @@ class Metrics:
             self._cost,
         )
 
-    def observe(self, observation: Observation) -> None:
+    def observe(self, finished: FinishedCall) -> None:
         """Count a call that has ended."""
-        self._calls_duration.record(
-            observation.duration, observation.method, observation.code.name
-        )
-        if observation.method in _ANSWERING:
-            self._calls.add(1, observation.outcome)
-        if observation.reason in _SHED:
-            self._shed.add(1, words.error_reason(observation.reason))
-        for skip in observation.skipped:
-            self._skips.add(1, self._label(skip.target), words.why(skip))
-        if observation.call is not None:
-            self._walked(observation.call, observation.attempts, observation.caller)
+        self._calls_duration.record(finished.duration, finished.method, finished.code)
+        if finished.method in _ANSWERING:
+            self._calls.add(1, finished.outcome)
+        if finished.reason in _SHED:
+            self._shed.add(1, labels.error_reason(finished.reason))
+        for skip in finished.skipped:
+            self._skips.add(1, self._label(skip.target), labels.why(skip))
+        if finished.call is not None:
+            self._walked(finished.call, finished.attempts, finished.caller)
 
     def changed(self, change: Change) -> None:
         """Count a change of a target's health."""
         bench = change.view.bench
         if bench is not None and change.cause in _BENCHING:
             by_operator = bench.origin == BenchRecord.ORIGIN_OPERATOR
-            cause = "operator" if by_operator else words.failure_reason(bench.cause)
+            cause = "operator" if by_operator else labels.failure_reason(bench.cause)
             self._benches.add(1, self._label(change.target), cause)
 
     def read(self) -> list[Reading]:
@@ -281,7 +280,7 @@ class Metrics:
             self._attempt(attempt, call.target(attempt.target), caller)
             if failed is not None and failed.target != attempt.target:
                 steps = self._label(failed.target), self._label(attempt.target)
-                self._failovers.add(1, *steps, words.why(failed))
+                self._failovers.add(1, *steps, labels.why(failed))
             failed = attempt
 
     def _label(self, target: str) -> str:
@@ -293,10 +292,10 @@ class Metrics:
 
     def _attempt(self, attempt: Attempt, target: Target, caller: str) -> None:
         error = (
-            "" if attempt.outcome == ATTEMPT_OUTCOME_SUCCEEDED else words.why(attempt)
+            "" if attempt.outcome == ATTEMPT_OUTCOME_SUCCEEDED else labels.why(attempt)
         )
         label = self._label(target.name)
-        self._attempts.add(1, label, words.outcome(attempt.outcome), error)
+        self._attempts.add(1, label, labels.outcome(attempt.outcome), error)
         known = label == target.name
         name = target.model if known else _OTHER
         model = (semconv.CHAT, target.peer.provider_name, name)

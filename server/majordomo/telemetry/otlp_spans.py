@@ -1,9 +1,10 @@
 """Spans to a collector by gRPC: the SDK's exporter with a cheaper encoder.
 
-The SDK builds protobuf objects for every attribute, which costs several times what is
-written here: the same bytes, put together by the rules of protobuf's wire format
+The SDK builds protobuf objects for every attribute: a span took 36 us. Here the same
+bytes are put together by the rules of protobuf's wire format
 (protobuf.dev/programming-guides/encoding) for the messages of
-opentelemetry/proto/trace/v1/trace.proto. A test holds both against each other.
+opentelemetry/proto/trace/v1/trace.proto: 21 us, though the exporter has them parsed
+again. Both measured in turn, in one process; a test holds them against each other.
 """
 
 import struct

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from majordomo.chain.tracker import Tracker
 from majordomo.telemetry.environment import leave_out_unusable
-from majordomo.telemetry.interceptor import Observing
 from majordomo.telemetry.logs import HealthLog, call_ended
 from majordomo.telemetry.metrics import Metrics, Reading
+from majordomo.telemetry.record import CallRecord, Recorder
 from majordomo.telemetry.setup import (
     SHUTDOWN_PATIENCE,
     metric_exporter,
@@ -21,22 +22,26 @@ from majordomo.telemetry.spans import Traces
 
 
 class Telemetry:
-    """Observes calls through `interceptor`, and the tracker's health.
+    """Observes the calls of `recorder`, and the tracker's health.
 
-    The standard OTEL_* variables say where spans and metrics go (`setup`).
+    `current` says for which call this runs, if for any: changes of health are logged
+    under it. The standard OTEL_* variables say where spans and metrics go (`setup`).
     """
 
-    def __init__(self, tracker: Tracker) -> None:
+    def __init__(
+        self, tracker: Tracker, current: Callable[[], CallRecord | None]
+    ) -> None:
         leave_out_unusable(os.environ)
         self._resource = resource()
         self._tracers = tracer_provider(self._resource)
         self._exporter = metric_exporter()
         self._resources = AsyncExitStack()
-        self.metrics = Metrics(lambda: self.interceptor.in_flight, tracker)
-        self.interceptor = Observing(
+        self.metrics = Metrics(lambda: self.recorder.in_flight, tracker)
+        self.recorder = Recorder(
             Traces(self._tracers), [self.metrics.observe, call_ended]
         )
-        tracker.changes.observers |= {self.metrics.changed, HealthLog().changed}
+        for observer in (self.metrics.changed, HealthLog(current).changed):
+            self._resources.callback(tracker.changes.subscribe(observer))
 
     async def start(self, page_address: str | None) -> str:
         """Begin to send metrics, and to serve the page for Prometheus.
@@ -64,10 +69,10 @@ class Telemetry:
 
     def _read(self) -> list[Reading]:
         """The metrics, with all calls that have ended."""
-        self.interceptor.tell()
+        self.recorder.report()
         return self.metrics.read()
 
     async def stop(self) -> None:
         """Send what is left and let go of everything, within SHUTDOWN_PATIENCE."""
-        self.interceptor.tell()
+        self.recorder.report()
         await asyncio.gather(self._resources.aclose(), shutdown(self._tracers))

@@ -8,6 +8,9 @@
 | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `..._METRICS_ENDPOINT` | set: of one |
 | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two messages; 60 000 |
 | `OTEL_EXPORTER_OTLP_PROTOCOL`, `..._HEADERS`, ... | as the exporter documents them |
+| `OTEL_EXPORTER_OTLP_CERTIFICATE`, `..._CLIENT_KEY`, ... | read when they change |
+| `SSL_CERT_FILE` | authorities, where `..._CERTIFICATE` names none |
+| `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` | the proxy that leads to the collector |
 | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | who we are; `majordomo` by default |
 | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which calls are recorded |
 | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_SCHEDULE_DELAY` | 64 spans, 200 ms |
@@ -174,14 +177,25 @@ def _otlp(signal: str, exporters: dict[str, str]) -> Any:
 
     None, with a warning, where it is not installed or cannot be made.
     """
+    # Only who exports needs gRPC.
+    from majordomo.telemetry import otlp_connection  # noqa: PLC0415
+
     protocol = _variable(signal, "PROTOCOL") or "grpc"
     module, _, name = exporters[protocol].rpartition(".")
+    by_grpc = protocol == "grpc"
+    settings = (
+        otlp_connection.grpc_settings if by_grpc else otlp_connection.http_settings
+    )
     try:
-        return getattr(import_module(module), name)()
+        exporter = getattr(import_module(module), name)
+        return otlp_connection.CurrentExporter(
+            lambda: exporter(**settings(signal, os.environ)),
+            otlp_connection.files(signal, os.environ),
+        )
     except ImportError:
         fix = (
             installing("otlp")
-            if protocol == "grpc"
+            if by_grpc
             else "pip install opentelemetry-exporter-otlp-proto-http"
         )
         problem = f"is not installed: {fix}"

@@ -17,9 +17,7 @@ words are never recorded.
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
 
-from grpc import StatusCode as RpcCode
 from opentelemetry.context import Context
 from opentelemetry.trace import (
     Link,
@@ -38,10 +36,11 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 from majordomo.chain.call import Call
-from majordomo.chain.tracker import wildcard
+from majordomo.chain.records import wildcard
 from majordomo.durations import seconds
 from majordomo.telemetry import semconv
-from majordomo.telemetry.words import answer_fault, finish_reason, outcome, why
+from majordomo.telemetry.finished import FinishedCall
+from majordomo.telemetry.labels import answer_fault, finish_reason, outcome, why
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_CANCELLED,
     ATTEMPT_OUTCOME_SKIPPED,
@@ -54,15 +53,7 @@ from majordomo.v1.attempt_pb2 import (
     Usage,
 )
 from majordomo.v1.generation_service_pb2 import Completion, GenerationConfig
-from majordomo.v1.operator_service_pb2 import (
-    BenchRequest,
-    BenchResponse,
-    UnbenchRequest,
-    UnbenchResponse,
-)
-
-if TYPE_CHECKING:
-    from majordomo.telemetry.observation import Observation
+from majordomo.v1.operator_service_pb2 import BenchRequest, UnbenchRequest
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _PROPAGATED = frozenset(_PROPAGATOR.fields)
@@ -79,12 +70,12 @@ _MOST_BENCHED = 10_000
 
 _SERVER_ERRORS = frozenset(
     {
-        RpcCode.UNKNOWN,
-        RpcCode.DEADLINE_EXCEEDED,
-        RpcCode.UNIMPLEMENTED,
-        RpcCode.INTERNAL,
-        RpcCode.UNAVAILABLE,
-        RpcCode.DATA_LOSS,
+        "UNKNOWN",
+        "DEADLINE_EXCEEDED",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
     }
 )
 """The codes that are a server's own errors, by the conventions for RPC spans."""
@@ -155,7 +146,7 @@ class Trace:
         context = self._span.get_span_context()
         return format_span_id(context.span_id) if context.is_valid else ""
 
-    def noticed(self, call: Call, attempt: Attempt) -> None:
+    def on_attempt(self, call: Call, attempt: Attempt) -> None:
         """An attempt has failed, or a target was skipped, and the call goes on."""
         if attempt.benched:
             # Of a call that is not recorded there is nothing to link to.
@@ -169,39 +160,39 @@ class Trace:
             for link in self._links(attempt, attempt.bench.origin):
                 self._begun(call).add_link(link.context, link.attributes)
 
-    def operated(self, request: object, answer: object) -> None:
+    def on_operation(self, request: BenchRequest | UnbenchRequest) -> None:
         """An operator's method has changed the health of targets."""
-        match request, answer:
-            case BenchRequest(), BenchResponse():
+        match request:
+            case BenchRequest():
                 self._span.add_event(semconv.TARGET_BENCHED, _bench_asked(request))
                 by = self._span if self._recording else None
                 self._traces.benched(_scope(request), BenchRecord.ORIGIN_OPERATOR, by)
-            case UnbenchRequest(), UnbenchResponse():
+            case UnbenchRequest():
                 about = {semconv.EVENT_TARGET: _scope(request)}
                 self._span.add_event(semconv.TARGET_UNBENCHED, about)
 
-    def end(self, observation: "Observation") -> None:
+    def end(self, finished: FinishedCall) -> None:
         """Build what is missing and end the SERVER span with the call's status."""
         if not self._recording:
             return
-        code = observation.code
-        known: dict[str, AttributeValue] = {semconv.RPC_STATUS_CODE: code.name}
+        code = finished.code
+        known: dict[str, AttributeValue] = {semconv.RPC_STATUS_CODE: code}
         if code in _SERVER_ERRORS:
-            known[semconv.ERROR_TYPE] = code.name
+            known[semconv.ERROR_TYPE] = code
             self._span.set_status(Status(StatusCode.ERROR))
-        if observation.caller:
-            known[semconv.ENDUSER_ID] = observation.caller
-        call = observation.call
+        if finished.caller:
+            known[semconv.ENDUSER_ID] = finished.caller
+        call = finished.call
         if call is not None and call.started_nanoseconds:
-            summary = _summary(observation, call)
+            summary = _summary(finished, call)
             known.update(summary)
             for key, value in call.labels.items():
                 known[semconv.LABEL + key] = value
             self._walk(call, summary)
-        elif observation.reason is not None:
-            known[semconv.OUTCOME] = observation.outcome
+        elif finished.reason is not None:
+            known[semconv.OUTCOME] = finished.outcome
         self._span.set_attributes(known)
-        self._span.end(observation.ended_nanoseconds)
+        self._span.end(finished.ended_nanoseconds)
 
     def _walk(self, call: Call, summary: Mapping[str, AttributeValue]) -> None:
         """The chain span, and what is below it and not yet built."""
@@ -258,19 +249,19 @@ def _parent(metadata: Iterable[tuple[str, str | bytes]]) -> Context:
     return _PROPAGATOR.extract(carrier, Context()) if carrier else Context()
 
 
-def _summary(observation: "Observation", call: Call) -> dict[str, AttributeValue]:
+def _summary(finished: FinishedCall, call: Call) -> dict[str, AttributeValue]:
     """What the chain and the SERVER span say of the whole call."""
     summary: dict[str, AttributeValue] = {
         semconv.GENERATION_ID: call.generation_id,
-        semconv.ATTEMPTS: len(observation.attempts),
-        semconv.SKIPPED: len(observation.skipped),
-        semconv.FAILOVERS: observation.failovers,
-        semconv.OUTCOME: observation.outcome,
+        semconv.ATTEMPTS: len(finished.attempts),
+        semconv.SKIPPED: len(finished.skipped),
+        semconv.FAILOVERS: finished.failovers,
+        semconv.OUTCOME: finished.outcome,
     }
     if call.completion is not None:
         summary[semconv.TARGET] = call.completion.target
-    if observation.cost is not None:
-        summary[semconv.COST] = float(observation.cost)
+    if finished.cost is not None:
+        summary[semconv.COST] = float(finished.cost)
     return summary
 
 

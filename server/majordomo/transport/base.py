@@ -1,19 +1,20 @@
 """What moves a request to a provider and its answer back, and what its errors mean.
 
-`pool.PooledTransport` keeps connections; `HttpxTransport` is one of httpx's, behind the
-same seam.
+`pool.PooledTransport` keeps connections; `httpx_transport.EgressTransport` has what it
+has not, behind the same seam.
 """
 
 import errno
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Protocol
 
 import aiohttp
+import httpcore
 import httpx
 
-from majordomo.chain.failure import CERTIFICATE_NOT_VALID, Failure
+from majordomo.chain.failure import CERTIFICATE_NOT_VALID, PROXY_REFUSED, Failure
 from majordomo.transport.http11 import CutShort, Disconnected
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONCURRENCY_LIMIT,
@@ -22,9 +23,6 @@ from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_TIMEOUT,
     FailureReason,
 )
-
-ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
-"""What transports raise; `failure` tells what it means."""
 
 
 class Head:
@@ -96,56 +94,20 @@ class Transport(Protocol):
         """Close every connection."""
 
 
-class HttpxTransport:
-    """A transport of httpx's; `extensions` go with each request, such as timeouts."""
+class ProxyFailed(Exception):
+    """A proxy let no request through, for the error that this one comes from.
 
-    def __init__(
-        self, inner: httpx.AsyncBaseTransport, extensions: Mapping[str, Any] = {}
-    ) -> None:
-        self._inner = inner
-        self._extensions = dict(extensions)
+    `proxy` is its host:port; `status` what it answered, 0 if that is not known.
+    """
 
-    async def post(
-        self,
-        head: Head,
-        body: bytes,
-        resend: Callable[[], bool] = never,  # noqa: ARG002 - it is sent once
-    ) -> Response:
-        """Send it; nothing is kept of its connection's state."""
-        request = httpx.Request(
-            "POST",
-            head.url,
-            headers=head.headers,
-            content=body,
-            extensions=dict(self._extensions),
-        )
-        return _HttpxResponse(await self._inner.handle_async_request(request))
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+    def __init__(self, proxy: str, status: int = 0) -> None:
+        super().__init__(proxy)
+        self.proxy = proxy
+        self.status = status
 
 
-class _HttpxResponse:
-    def __init__(self, response: httpx.Response) -> None:
-        if not isinstance(response.stream, httpx.AsyncByteStream):
-            raise TypeError("an asynchronous transport gave a synchronous body")
-        self.status = response.status_code
-        self.headers = response.headers.raw
-        self._stream = response.stream
-        self._chunks = aiter(response.stream)
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._chunks
-
-    def batch(self, seconds: float) -> None:
-        """It is read as it comes."""
-
-    async def aclose(self) -> None:
-        if isinstance(self._chunks, AsyncGenerator):
-            # Left to the garbage collector it would be a task of its own.
-            await self._chunks.aclose()
-        await self._stream.aclose()
-
+ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError, ProxyFailed)
+"""What transports raise; `failure` tells what it means."""
 
 _MEANINGS: dict[type[BaseException], tuple[FailureReason, str]] = {
     socket.gaierror: (FAILURE_REASON_CONNECTION, "name not resolved"),
@@ -161,8 +123,13 @@ _MEANINGS: dict[type[BaseException], tuple[FailureReason, str]] = {
     Disconnected: (FAILURE_REASON_CONNECTION, "connection closed before an answer"),
     CutShort: (FAILURE_REASON_MALFORMED_RESPONSE, "answer cut short"),
     httpx.ProtocolError: (FAILURE_REASON_MALFORMED_RESPONSE, "protocol error"),
+    httpx.ProxyError: (FAILURE_REASON_CONNECTION, "refused, or could not connect"),
 }
 """Reasons are told by type and never by text; the words are ours."""
+
+_REFUSED = 4
+_PASSING = frozenset({408, 429})
+"""A proxy that answers 4xx will do so again, but for these."""
 
 _OUR_OWN_WANT = {"EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"}
 """No provider is to be blamed for these (rule 4.3)."""
@@ -173,6 +140,8 @@ def failure(error: BaseException) -> Failure:
 
     What it came from tells more than what it was made into, so that goes first.
     """
+    if isinstance(error, ProxyFailed):
+        return _at_proxy(error)
     causes = _causes(error)
     code = _errno(causes)
     if code in _OUR_OWN_WANT:
@@ -185,13 +154,35 @@ def failure(error: BaseException) -> Failure:
     return Failure(FAILURE_REASON_CONNECTION, "connection failed", code=code)
 
 
+def _at_proxy(error: ProxyFailed) -> Failure:
+    """What went wrong at a proxy: nothing that the provider behind it did."""
+    if error.status:
+        refused = error.status // 100 == _REFUSED and error.status not in _PASSING
+        return Failure(
+            FAILURE_REASON_CONNECTION,
+            f"proxy {error.proxy} answered {error.status}",
+            code=PROXY_REFUSED if refused else "",
+        )
+    found = failure(error.__cause__ or OSError())
+    if found.reason == FAILURE_REASON_CONCURRENCY_LIMIT:
+        return found
+    late = found.reason == FAILURE_REASON_TIMEOUT
+    reason = FAILURE_REASON_TIMEOUT if late else FAILURE_REASON_CONNECTION
+    return Failure(reason, f"proxy {error.proxy}: {found.message}", code=found.code)
+
+
 def _causes(error: BaseException) -> list[BaseException]:
     """`error` and what it came from."""
     causes = []
     current: BaseException | None = error
     while current is not None and current not in causes:
         causes.append(current)
-        current = current.__cause__
+        if isinstance(current, BaseExceptionGroup):
+            current = current.exceptions[-1]  # of the address that was tried last
+        elif isinstance(current, httpcore.NetworkError):
+            current = current.__cause__ or current.__context__  # its pool drops causes
+        else:
+            current = current.__cause__
     return causes
 
 

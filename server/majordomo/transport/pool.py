@@ -1,19 +1,20 @@
 """Connections to a provider, kept for the next request and made safe to share.
 
 aiohttp's connector makes and keeps them: names, addresses, TLS. What is said on them is
-read by `Responses` (docs/transport.md). Bytes that arrive on an idle connection are
-never taken for the next caller's answer, a connection given up is closed at once even
-with much unsent, and the pool's own failures stay the pool's (rule 2.7).
+read by `Responses` (docs/transport.md, docs/private-parts.md). Bytes that arrive on an
+idle connection are never taken for the next caller's answer, a connection given up is
+closed at once even with much unsent, and the pool's own failures stay the pool's
+(rule 2.7).
 """
 
 import asyncio
 import select
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
 import aiohttp
-import httpx
 import yarl
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
@@ -32,14 +33,14 @@ _MOST_ROUTES = 1024
 class PooledTransport:
     """Keeps connections for the next request, as many as there were at once.
 
-    `connect_timeout`, in seconds, bounds the time until a connection stands. Follows no
-    redirect, keeps no cookie, reads no proxy from the environment, and trusts
-    certifi's authorities, or those that SSL_CERT_FILE names. What goes wrong is raised
-    as it came about: `transport.failure` tells what it means.
+    `connect_timeout`, in seconds, bounds the time until a connection stands; `tls`
+    has the authorities that are trusted. Follows no redirect, keeps no cookie, and
+    goes by no proxy. What goes wrong is raised as it came about: `base.failure` tells
+    what it means.
     """
 
-    def __init__(self, connect_timeout: float) -> None:
-        self._trust = httpx.create_ssl_context()
+    def __init__(self, connect_timeout: float, tls: ssl.SSLContext) -> None:
+        self._tls = tls
         # Other limits are the walk's (rules 5.4 and 5.5).
         self._timeout = aiohttp.ClientTimeout(
             sock_connect=connect_timeout, connect=connect_timeout
@@ -97,11 +98,11 @@ class PooledTransport:
         """A connection for a request: one that lay idle, unless it has to be `new`."""
         if self._connector is None:
             self._connector = aiohttp.TCPConnector(
-                limit=0, ssl=self._trust, resolver=SystemResolver()
+                limit=0, ssl=self._tls, resolver=SystemResolver()
             )
             make: Callable[..., ResponseHandler] = _Protocol
             loop = asyncio.get_running_loop()
-            self._connector._factory = partial(make, loop=loop)
+            self._connector._factory = partial(make, loop=loop)  # noqa: SLF001
         route = self._routes.get(head) or self._route(head)
         while True:
             connection = await self._connector.connect(route, [], self._timeout)
@@ -237,5 +238,7 @@ def _below(transport: Any) -> asyncio.ReadTransport:
     keeps the one below where it did since Python 3.11.
     """
     tls = getattr(transport, "_ssl_protocol", None)
-    below: asyncio.ReadTransport = transport if tls is None else tls._transport
+    if tls is not None:
+        transport = tls._transport  # noqa: SLF001
+    below: asyncio.ReadTransport = transport
     return below

@@ -40,8 +40,9 @@ from majordomo.schemas.fitted import LargeSchemas, allow
 from majordomo.secrets import redact, where
 from majordomo.threads import in_own_thread
 from majordomo.transport.base import ERRORS, Head, Response, Transport, failure
+from majordomo.transport.connections import connections
+from majordomo.transport.egress import Egress
 from majordomo.transport.parked import UntilParked
-from majordomo.transport.pool import PooledTransport
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MALFORMED_RESPONSE,
     FAILURE_REASON_UNSUPPORTED,
@@ -90,7 +91,8 @@ class HttpProvider:
 
     `headers` carry the authorization. `connect_timeout`, in seconds, bounds the time
     until a connection stands: name, TCP and TLS. Other limits are the walk's.
-    `transport` replaces the pool, for a provider with another way to connect. `token`
+    `egress` leads there, by default directly; `transport` replaces both, for a provider
+    with another way to connect. `token`
     gives the bearer token of the moment, where it is none that lasts. `media_hosts`
     tells which URLs of media go on to it.
     """
@@ -102,6 +104,7 @@ class HttpProvider:
         headers: Mapping[str, str] = {},
         *,
         connect_timeout: float = 5.0,
+        egress: Egress | None = None,
         transport: Transport | None = None,
         token: Callable[[], Awaitable[str]] | None = None,
         media_hosts: MediaHosts = ANYWHERE_PUBLIC,
@@ -113,7 +116,9 @@ class HttpProvider:
             "accept-encoding": "identity",  # what is not packed cannot be a bomb
             **{name.lower(): value for name, value in headers.items()},
         }
-        self._transport = transport or PooledTransport(connect_timeout)
+        self._transport = transport or connections(
+            egress or Egress.direct(), self._base_url, connect_timeout
+        )
         self._token = token
         self._media_hosts = media_hosts
         self.refusals = StreamRefusals()

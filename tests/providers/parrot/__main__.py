@@ -14,11 +14,10 @@ from tests.providers.parrot.settings import ParrotSettings
 
 kinds.KINDS = (*kinds.KINDS, ParrotSettings)
 
-from scripts import config_reference, providers_page  # noqa: E402
-
 from majordomo.config import ConfigError, load, parse  # noqa: E402
-from tests.servers import generate, rest_of, running, stream, text_of  # noqa: E402
-from tests.upstream import (  # noqa: E402
+from scripts import config_reference, providers_page  # noqa: E402
+from testkit.servers import generate, rest_of, running, stream, text_of  # noqa: E402
+from testkit.upstream import (  # noqa: E402
     CHUNKED,
     LAST_CHUNK,
     Connection,

@@ -4,21 +4,27 @@ Needs google-auth, the extra majordomo-grpc[vertex].
 """
 
 import asyncio
+from contextlib import closing
 from typing import Any
 
 from majordomo.chain.failure import Failure
 from majordomo.distribution import MissingExtra, require
 from majordomo.threads import in_own_thread
+from majordomo.transport.egress import Egress
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_CREDENTIALS
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class GoogleToken:
-    """The token in force, got anew some minutes before it runs out."""
+    """The token in force, got anew some minutes before it runs out.
 
-    def __init__(self, credentials: Any = None) -> None:
+    It is asked for by the way of `egress`, by default directly.
+    """
+
+    def __init__(self, credentials: Any = None, egress: Egress | None = None) -> None:
         self._credentials = credentials
+        self._egress = egress
         self._refresh: asyncio.Future[str] | None = None
 
     async def __call__(self) -> str:
@@ -40,10 +46,14 @@ class GoogleToken:
     def _refreshed(self) -> str:
         require("vertex")
         import google.auth  # noqa: PLC0415 - an extra
-        from google.auth.transport.requests import Request  # noqa: PLC0415
 
-        if self._credentials is None:
-            self._credentials, _ = google.auth.default(scopes=[_SCOPE])
-        if not self._credentials.valid:
-            self._credentials.refresh(Request())
+        from majordomo.providers.gemini.google_request import (  # noqa: PLC0415
+            EgressRequest,
+        )
+
+        with closing(EgressRequest(self._egress or Egress.direct())) as request:
+            if self._credentials is None:
+                self._credentials, _ = google.auth.default([_SCOPE], request)
+            if not self._credentials.valid:
+                self._credentials.refresh(request)
         return str(self._credentials.token)

@@ -56,4 +56,4 @@ class GeminiSettings(HttpSettings):
         return Gemini(name, frozenset(self.provider_options), self.known)
 
     def token(self) -> Token | None:
-        return GoogleToken() if self.project else None
+        return GoogleToken(egress=self.egress) if self.project else None

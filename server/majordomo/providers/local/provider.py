@@ -28,7 +28,8 @@ from majordomo.providers.local import llama_server, model_file
 from majordomo.providers.local.child import Child
 from majordomo.providers.openai_chat.codec import OpenAICompatible
 from majordomo.providers.profiles import PROFILES
-from majordomo.transport.base import Head, HttpxTransport, Response, never
+from majordomo.transport.base import Head, Response, never
+from majordomo.transport.httpx_transport import HttpxTransport
 from majordomo.transport.provider import HttpProvider
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MODEL_NOT_FOUND,

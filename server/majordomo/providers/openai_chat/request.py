@@ -1,6 +1,7 @@
 """Requests in the Chat Completions format."""
 
 from base64 import b64encode
+from collections.abc import Set
 from typing import Any
 
 from majordomo.codec.base import Encoded
@@ -105,6 +106,10 @@ class _Chat(RequestBuilder):
         if len(only) > 1:
             self.adapted("prompt.tools", "only those that the tool choice allows")
         self.body["tools"] = [*functions, *hosted]
+        self._choose(choice, only)
+
+    def _choose(self, choice: ToolChoice, only: Set[str]) -> None:
+        """Say how freely the model may choose; `only` some functions."""
         if choice.mode == ToolChoice.MODE_AUTO:
             self.body["tool_choice"] = "auto"
         elif choice.mode == ToolChoice.MODE_NONE:
@@ -252,14 +257,12 @@ class _Chat(RequestBuilder):
             self.leave_out_reasoning(reasoning[0][0])
         if silent:
             return None
+        if not sent and calls and self._wants_reasoning:
+            sent = {CONTENT: NO_REASONING}
         if THINKING in sent:
             said = [{"type": "text", "text": text}] if text else []
-            turn["content"] = [*sent[THINKING], *said]
-        elif sent:
-            turn |= sent
-        elif calls and self._wants_reasoning:
-            turn[CONTENT] = NO_REASONING
-        return turn
+            sent = {"content": [*sent[THINKING], *said]}
+        return turn | sent
 
     def _reasoning(
         self, parts: list[tuple[str, Part]], *, calls: bool

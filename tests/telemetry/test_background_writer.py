@@ -3,7 +3,7 @@
 import os
 from itertools import islice
 
-from majordomo.cli.detached import DetachedStream
+from majordomo.telemetry.background_writer import BackgroundWriter
 
 WIDTH = 100
 
@@ -12,7 +12,7 @@ def test_what_is_lost_is_counted() -> None:
     """Writing goes on; what gets through is whole, and tells how many did not."""
     entries = 10_000
     reading, writing = os.pipe()
-    with open(reading) as pipe, DetachedStream(writing) as log:
+    with open(reading) as pipe, BackgroundWriter(writing) as log:
         for number in range(entries):
             log.write(f"{number:0{WIDTH}}\n")
         lines = list(islice(pipe, 4096))

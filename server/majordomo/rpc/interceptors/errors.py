@@ -1,30 +1,24 @@
-"""What surrounds the methods: the boundary that no error gets through."""
+"""Every error as its status: the one place that aborts calls."""
 
 import asyncio
 import logging
 import secrets
-from contextvars import ContextVar
 from typing import Any
 
 from grpc.aio import AbortError, InternalError, ServicerContext
 
-from majordomo.rpc.driver import GONE_NOTICED, AnswerTooLarge
+from majordomo.errors import AnswerTooLarge
+from majordomo.rpc.interceptors.base import GONE_NOTICED, Behaviour, Interceptor
 from majordomo.rpc.leaving import cut
-from majordomo.rpc.status import is_bug, refusal
-from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
+from majordomo.rpc.scope import CallScope, current
+from majordomo.rpc.status import status_for
 from majordomo.secrets import where
-from majordomo.telemetry.observation import current
-
-generation_id: ContextVar[str] = ContextVar("generation_id", default="")
-"""The id of the call in hand, once it has one."""
 
 _log = logging.getLogger("majordomo")
 
 
-class ErrorBoundary(WrappingInterceptor):
-    """Turns every error into its status: the only place that aborts a call."""
-
-    everything = True
+class ErrorInterceptor(Interceptor):
+    """Ends every call that fails with the status of its error."""
 
     def wrap(self, behaviour: Any, method: str) -> Behaviour:  # noqa: ARG002
         async def bounded(request: Any, context: ServicerContext[Any, Any]) -> Any:
@@ -44,19 +38,19 @@ class ErrorBoundary(WrappingInterceptor):
 
 
 async def _abort(error: Exception, context: ServicerContext[Any, Any]) -> None:
-    call = generation_id.get() or secrets.token_hex(12)
-    told = refusal(error, call)
-    observation = current.get()
-    if observation is not None:
-        observation.reason = told.reason
-    if is_bug(told):
+    scope = current.get(None) or CallScope()
+    call = scope.generation_id or secrets.token_hex(12)
+    status = status_for(error, call)
+    if scope.record is not None:
+        scope.record.on_error(status.reason)
+    if status.is_bug:
         # The type and the places; an exception's text may quote what must not be told.
         _log.error("a bug in call %s: %s", call, where(error))
     elif isinstance(error, AnswerTooLarge):
         _log.warning("call %s: %s", call, str(error))  # it was paid for
-    trailers = (*(context.trailing_metadata() or ()), *told.trailers)
+    trailers = (*(context.trailing_metadata() or ()), *status.trailers)
     try:
-        await context.abort(told.code, told.message, trailers)
+        await context.abort(status.code, status.message, trailers)
     except InternalError:
         # The caller has not even read our first message, and gRPC takes no further one.
         task: Any = asyncio.current_task()

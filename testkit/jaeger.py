@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-BINARY = Path(__file__).parent.parent.parent / "build" / "bin" / "jaeger"
+BINARY = Path(__file__).parent.parent / "build" / "bin" / "jaeger"
 """What `make jaeger` builds."""
 
 _PORTS = (

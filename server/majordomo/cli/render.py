@@ -1,4 +1,4 @@
-"""The contract's messages as words for people, and as JSON."""
+"""The contract's messages as text for people, and as JSON."""
 
 import json
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from majordomo.v1.operator_service_pb2 import TargetHealth
 
 
 def describe(attempt: Attempt) -> str:
-    """The target, what became of it, and how long it took."""
+    """The target, how the attempt ended, and how long it took."""
     words = [f"{attempt.number}. {attempt.target}:"]
     if attempt.outcome == ATTEMPT_OUTCOME_SUCCEEDED:
         words.append("answered")
@@ -67,14 +67,14 @@ def why(health: TargetHealth) -> str:
     bench = health.bench
     if bench.origin == BenchRecord.ORIGIN_OPERATOR:
         return f"operator: {bench.reason}" if bench.reason else "operator"
-    told = reason(bench.failure_reason)
+    cause = reason(bench.failure_reason)
     if bench.consecutive_benches > 1:
-        told += f", {bench.consecutive_benches} benches in a row"
-    return told
+        cause += f", {bench.consecutive_benches} benches in a row"
+    return cause
 
 
 def still(health: TargetHealth, now: Timestamp) -> str:
-    """For how long a target is benched still; `now` is by the server's clock."""
+    """How much longer a target is benched; `now` is by the server's clock."""
     if not health.HasField("bench"):
         return ""
     if not health.bench.HasField("expire_time"):
@@ -88,7 +88,7 @@ def still(health: TargetHealth, now: Timestamp) -> str:
 
 
 def length(seconds: float) -> str:
-    """A length of time in two units at most: 45s, 3m 20s, 2h 5m, 3d 4h."""
+    """A duration in at most two units: 45s, 3m 20s, 2h 5m, 3d 4h."""
     left = round(seconds)
     words: list[str] = []
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
@@ -112,7 +112,7 @@ def table(rows: Iterable[tuple[str, ...]]) -> str:
     )
 
 
-def printed(data: object, *, indent: int | None = 2) -> str:
+def to_json(data: object, *, indent: int | None = 2) -> str:
     """`data`, with contract's messages anywhere in it, as JSON."""
     return json.dumps(data, indent=indent, ensure_ascii=False, default=_as_data)
 

@@ -9,80 +9,24 @@ request is read.
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any
 
 from grpc.aio import ServicerContext
 
-from majordomo.chain.names import elements
 from majordomo.config.schema import TokenConfig
-from majordomo.contract import GENERATION, OPERATOR
-from majordomo.rpc.wrapping import Behaviour, WrappingInterceptor
-from majordomo.telemetry.observation import current
+from majordomo.errors import Unauthenticated
+from majordomo.rpc.interceptors.base import Behaviour, Interceptor
+from majordomo.rpc.scope import current
+from majordomo.rpc.terms import SCOPES, Caller, Terms
 
 _LONGEST_NAME = 256
-_SCOPES = {GENERATION: "generate", OPERATOR: "operate"}
+"""Characters of a name on a certificate."""
 
 
-class Unauthenticated(Exception):
-    """The caller showed no token, or one that is not known."""
-
-
-class PermissionDenied(Exception):
-    """The caller's token does not cover what it asks for."""
-
-
-@dataclass(slots=True)
-class Terms:
-    """What a token allows; of a token that has been taken away, nothing."""
-
-    scopes: frozenset[str] = frozenset(_SCOPES.values())
-    max_calls: int | None = None
-    chains: frozenset[str] | None = None
-    targets: frozenset[str] | None = None
-    revoked: bool = field(default=False, init=False)
-
-    def require(self, scope: str) -> None:
-        """Raise Unauthenticated or PermissionDenied unless it covers `scope`."""
-        if self.revoked:
-            raise Unauthenticated
-        if scope not in self.scopes:
-            raise PermissionDenied(f"this needs a token with the scope {scope}")
-
-    def require_chain(self, chain: str) -> None:
-        """Raise PermissionDenied unless all that `chain` names may be named."""
-        if self.chains is None and self.targets is None:
-            return
-        chains, targets = self.chains or frozenset(), self.targets or frozenset()
-        for element in elements(chain):
-            provider, slash, _ = element.partition("/")
-            if not slash:
-                allowed = element in chains
-            else:
-                allowed = element in targets or f"{provider}/*" in targets
-            if not allowed:
-                raise PermissionDenied(f"this token may not name {element}")
-
-
-@dataclass(slots=True)
-class Caller:
-    """Whose a call is: a token's, or where there are none, a connection's."""
-
-    name: str
-    terms: Terms
-    configured_name: str = ""
-    """Of its token, or on its certificate: what the log and metrics call it."""
-
-
-caller: ContextVar[Caller] = ContextVar("caller")
-"""Who makes the call in hand."""
-
-
-class Access(WrappingInterceptor):
+class AuthInterceptor(Interceptor):
     """Turns callers away whose token does not allow what they call.
 
-    Raises Unauthenticated and PermissionDenied, for the boundary outside of it.
+    Raises Unauthenticated and PermissionDenied, for ErrorInterceptor outside of it.
     """
 
     everything = True
@@ -119,7 +63,7 @@ class Access(WrappingInterceptor):
             self._anybody = Terms()
 
     def wrap(self, behaviour: Any, method: str) -> Behaviour:
-        scope = _SCOPES.get(method.partition("/")[0])
+        scope = SCOPES.get(method.partition("/")[0])
 
         async def guarded(request: Any, context: ServicerContext[Any, Any]) -> Any:
             if self._callers and scope is not None:
@@ -127,10 +71,10 @@ class Access(WrappingInterceptor):
                 shown.terms.require(scope)
             else:
                 shown = self._unnamed(context)
-            caller.set(shown)
-            observation = current.get()
-            if observation is not None:
-                observation.caller = shown.configured_name
+            call = current.get()
+            call.caller = shown
+            if call.record is not None:
+                call.record.on_caller(shown.configured_name)
             return await behaviour(request, context)
 
         return guarded

@@ -16,7 +16,7 @@ _LAST_WORDS = 1.0
 """Seconds that what waits at the end may take."""
 
 
-class DetachedStream:
+class BackgroundWriter:
     """Writes to a file descriptor in a thread of its own, as a context manager.
 
     A pipe that nobody reads and a disk that is full would else stop, or fail, whoever
@@ -34,7 +34,7 @@ class DetachedStream:
         # the thread nor for the lock of a file object that it would hold.
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "DetachedStream":
+    def __enter__(self) -> "BackgroundWriter":
         self._thread.start()
         return self
 

@@ -15,7 +15,7 @@ _log = logging.getLogger("majordomo")
 
 
 class Source:
-    """A configuration's file, if it has one, the environment over it, and secrets."""
+    """A configuration's file, if it has one, the environment, and files they name."""
 
     def __init__(self, path: Path | None, environ: Mapping[str, str]) -> None:
         self._path = path
@@ -30,9 +30,9 @@ class Source:
         self._loaded = signature(self._files)
         own = signature(self._own)
         settings = read(self._path, self._environ)
-        secrets = settings.secrets()
-        self._files = [*self._own, *secrets]
-        self._loaded = own + signature(secrets)
+        named = settings.files(self._environ)
+        self._files = [*self._own, *named]
+        self._loaded = own + signature(named)
         return validate(settings, self._environ)
 
     def changed(self) -> bool:

@@ -11,28 +11,28 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from majordomo.contract import GENERATION
-from majordomo.rpc.access import caller
-from majordomo.rpc.leaving import Leaving
-from majordomo.rpc.memory import CALL, Account, ServerFull, account
-from majordomo.rpc.shares import Shares
-from majordomo.rpc.wrapping import (
+from majordomo.errors import ServerOverloaded
+from majordomo.rpc.interceptors.base import (
     Behaviour,
     Handler,
-    WrappingInterceptor,
+    Interceptor,
     behaviour_of,
     like,
 )
+from majordomo.rpc.leaving import Leaving
+from majordomo.rpc.memory import CALL, Account
+from majordomo.rpc.scope import current
+from majordomo.rpc.shares import Shares
+from majordomo.rpc.terms import Caller
 
 _LIMITED = f"{GENERATION}/"
 
 
-class Admission(WrappingInterceptor):
-    """Turns calls away that are too many; raises ServerFull.
+class AdmissionInterceptor(Interceptor):
+    """Turns calls away that are too many; raises ServerOverloaded.
 
     A call keeps what it has until gRPC is done with it, and its answer is read.
     """
-
-    everything = True
 
     def __init__(self, max_calls: int, memory_budget: int) -> None:
         super().__init__()
@@ -53,13 +53,14 @@ class Admission(WrappingInterceptor):
 
     def _admitting(self, behaviour: Any, takes: int, *, limited: bool) -> Behaviour:
         async def admitted(request: Any, context: ServicerContext[Any, Any]) -> Any:
-            own = Account(self._memory, caller.get().name)
+            scope = current.get()
+            own = scope.account = Account(self._memory, scope.caller.name)
             if takes:
                 own.take(takes)
             if limited:
                 try:
-                    self._take_place()
-                except ServerFull:
+                    self._take_place(scope.caller)
+                except ServerOverloaded:
                     own.close()
                     raise
             task: Any = asyncio.current_task()
@@ -71,7 +72,6 @@ class Admission(WrappingInterceptor):
                     self._places.give(own.holder, 1)
 
             task.add_done_callback(done)
-            account.set(own)
             try:
                 return await behaviour(request, context)
             finally:
@@ -79,10 +79,9 @@ class Admission(WrappingInterceptor):
 
         return admitted
 
-    def _take_place(self) -> None:
-        who = caller.get()
+    def _take_place(self, who: Caller) -> None:
         most = who.terms.max_calls
         if most is not None and self._places.held(who.name) >= most:
-            raise ServerFull(f"this token may have {most} calls in hand, and has")
+            raise ServerOverloaded(f"this token may have {most} calls in hand, and has")
         if not self._places.take(who.name, 1):
-            raise ServerFull
+            raise ServerOverloaded

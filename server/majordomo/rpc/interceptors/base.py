@@ -11,17 +11,15 @@ if TYPE_CHECKING:
 else:
     Handler = grpc.RpcMethodHandler  # generic for the type checker only
 
+GONE_NOTICED = 1.0
+"""Seconds in which grpc.aio has noticed that a caller is gone."""
+
 Behaviour = Callable[[Any, ServicerContext[Any, Any]], Awaitable[Any]]
 """A handler's coroutine: it returns the answer, or writes the answers itself."""
 
-_OURS = "/majordomo.v1."
 
-
-class WrappingInterceptor(ServerInterceptor):
+class Interceptor(ServerInterceptor):
     """Wraps each method once; every call finds it wrapped."""
-
-    everything = False
-    """Health and reflection too, not the contract's methods alone."""
 
     def __init__(self) -> None:
         self._wrapped: dict[str, Handler] = {}
@@ -35,7 +33,7 @@ class WrappingInterceptor(ServerInterceptor):
         if method in self._wrapped:
             return self._wrapped[method]
         handler = await continuation(handler_call_details)
-        if handler is not None and (self.everything or method.startswith(_OURS)):
+        if handler is not None:
             handler = self.around(handler, method.removeprefix("/"))
             self._wrapped[method] = handler
         return handler

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import dropwhile, takewhile
 from pathlib import Path
 
-from tests.clients.languages import CASES, LANGUAGES, Language, Results
+from testkit.clients.languages import CASES, LANGUAGES, Language, Results
 
 README = Path(__file__).parent.parent.parent / "clients" / "README.md"
 _KEPT = Path(__file__).parent.parent.parent / "build" / "clients"

@@ -151,6 +151,9 @@ class Upstream:
         """How many sockets of this process are still connected to it."""
         found = 0
         for descriptor in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                if not str(descriptor.readlink()).startswith("socket:"):
+                    continue  # a copy of it would stay open
             with (
                 suppress(OSError),
                 socket.socket(fileno=os.dup(int(descriptor.name))) as it,

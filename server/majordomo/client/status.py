@@ -36,7 +36,7 @@ class _Converted:
             raise TransportError(message, code=grpc.StatusCode.CANCELLED) from error
 
 
-converted = _Converted()
+convert_errors = _Converted()
 
 
 def error_of(error: grpc.RpcError) -> MajordomoError:

@@ -15,31 +15,33 @@ from google.protobuf.message import DecodeError
 from grpc.aio import ServicerContext
 
 from majordomo.chain.timing import Patience
+from majordomo.errors import (
+    AnswerTooLarge,
+    CallerStalled,
+    InvalidRequest,
+    RequestCompressed,
+    Violation,
+)
 from majordomo.rpc import memory
+from majordomo.rpc.interceptors.base import (
+    GONE_NOTICED,
+    Behaviour,
+    Handler,
+    Interceptor,
+    behaviour_of,
+    made,
+)
 from majordomo.rpc.memory import (
     ANSWER_WEIGHT,
     REQUEST_WEIGHT,
     SMALL,
     Account,
     Arrivals,
-    CallerStalled,
-    account,
 )
-from majordomo.rpc.validation import InvalidRequest, Violation
-from majordomo.rpc.wrapping import (
-    Behaviour,
-    Handler,
-    WrappingInterceptor,
-    behaviour_of,
-    made,
-)
-from majordomo.telemetry.observation import current
+from majordomo.rpc.scope import current
 
 MOST_SENT = 16 << 20
 """Bytes of an answer, or of one message of a stream, at most."""
-
-GONE_NOTICED = 1.0
-"""Seconds in which grpc.aio has noticed that a caller is gone."""
 
 _UNREADABLE = Violation("request", "must be the method's message, its texts in UTF-8")
 _GZIP = b"\x1f\x8b"
@@ -47,26 +49,13 @@ _DEFLATE = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 """How what gRPC compresses begins; no message of the contract does."""
 
 
-class CompressedRequest(Exception):
-    """The request is compressed: it is not unpacked, for it may become any size."""
-
-
-class AnswerTooLarge(Exception):
-    """The answer has more bytes than may be sent."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(f"the answer has {size} bytes; at most {MOST_SENT} are sent")
-
-
-class Driver(WrappingInterceptor):
+class StreamInterceptor(Interceptor):
     """Reads requests, runs methods to their own end, and packs answers.
 
     grpc.aio iterates an async generator without ever closing it: when the caller goes
     away its cleanup runs later, in another task. Here the generator is closed by the
     task that runs it, whatever ends it. Source: grpc/grpc#42295.
     """
-
-    everything = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,12 +80,9 @@ class Driver(WrappingInterceptor):
         pack: Any = handler.response_serializer or bytes
 
         async def run(_: Any, context: ServicerContext[Any, Any]) -> bytes:
-            own = account.get()
+            own = current.get().account
             request = await self._one(read, context, own)
             answer = await behaviour(request, context)
-            observation = current.get()
-            if observation is not None:
-                observation.trace.operated(request, answer)
             data: bytes = pack(answer)
             _make_room(data, own)
             return data
@@ -109,7 +95,7 @@ class Driver(WrappingInterceptor):
         asked: Any = self._each if handler.request_streaming else self._one
 
         async def run(_: Any, context: ServicerContext[Any, Any]) -> None:
-            own = account.get()
+            own = current.get().account
             request = asked(read, context, own)
             if not handler.request_streaming:
                 request = await request
@@ -125,7 +111,7 @@ class Driver(WrappingInterceptor):
                             with patience.until(time() + memory.PATIENCE):
                                 await context.write(data)
                         except TimeoutError:
-                            raise CallerStalled("read") from None
+                            raise CallerStalled("read", memory.PATIENCE) from None
                         if taken:
                             own.give(taken)
             finally:
@@ -138,7 +124,9 @@ class Driver(WrappingInterceptor):
         read: Any = handler.request_deserializer or bytes
 
         async def run(_: Any, context: ServicerContext[Any, Any]) -> None:
-            await behaviour(await self._one(read, context, account.get()), context)
+            await behaviour(
+                await self._one(read, context, current.get().account), context
+            )
 
         return run
 
@@ -171,7 +159,7 @@ def _unpacked(read: Callable[[bytes], Any], data: bytes) -> Any:
         return read(data)
     except DecodeError:
         if data[:2] == _GZIP or data[:2] in _DEFLATE:
-            raise CompressedRequest from None
+            raise RequestCompressed from None
         raise InvalidRequest([_UNREADABLE]) from None
 
 
@@ -181,6 +169,6 @@ def _make_room(data: bytes, own: Account) -> int:
     if size <= SMALL:
         return 0
     if size > MOST_SENT:
-        raise AnswerTooLarge(size)
+        raise AnswerTooLarge(size, MOST_SENT)
     own.take(size * ANSWER_WEIGHT)
     return size * ANSWER_WEIGHT

@@ -1,0 +1,2 @@
+"""What surrounds the methods, outermost first: telemetry, errors, auth, admission,
+streams."""
