@@ -85,10 +85,10 @@ def verdicts(results: Results) -> list[Verdict]:
         theirs = {
             who: figure(results, "latency", who, "added_p50_ms") for who in INTERPRETED
         }
-        told = ", ".join(f"{who} {value:.1f}" for who, value in theirs.items())
+        reported = ", ".join(f"{who} {value:.1f}" for who, value in theirs.items())
         native = figure(results, "latency", "TensorZero", "added_p50_ms")
-        told += f"; native: TensorZero {native:.1f}"
-        return f"{ours:.1f} ms; {told}", ours < min(theirs.values())
+        reported += f"; native: TensorZero {native:.1f}"
+        return f"{ours:.1f} ms; {reported}", ours < min(theirs.values())
 
     def growth() -> tuple[str, bool]:
         ours, floor = (
@@ -102,8 +102,8 @@ def verdicts(results: Results) -> list[Verdict]:
             figure(results, "held", "majordomo", name)
             for name in ("lost", "late", "latest_ms", "peak_mb")
         )
-        told = f"{lost:.0f} lost, {late:.0f} late, the latest {latest:.0f} ms"
-        return f"{told}, {peak:.0f} MB", not lost and not late and peak < 350
+        reported = f"{lost:.0f} lost, {late:.0f} late, the latest {latest:.0f} ms"
+        return f"{reported}, {peak:.0f} MB", not lost and not late and peak < 350
 
     def idle() -> tuple[str, bool]:
         megabytes = figure(results, "life", "majordomo", "idle_mb")
@@ -128,10 +128,10 @@ def verdicts(results: Results) -> list[Verdict]:
         ("7. Idle: under 90 MB", idle),
         ("7. Serving within 1.5 s of its start", ready),
     ]
-    told = []
+    reported = []
     for aim, judge in aims:
         try:
-            told.append(Verdict(aim, *judge()))
+            reported.append(Verdict(aim, *judge()))
         except (MissingError, KeyError):
-            told.append(Verdict(aim, "", None))
-    return told
+            reported.append(Verdict(aim, "", None))
+    return reported

@@ -90,11 +90,11 @@ def prompt() -> Prompt:
     call = ToolCall(id="call_1", name="look", arguments_json='{"at":"it"}')
     result = ToolResult(tool_call_id="call_1", parts=[Part(text="seen")])
     called = Message(role=ROLE_ASSISTANT, parts=[Part(tool_call=call)])
-    told = Message(role=ROLE_TOOL, parts=[Part(tool_result=result)])
+    reported = Message(role=ROLE_TOOL, parts=[Part(tool_result=result)])
     schema = '{"type":"object","properties":{"at":{"type":"string"}}}'
     return Prompt(
         system_instruction=[Part(text="Be brief.")],
-        messages=[asked, called, told, said, asked, said, asked, said, asked, said],
+        messages=[asked, called, reported, said, asked, said, asked, said, asked, said],
         tools=[
             Tool(function=FunctionTool(name=n, parameters_schema_json=schema))
             for n in ("look", "ask")

@@ -98,17 +98,17 @@ class Subject:
         peak = _Peak(self.pid)
         before = cpu(self.pid)
         with peak:
-            told = self.make(work)
+            reported = self.make(work)
         spent = cpu(self.pid) - before
-        told["latencies_ms"] = told["latencies_ms"] or []
-        if not may_fail and (told["errors"] or not told["calls"]):
+        reported["latencies_ms"] = reported["latencies_ms"] or []
+        if not may_fail and (reported["errors"] or not reported["calls"]):
             raise WorkFailedError(
-                f"{self.name}, {work}: {told['errors']} of"
-                f" {told['calls'] + told['errors']} calls failed,"
-                f" first with {told.get('first_error', '')!r}"
+                f"{self.name}, {work}: {reported['errors']} of"
+                f" {reported['calls'] + reported['errors']} calls failed,"
+                f" first with {reported.get('first_error', '')!r}"
             )
-        told.setdefault("first_error", "")
-        return Outcome(cpu_seconds=spent, peak_mb=peak.mb, **told)
+        reported.setdefault("first_error", "")
+        return Outcome(cpu_seconds=spent, peak_mb=peak.mb, **reported)
 
 
 @dataclass
@@ -147,8 +147,8 @@ def load(
     done = subprocess.run(
         pinned(LOAD_CORE, command), stdout=subprocess.PIPE, check=True, text=True
     )
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    reported: dict[str, Any] = json.loads(done.stdout)
+    return reported
 
 
 def upstream(address: str) -> Callable[[Work], dict[str, Any]]:
@@ -315,8 +315,8 @@ def _library(name: str, library: str, where: str, folder: Path) -> Iterator[Subj
             asked = {key: getattr(work, key) for key in Work.__dataclass_fields__}
             process.stdin.write(json.dumps(asked) + "\n")
             process.stdin.flush()
-            told: dict[str, Any] = json.loads(first_line(process))
-            return told
+            reported: dict[str, Any] = json.loads(first_line(process))
+            return reported
 
         assert first_line(process) == "ready"
         yield Subject(name, process.pid, time.perf_counter() - began, make)

@@ -62,15 +62,15 @@ def _by_type(error: BaseException) -> str:
 
 
 def _by_reason(error: BaseException) -> str:
-    """What the walk is told."""
-    told = failure(error)
-    reason = FailureReason.Name(told.reason).removeprefix("FAILURE_REASON_")
-    return f"{reason}: {told.message}"
+    """What the walk is reported."""
+    reported = failure(error)
+    reason = FailureReason.Name(reported.reason).removeprefix("FAILURE_REASON_")
+    return f"{reason}: {reported.message}"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A transport on trial; `report` tells what it said of a fault."""
+    """A transport on trial; `report` shows what it reported of a fault."""
 
     name: str
     client: Callable[[], Client]

@@ -61,7 +61,7 @@ async def main(rounds: int) -> None:
             stack.enter_context(majordomo(f"http://{provider}/v1", folder))
             for _ in range(2)
         )
-        async with _watched(alone, 0), _watched(watched, WATCHERS) as told:
+        async with _watched(alone, 0), _watched(watched, WATCHERS) as reported:
             for server in (alone, watched):
                 await asyncio.to_thread(server.run, Work(seconds=0.5))
             calls: Costs = defaultdict(list)
@@ -71,14 +71,14 @@ async def main(rounds: int) -> None:
                     calls[f"{name} watchers"].append(outcome.cpu_us)
             _report("a unary call, nothing changes", "us CPU", calls)
             calls.clear()
-            before = len(told)
+            before = len(reported)
             for _ in range(rounds):
                 for name, server in (("0", alone), (f"{WATCHERS}", watched)):
                     async with _changing(server):
                         outcome = await asyncio.to_thread(server.run, Work())
                     calls[f"{name} watchers"].append(outcome.cpu_us)
             _report("a unary call, 100 changes a second", "us CPU", calls)
-            print(f"  changes told while that ran: {len(told) - before}")
+            print(f"  changes told while that ran: {len(reported) - before}")
 
 
 def _report(title: str, unit: str, costs: Costs) -> None:
@@ -126,14 +126,15 @@ async def _change_of_state(watchers: int) -> float:
 
 @asynccontextmanager
 async def _watched(server: Subject, watchers: int) -> AsyncIterator[list[None]]:
-    """Watch a server so many times; every change that is told lengthens the list."""
-    told: list[None] = []
+    """Watch a server so many times; every change that is reported lengthens the
+    list."""
+    reported: list[None] = []
 
     async def read(watch: Any, begun: asyncio.Event) -> None:
         async for event in watch:
             begun.set()
             if event.HasField("change"):
-                told.append(None)
+                reported.append(None)
 
     async with grpc.aio.insecure_channel(server.address) as channel:
         stub: Any = OperatorServiceStub(channel)
@@ -144,7 +145,7 @@ async def _watched(server: Subject, watchers: int) -> AsyncIterator[list[None]]:
         ]
         for event in begun:
             await event.wait()
-        yield told
+        yield reported
         for task in tasks:
             task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)

@@ -128,8 +128,8 @@ def _blocks(codec: Codec, message: Message, _: Completion) -> str:
     asked = Message(role=ROLE_USER, parts=[Part(text="Go on.")])
     prompt = Prompt(messages=[asked, message, asked])
     after = codec.encode("some-model", prompt, stream=False)
-    told = any("cannot read" in one.description for one in after.adaptations)
-    return "told" if told else "given back"
+    reported = any("cannot read" in one.description for one in after.adaptations)
+    return "told" if reported else "given back"
 
 
 def _why(_: Codec, __: Message, completion: Completion) -> str:

@@ -57,8 +57,8 @@ def files() -> list[File]:
         out = f"{folder}/contract.binpb"
         well_known = str(Path(protoc.__file__).parent / "_proto")
         paths = [f"--proto_path={PROTOS}", f"--proto_path={well_known}"]
-        told = ["--include_source_info", f"--descriptor_set_out={out}"]
-        if protoc.main(["protoc", *paths, *told, *names]):
+        reported = ["--include_source_info", f"--descriptor_set_out={out}"]
+        if protoc.main(["protoc", *paths, *reported, *names]):
             raise SystemExit("protoc refuses the protos")
         found = FileDescriptorSet.FromString(Path(out).read_bytes())
     return [File(proto, _comments(proto)) for proto in found.file]
@@ -81,8 +81,8 @@ def limits(comment: str) -> str:
 def example(comment: str) -> dict[str, object]:
     """The example in the comment of an error's reason; empty without one."""
     _, found, text = comment.partition("Example:")
-    told: dict[str, object] = json.loads(text) if found else {}
-    return told
+    reported: dict[str, object] = json.loads(text) if found else {}
+    return reported
 
 
 def page() -> str:
@@ -164,10 +164,10 @@ def _type(field: FieldDescriptorProto, entries: dict[str, DescriptorProto]) -> s
         return f"map of {_type(key, {})} to {_type(value, {})}"
     word = _WORDS.get(field.type) or _link(field.type_name)
     repeated = field.label == FieldDescriptorProto.LABEL_REPEATED
-    told = f"repeated {word}" if repeated else word
+    reported = f"repeated {word}" if repeated else word
     if field.proto3_optional:
-        return f"optional {told}"
-    return f"{told}, one of" if field.HasField("oneof_index") else told
+        return f"optional {reported}"
+    return f"{reported}, one of" if field.HasField("oneof_index") else reported
 
 
 def _link(name: str) -> str:
@@ -180,10 +180,10 @@ def _link(name: str) -> str:
 def _line(comment: str) -> str:
     """A comment as one line of Markdown, its example as code."""
     words, found, text = comment.partition("Example:")
-    told = " ".join(words.split()).replace("|", "\\|").replace("<", "&lt;")
+    reported = " ".join(words.split()).replace("|", "\\|").replace("<", "&lt;")
     if found:
-        told += f" Example: `{' '.join(text.split())}`"
-    return told
+        reported += f" Example: `{' '.join(text.split())}`"
+    return reported
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The numbers that whoever is on call looks at, drawn from a server's page of metrics.
+"""The numbers that anyone who is on call looks at, drawn from a server's page of
+metrics.
 
 Below each panel's title stands what to ask Prometheus for the same.
 """

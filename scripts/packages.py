@@ -6,8 +6,9 @@
 
 What is named is written, into the folders go, java, npm and crate, which must not be
 there yet: the clients of clients/ under the team's names, each with its stubs, the
-licence and a README. Whoever uses one needs neither buf nor a plugin; to write one, the
-tools of its language are needed. docs/stubs.md tells how they are published and used.
+licence and a README. Anyone who uses one needs neither buf nor a plugin; to write one,
+the tools of its language are needed. docs/stubs.md shows how they are published and
+used.
 """
 
 import json

@@ -112,8 +112,8 @@ def _result(*parts: Part, is_error: bool = False) -> Callable[[Prompt], object]:
         prompt.tools.append(Tool(function=FunctionTool(name="f")))
         asked = Part(tool_call=ToolCall(id="c1", name="f", arguments_json="{}"))
         prompt.messages.add(role=ROLE_ASSISTANT, parts=[asked])
-        told = ToolResult(tool_call_id="c1", parts=parts, is_error=is_error)
-        prompt.messages.add(role=ROLE_TOOL, parts=[Part(tool_result=told)])
+        reported = ToolResult(tool_call_id="c1", parts=parts, is_error=is_error)
+        prompt.messages.add(role=ROLE_TOOL, parts=[Part(tool_result=reported)])
 
     return call
 
@@ -241,9 +241,9 @@ def cell(codec: Codec, add: Callable[[Prompt], object]) -> str:
     except Failure:
         return "no"
     known = {adaptation.field for adaptation in before.adaptations}
-    told = [a.description for a in after.adaptations if a.field not in known]
-    if told:
-        return "; ".join(dict.fromkeys(told))
+    reported = [a.description for a in after.adaptations if a.field not in known]
+    if reported:
+        return "; ".join(dict.fromkeys(reported))
     return "automatic" if after.body == before.body else "yes"
 
 
@@ -303,8 +303,12 @@ def page() -> str:
     common = {name: cell(plain, add) for name, add in _items()}
     for name, profile in sorted(PROFILES.items()):
         codec = OpenAICompatible("p", profile=profile)
-        told = {feature: cell(codec, add) for feature, add in _items()}
-        other = [f"{key}: {told[key]}" for key in told if told[key] != common[key]]
+        reported = {feature: cell(codec, add) for feature, add in _items()}
+        other = [
+            f"{key}: {reported[key]}"
+            for key in reported
+            if reported[key] != common[key]
+        ]
         hosts = ", ".join(f"`{host}`" for host in profile.hosts)
         lines.append(_row(f"`{name}`", hosts or "-", "; ".join(other) or "-"))
     lines += ["", answers_table.HEAD, _row("in an answer", *(f"`{k}`" for k in found))]
@@ -354,8 +358,8 @@ def _refusals() -> list[str]:
     for family in FAMILIES:
         reason = label(FailureReason, family.reason)
         codes = f"{family.codes} {family.wide_codes}".split()
-        told = ", ".join(f"`{code}`" for code in codes)
-        lines.append(_row(family.what, reason, told or "-"))
+        reported = ", ".join(f"`{code}`" for code in codes)
+        lines.append(_row(family.what, reason, reported or "-"))
     return lines
 
 

@@ -87,8 +87,8 @@ def draw(trace: Trace) -> Figure:
     figure.text(
         0.02, 0.955, "A failover, as Jaeger gives it back", size=15, weight="bold"
     )
-    told = f"trace {trace['traceID']}"
-    figure.text(0.02, 0.925, told, size=9, color=QUIET, family="monospace")
+    reported = f"trace {trace['traceID']}"
+    figure.text(0.02, 0.925, reported, size=9, color=QUIET, family="monospace")
     _waterfall(figure.add_axes((0.255, 0.46, 0.725, 0.42)), list(_rows(trace)))
     server, chain, _, second, answer = _spans(trace)
     boxes = {

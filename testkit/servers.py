@@ -89,8 +89,8 @@ def text_of(events: list[StreamResponse]) -> str:
 
 
 @dataclass
-class Told:
-    """What a caller was told of a failed call."""
+class FailedCall:
+    """What a caller received a failed call."""
 
     code: grpc.StatusCode
     message: str
@@ -104,7 +104,7 @@ class Told:
         return reason
 
 
-async def failed(call: Any) -> Told:
+async def failed(call: Any) -> FailedCall:
     """The status of a call that must fail, unary or streaming."""
     try:
         if hasattr(call, "read"):
@@ -121,7 +121,7 @@ async def failed(call: Any) -> Told:
                 found = kind()
                 if detail.Unpack(found):
                     details[kind] = found
-        return Told(
+        return FailedCall(
             error.code(),
             error.details() or "",
             details,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 # CI repeats what it did before; everybody else searches on. How long an example takes
-# is told by the machine, and not by the code.
+# is known from the machine, and not by the code.
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
@@ -36,7 +36,7 @@ def _children() -> set[str]:
 
 
 def _describe(child: str) -> str:
-    """A process's id, state and command, for whoever has to find where it began."""
+    """A process's id, state and command, for anyone who has to find where it began."""
     folder = Path("/proc", child)
     try:
         state = (folder / "stat").read_text().rpartition(")")[2].split()[0]

@@ -56,7 +56,7 @@ def test_secrets_are_read_and_never_shown(tmp_path: Path) -> None:
 
 
 FAULTS = [
-    # what is written, where it is told, and the words that mend it
+    # what is written, where it is reported, and the words that fix it
     ('[server]\nlisen = "x"', "line 2: server.lisen", "did you mean listen?"),
     (
         '[server]\nmax_request_bytes = "1MiB"',
@@ -260,15 +260,15 @@ def test_no_key_is_suggested_that_belongs_elsewhere() -> None:
 
 @pytest.mark.rule("1.1", "1.3")
 @pytest.mark.rule("2.18")
-@pytest.mark.parametrize(("text", "place", "mend"), FAULTS)
+@pytest.mark.parametrize(("text", "place", "repair"), FAULTS)
 def test_a_fault_is_told_with_its_place_its_key_and_the_mend(
-    text: str, place: str, mend: str
+    text: str, place: str, repair: str
 ) -> None:
     """For every way of writing it wrong that the file has."""
     found = [line for line in problems(textwrap.dedent(text)) if place in line]
 
     assert 1 == len(found), found
-    assert mend in found[0]
+    assert repair in found[0]
     assert "sk-1" not in found[0]
 
 
@@ -358,7 +358,7 @@ def test_the_environment_is_over_the_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "reported"),
     [
         ("MAJORDOMO_SERVER__LISEN", "x", "server.lisen: unknown key"),
         ("MAJORDOMO_CHAIN__TRANSIENT_RETRIES", "two", "must be a whole number"),
@@ -367,13 +367,13 @@ def test_the_environment_is_over_the_file() -> None:
     ],
 )
 def test_a_fault_in_the_environment_names_the_variable(
-    variable: str, value: str, told: str
+    variable: str, value: str, reported: str
 ) -> None:
-    """It is the place to mend it."""
+    """It is the place to fix it."""
     (problem,) = problems('[server]\nlisten = "127.0.0.1:1"', **{variable: value})
 
     assert variable in problem
-    assert told in problem
+    assert reported in problem
 
 
 def test_without_a_file_providers_appear_by_their_usual_keys() -> None:
@@ -495,7 +495,7 @@ def test_prices_of_what_is_cached() -> None:
 
 @pytest.mark.parametrize("wrong", ["-1", "nan", "inf", '"0.1"', "true", "1000001"])
 def test_what_is_no_price(wrong: str) -> None:
-    """Is told with its key."""
+    """Is reported with its key."""
     (problem,) = problems(PRICED.format(input=wrong, more=""))
 
     assert "prices.input" in problem

@@ -65,17 +65,17 @@ def guarded(folder: Path, before: str, after: str) -> tuple[int, str]:
 def test_a_field_may_come(released: Path) -> None:
     """Callers of the release do not notice."""
     more = f"{TARGET}\n  // The place of the target.\n  string place = 99;"
-    code, told = guarded(released, TARGET, more)
+    code, reported = guarded(released, TARGET, more)
 
-    assert code == 0, told
+    assert code == 0, reported
 
 
 def test_no_field_may_move(released: Path) -> None:
     """The release reads it at its number; the guard names it."""
-    code, told = guarded(released, TARGET, "  string target = 98;")
+    code, reported = guarded(released, TARGET, "  string target = 98;")
 
     assert code != 0
-    assert 'Previously present field "2" with name "target"' in told
+    assert 'Previously present field "2" with name "target"' in reported
 
 
 def test_an_addition_must_be_in_the_image(released: Path) -> None:

@@ -1,4 +1,5 @@
-"""The name of the distribution, its extras, and what is said where one is missing."""
+"""The name of the distribution, its extras, and what is reported where one is
+missing."""
 
 import contextlib
 import os
@@ -58,7 +59,7 @@ def texts() -> dict[str, str]:
 
 
 def test_no_text_names_the_foreign_distribution() -> None:
-    """Whoever follows one would install a program that is somebody else's."""
+    """Anyone who follows one would install a program that is somebody else's."""
     read = texts()
 
     assert {"README.md", "Makefile", "pyproject.toml"} <= read.keys()

@@ -138,7 +138,7 @@ async def test_plain_text_by_way_of_a_proxy(
 async def test_socks(
     rpc: str, credentials: str, authority: trustme.CA, tmp_path: Path
 ) -> None:
-    """SOCKS5 is told the name; its URL may come from a file, as a key does."""
+    """SOCKS5 receives the name; its URL may come from a file, as a key does."""
     async with Upstream(well, tls(authority, "llm.example")) as upstream:
         leads = {"llm.example": upstream.port}
         async with SocksProxy(leads, credentials) as proxy:

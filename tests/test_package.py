@@ -18,7 +18,7 @@ def test_ci_tests_the_wheel() -> None:
 
 @pytest.mark.skipif(not os.environ.get("CI"), reason="only CI builds the wheel first")
 def test_the_wheel_has_types_and_stubs() -> None:
-    """For the type checkers of whoever uses the client library."""
+    """For the type checkers of anyone who uses the client library."""
     names = {str(file) for file in files(DISTRIBUTION) or ()}
 
     assert "majordomo/py.typed" in names

@@ -40,7 +40,7 @@ def test_every_row_is_read() -> None:
 
 
 def test_what_ruff_passes_over_stands_there() -> None:
-    """Each name on a line that it is told to pass over; with the file."""
+    """Each name on a line that it is asked to pass over; with the file."""
     listed = {(part, file) for part, files, *_ in rows() for file in files}
     for path in SERVER.rglob("*.py"):
         if path.parent.name == "v1":
@@ -107,7 +107,7 @@ def test_undocumented_names_are_where_they_are_said_to_be() -> None:
 async def test_metadata_that_is_no_text_is_not_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It may be a token that was pasted badly; that it came is told, by itself."""
+    """It may be a token that was pasted badly; that it came is reported, by itself."""
     caplog.set_level(logging.DEBUG)
     message = generate("acme/echo").SerializeToString()
     path = b"/majordomo.v1.GenerationService/Generate"

@@ -1,4 +1,4 @@
-"""docs/providers.md tells what the codecs do."""
+"""docs/providers.md shows what the codecs do."""
 
 from scripts import providers_page
 
@@ -13,6 +13,6 @@ def test_every_wire_can_say_the_most_usual() -> None:
     usual = ("system instruction", "image, bytes", "tools", "tool named", "JSON Schema")
     for _, codec in providers_page.codecs():
         for feature in usual:
-            told = providers_page.cell(codec, providers_page.FEATURES[feature])
+            reported = providers_page.cell(codec, providers_page.FEATURES[feature])
 
-            assert "yes" == told
+            assert "yes" == reported

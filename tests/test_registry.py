@@ -163,14 +163,19 @@ async def test_a_model_that_is_not_known_may_reason(catalog: Catalog) -> None:
     assert [True, False, True] == [target.reasons for target in targets]
 
 
-async def test_rooms_are_shared(catalog: Catalog) -> None:
+async def test_concurrency_limits_are_shared(catalog: Catalog) -> None:
     """By provider and by model, for every call."""
     plain, deeper = await catalog.resolve("fast")
     again = (await catalog.resolve("acme/deep/er"))[0]
 
-    assert [8] == [room.limit for room in plain.rooms]
-    assert [8, 2] == [room.limit for room in deeper.rooms]
-    assert all(a is b for a, b in zip(deeper.rooms, again.rooms, strict=True))
+    assert [8] == [concurrency.limit for concurrency in plain.concurrency_limits]
+    assert [8, 2] == [concurrency.limit for concurrency in deeper.concurrency_limits]
+    assert all(
+        a is b
+        for a, b in zip(
+            deeper.concurrency_limits, again.concurrency_limits, strict=True
+        )
+    )
 
 
 async def test_peers_are_named_by_convention(catalog: Catalog) -> None:

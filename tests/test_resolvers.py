@@ -172,10 +172,10 @@ async def test_the_example_resolves_tiers_from_files(tmp_path: Path) -> None:
         (tiers / "fast").write_text("acme/text:two")
         assert "two" == await ask()
         (tiers / "fast").write_text("acme/")
-        told = await failed(stub.Generate(generate("fast")))
+        reported = await failed(stub.Generate(generate("fast")))
         assert (grpc.StatusCode.UNAVAILABLE, "RESOLVER_FAILED") == (
-            told.code,
-            told.reason,
+            reported.code,
+            reported.reason,
         )
-        info = told.details[ErrorInfo]
+        info = reported.details[ErrorInfo]
         assert ("files", "fast") == (info.metadata["resolver"], info.metadata["name"])

@@ -1,4 +1,4 @@
-"""What must not be told is told to nobody; all else stays as it is."""
+"""What must not be disclosed is asked to nobody; all else stays as it is."""
 
 import json
 import logging
@@ -38,17 +38,17 @@ KEYS = [
 @pytest.mark.parametrize("key", KEYS)
 def test_what_looks_like_a_key_is_told_nowhere(key: str) -> None:
     """Neither in a log nor to a caller: there is one list."""
-    for told in (redact, scrub):
-        assert f"got {MASK}, sorry" == told(f"got {key}, sorry")
-        assert f'{{"a":"{MASK}"}}' == told(f'{{"a":"{key}"}}')
+    for reported in (redact, scrub):
+        assert f"got {MASK}, sorry" == reported(f"got {key}, sorry")
+        assert f'{{"a":"{MASK}"}}' == reported(f'{{"a":"{key}"}}')
 
 
-@pytest.mark.parametrize("told", [redact, scrub])
-def test_who_signs_in_is_not_told(told: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("reported", [redact, scrub])
+def test_who_signs_in_is_not_told(reported: Callable[[str], str]) -> None:
     """Neither in a URL nor in a header."""
-    assert f"at https://{MASK}@host/v1" == told("at https://me:pa55@host/v1")
-    assert f"sent {MASK} there" == told("sent Bearer abcdef0123456789== there")
-    assert f"sent {MASK} there" == told("sent basic YWxhZGRpbjpvcGVu there")
+    assert f"at https://{MASK}@host/v1" == reported("at https://me:pa55@host/v1")
+    assert f"sent {MASK} there" == reported("sent Bearer abcdef0123456789== there")
+    assert f"sent {MASK} there" == reported("sent basic YWxhZGRpbjpvcGVu there")
 
 
 def test_names_of_models_and_ids_stay_in_the_log() -> None:
@@ -72,15 +72,15 @@ def test_configured_keys_are_hidden_by_value() -> None:
     hide(["correct horse", 'with "quotes"', "abc"])
     hide(["correct horse battery"])
 
-    for told in (redact, scrub):
-        words = told("the correct horse battery, the correct horse, abc")
+    for reported in (redact, scrub):
+        words = reported("the correct horse battery, the correct horse, abc")
         assert f"the {MASK}, the {MASK}, abc" == words
-        assert json.dumps([MASK]) == told(json.dumps(['with "quotes"']))
+        assert json.dumps([MASK]) == reported(json.dumps(['with "quotes"']))
 
 
 @pytest.mark.rule("7")
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         ("no route to 10.1.2.3:8000", f"no route to {MASK}:8000"),
         ("at http://192.168.0.7/v1", f"at http://{MASK}/v1"),
@@ -97,11 +97,11 @@ def test_configured_keys_are_hidden_by_value() -> None:
         ("version 4.10.0.1", "version 4.10.0.1"),
     ],
 )
-def test_callers_are_not_told_where_providers_are(words: str, told: str) -> None:
+def test_callers_are_not_told_where_providers_are(words: str, reported: str) -> None:
     """Hosts of base URLs, and what means something in here alone; the log may know."""
     hide([], ["vllm", "llm.acme.example"])
 
-    assert told == scrub(words)
+    assert reported == scrub(words)
     assert words == redact(words)
 
 
@@ -148,9 +148,9 @@ async def test_what_a_provider_quotes_is_not_passed_on(
         hide(["old-horse"], ["llm.acme"])
         with caplog.at_level(logging.DEBUG):
             async with running(config) as it:
-                told = await failed(it.generation.Generate(generate("acme/m")))
+                reported = await failed(it.generation.Generate(generate("acme/m")))
 
-    everything = f"{told} {caplog.text}"
+    everything = f"{reported} {caplog.text}"
     assert f"{MASK} or {MASK} is no key at {MASK}, {MASK}" in everything
     assert f"id-{MASK}" in everything
     assert "horse" not in everything
@@ -161,8 +161,8 @@ def test_an_error_is_told_by_its_places() -> None:
     try:
         raise RuntimeError("canary")
     except RuntimeError as error:
-        told = where(error)
+        reported = where(error)
 
-    assert told.startswith("RuntimeError | ")
-    assert __file__ in told
-    assert "canary" not in told
+    assert reported.startswith("RuntimeError | ")
+    assert __file__ in reported
+    assert "canary" not in reported

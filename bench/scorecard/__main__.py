@@ -46,8 +46,8 @@ async def one(call: Call, provider: Provider, row: str, contestant: str) -> str:
     came = await timed(call, row, contestant)
     primary = len(provider.seen[row, contestant, "primary"].calls)
     fallback = len(provider.seen[row, contestant, "fallback"].calls)
-    told = verdict(row, came)
-    return f"{told}; {primary}+{fallback} calls, {came.seconds:.1f} s"
+    reported = verdict(row, came)
+    return f"{reported}; {primary}+{fallback} calls, {came.seconds:.1f} s"
 
 
 async def outage(call: Call, provider: Provider, contestant: str) -> str:
@@ -64,10 +64,12 @@ async def outage(call: Call, provider: Provider, contestant: str) -> str:
     later = [at for at in down if at >= OUTAGE[0] + 5]
     most = max((sum(at <= b < at + 5 for b in later) for at in later), default=0)
     back = next((at - began for at in seen.answered if at - began >= OUTAGE[1]), None)
-    lost = [told for told in verdicts if told != "rescued"]
-    told = "rescued" if not lost else f"{max(set(lost), key=lost.count)} x {len(lost)}"
+    lost = [reported for reported in verdicts if reported != "rescued"]
+    reported = (
+        "rescued" if not lost else f"{max(set(lost), key=lost.count)} x {len(lost)}"
+    )
     again = "never back" if back is None else f"back after {back - OUTAGE[1]:.1f} s"
-    return f"{told}; {len(down)} calls while down, {most} in 5 s, {again}"
+    return f"{reported}; {len(down)} calls while down, {most} in 5 s, {again}"
 
 
 async def run(litellm: Path | None) -> dict[str, dict[str, str]]:
@@ -133,10 +135,10 @@ def page(table: dict[str, dict[str, str]], litellm: str) -> str:
     lines.append("| | failed | error | rescued |")
     lines.append("| --- | ---: | ---: | ---: |")
     for name, title in names.items():
-        told = [table[row][name] for row in ROWS]
-        failed = sum("FAILED" in cell for cell in told)
-        rescued = sum(cell.startswith("rescued") for cell in told)
-        errors = len(told) - failed - rescued
+        reported = [table[row][name] for row in ROWS]
+        failed = sum("FAILED" in cell for cell in reported)
+        rescued = sum(cell.startswith("rescued") for cell in reported)
+        errors = len(reported) - failed - rescued
         lines.append(f"| {title} | {failed} | {errors} | {rescued} |")
     return "\n".join([*lines, ""])
 

@@ -204,7 +204,7 @@ async def proxy(provider: Provider, folder: Path, python: Path) -> AsyncIterator
 
 
 class Router:
-    """litellm.Router in a process of its own, told what to call line by line."""
+    """litellm.Router in a process of its own, reported what to call line by line."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -227,8 +227,8 @@ class Router:
     async def _read(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
-            told = json.loads(line)
-            self._waiting[told.pop("number")].set_result(told)
+            reported = json.loads(line)
+            self._waiting[reported.pop("number")].set_result(reported)
 
 
 @asynccontextmanager

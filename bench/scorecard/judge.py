@@ -41,7 +41,7 @@ class Came:
     """It was presented as the whole answer."""
 
     error: str = ""
-    """What the caller was told of a failure."""
+    """What the caller received a failure."""
 
     usage: dict[str, Any] | None = None
     seconds: float = 0.0

@@ -19,7 +19,7 @@ MESSAGES = [{"role": "user", "content": "Sixty words, please."}]
 
 async def call(router: Any, asked: dict[str, Any]) -> dict[str, Any]:
     text, usage, finished = "", None, False
-    told: dict[str, Any] = {"number": asked["number"]}
+    reported: dict[str, Any] = {"number": asked["number"]}
     try:
         if asked["stream"]:
             stream = await router.acompletion(
@@ -38,13 +38,17 @@ async def call(router: Any, asked: dict[str, Any]) -> dict[str, Any]:
             text, usage = answer.choices[0].message.content or "", answer.usage
             finished = True
     except Exception as error:
-        return {**told, "text": text, "error": f"{type(error).__name__} {error}"[:500]}
+        return {
+            **reported,
+            "text": text,
+            "error": f"{type(error).__name__} {error}"[:500],
+        }
     if usage is not None:
         usage = {
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
         }
-    return {**told, "text": text, "complete": finished, "usage": usage}
+    return {**reported, "text": text, "complete": finished, "usage": usage}
 
 
 async def main(settings: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The client library against real servers, one test a case.
 
-`python -m tests.clients.serve` starts them and tells what belongs in the environment.
+`python -m tests.clients.serve` starts them and shows what belongs in the environment.
 """
 
 import os
@@ -147,15 +147,15 @@ def test_sources(majordomo: Client) -> None:
 
 
 def cancelled(majordomo: Client, chain: str, question: str) -> None:
-    """Reads the first piece of a stream, leaves, and is told that it has left."""
+    """Reads the first piece of a stream, leaves, and receives that it has left."""
     answer = majordomo.stream(question, chain=chain)
     assert next(answer).HasField("part_delta")
 
     answer.cancel()
 
-    with pytest.raises(TransportError) as told:
+    with pytest.raises(TransportError) as reported:
         read(answer)
-    assert grpc.StatusCode.CANCELLED == told.value.code
+    assert grpc.StatusCode.CANCELLED == reported.value.code
 
 
 def test_cancel(majordomo: Client) -> None:
@@ -174,28 +174,28 @@ def test_failover(majordomo: Client) -> None:
 
 
 def test_exhausted(majordomo: Client) -> None:
-    with pytest.raises(ChainExhausted) as told:
+    with pytest.raises(ChainExhausted) as reported:
         majordomo.generate("hi", chain=DOWN)
 
-    assert grpc.StatusCode.UNAVAILABLE == told.value.code
-    assert told.value.generation_id
-    assert told.value.retry_delay
+    assert grpc.StatusCode.UNAVAILABLE == reported.value.code
+    assert reported.value.generation_id
+    assert reported.value.retry_delay
     assert [(DOWN, FAILURE_REASON_OVERLOADED, 503)] * 2 == [
         (attempt.target, attempt.failure_reason, attempt.http_status_code)
-        for attempt in told.value.attempts
+        for attempt in reported.value.attempts
     ]
 
 
 def test_interrupted(majordomo: Client) -> None:
     answer = majordomo.stream("one two", chain="acme/cut:1")
 
-    with pytest.raises(StreamInterrupted) as told:
+    with pytest.raises(StreamInterrupted) as reported:
         read(answer)
 
     assert "one " == text_of(answer.message)
-    assert grpc.StatusCode.ABORTED == told.value.code
+    assert grpc.StatusCode.ABORTED == reported.value.code
     assert [ATTEMPT_OUTCOME_INTERRUPTED] == [
-        attempt.outcome for attempt in told.value.attempts
+        attempt.outcome for attempt in reported.value.attempts
     ]
 
 
@@ -215,11 +215,11 @@ def test_restart(majordomo: Client) -> None:
 
 
 def test_deadline(majordomo: Client) -> None:
-    with pytest.raises(DeadlineExceeded) as told:
+    with pytest.raises(DeadlineExceeded) as reported:
         majordomo.generate("hi", chain="acme/stall:0", timeout=5)
 
-    assert grpc.StatusCode.DEADLINE_EXCEEDED == told.value.code
-    assert "acme/stall:0" == told.value.attempts[0].target
+    assert grpc.StatusCode.DEADLINE_EXCEEDED == reported.value.code
+    assert "acme/stall:0" == reported.value.attempts[0].target
 
 
 @pytest.mark.parametrize("chain", ["acme/echo", "flaky-image-python"])
@@ -256,10 +256,10 @@ def refused(request: pytest.FixtureRequest) -> Iterator[Client]:
 
 
 def test_token(refused: Client) -> None:
-    with pytest.raises(Unauthenticated) as told:
+    with pytest.raises(Unauthenticated) as reported:
         refused.generate("hi", chain="acme/echo")
 
-    assert grpc.StatusCode.UNAUTHENTICATED == told.value.code
+    assert grpc.StatusCode.UNAUTHENTICATED == reported.value.code
 
 
 def test_trace() -> None:
@@ -279,8 +279,8 @@ def test_retry(majordomo: Client) -> None:
         read(majordomo.stream("hi", chain="upstream/counted-stream-python"))
 
     assert "hi" == text_of(again.message)
-    for told in (whole, streamed):
-        assert 2 == len(told.value.attempts)  # the harness counts the calls as well
+    for reported in (whole, streamed):
+        assert 2 == len(reported.value.attempts)  # the harness counts the calls as well
 
 
 def test_success_local(majordomo: Client) -> None:
@@ -296,13 +296,13 @@ def test_success_local(majordomo: Client) -> None:
 
 
 def test_tools_local(majordomo: Client) -> None:
-    with pytest.raises(RequestUnsupported) as told:
+    with pytest.raises(RequestUnsupported) as reported:
         majordomo.generate("The weather?", chain="local/smollm2", tools=[WEATHER])
     response = majordomo.generate(
         "The weather?", chain="local/smollm2,upstream/tool-python", tools=[WEATHER]
     )
 
-    assert FAILURE_REASON_UNSUPPORTED == told.value.attempts[0].failure_reason
+    assert FAILURE_REASON_UNSUPPORTED == reported.value.attempts[0].failure_reason
     called(response.message)
     assert "local/smollm2" == response.completion.attempts[0].target
 

@@ -1,6 +1,6 @@
 """Tiers as files: TIER_FILES/fast holds what the tier `fast` stands for.
 
-Whoever may write the folder moves a tier for the calls that come, without touching
+Anyone who may write the folder moves a tier for the calls that come, without touching
 the server: `echo openai/gpt-5-mini,local/smollm2 > "$TIER_FILES/fast"`.
 """
 

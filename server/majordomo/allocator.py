@@ -1,4 +1,4 @@
-"""The C library's allocator, told to give memory back."""
+"""The C library's allocator, asked to give memory back."""
 
 import ctypes
 import sys

@@ -20,7 +20,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 
 def check_proxy(url: str) -> str:
-    """`url` if it can be a proxy's; ValueError, which tells nothing of it, if not."""
+    """`url` if it can be a proxy's; ValueError, which shows nothing of it, if not."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in SCHEMES and parts.hostname and parts.port != 0
@@ -35,14 +35,14 @@ def check_proxy(url: str) -> str:
 
 
 def proxy_name(url: str) -> str:
-    """host:port of a proxy, which may be told."""
+    """host:port of a proxy, which may be reported."""
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{host}:{parts.port or _DEFAULT_PORTS[parts.scheme]}"
 
 
 def credentials(url: str) -> Iterator[str]:
-    """What must not be told of a proxy's URL, in each form that it may take."""
+    """What must not be disclosed of a proxy's URL, in each form that it may take."""
     parts = urlsplit(url)
     if parts.password:
         yield parts.password

@@ -7,7 +7,7 @@ from typing import TypeVar
 from majordomo.chain.health import Moved
 from majordomo.chain.names import elements, expand, split_target
 from majordomo.chain.resolvers import Resolver, Resolvers, load_plugin
-from majordomo.chain.target import Place, Room, Target, Timeouts
+from majordomo.chain.target import ConcurrencyLimit, Place, Target, Timeouts
 from majordomo.config import Config
 from majordomo.errors import MalformedChain, UnknownProvider, UnknownTier
 from majordomo.providers.settings import (
@@ -48,12 +48,12 @@ class Catalog:
         self,
         config: Config,
         providers: Mapping[str, SharedProvider],
-        rooms: Mapping[str, Room],
+        concurrency_limits: Mapping[str, ConcurrencyLimit],
     ) -> None:
         self.policy = config.policy()
         self.providers = providers
         self._config = config
-        self._rooms = rooms
+        self._concurrency_limits = concurrency_limits
         self._resolved: dict[str, tuple[Target, ...]] = {}
         self._resolvers = Resolvers(
             [
@@ -174,9 +174,9 @@ class Catalog:
         of_model = settings.models.get(model, ModelSettings())
         narrowest_first = (of_model, settings, self._config.chain)
         shared = self.providers[provider]
-        rooms = [self._rooms[provider]]
-        if name in self._rooms:
-            rooms.append(self._rooms[name])
+        concurrency_limits = [self._concurrency_limits[provider]]
+        if name in self._concurrency_limits:
+            concurrency_limits.append(self._concurrency_limits[name])
         return Target(
             name,
             provider,
@@ -185,7 +185,7 @@ class Catalog:
             shared.peer,
             _timeouts(narrowest_first),
             settings.known(model).reasons is not False,
-            tuple(rooms),
+            tuple(concurrency_limits),
             shared.place,
             None if of_model.prices is None else of_model.prices.prices(),
             _STREAMS[_narrowest(it.generate_via for it in narrowest_first)],
@@ -193,11 +193,11 @@ class Catalog:
 
 
 class Registry:
-    """The catalog in force, and what outlives it: open providers, rooms in use."""
+    """The catalog in force, and what outlives it: open providers, places in use."""
 
     def __init__(self, config: Config) -> None:
         self._shared: set[SharedProvider] = set()
-        self._rooms: dict[str, Room] = {}
+        self._concurrency_limits: dict[str, ConcurrencyLimit] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self.catalog = self._make(config, {})
 
@@ -237,9 +237,9 @@ class Registry:
             if shared is None or shared.fingerprint != settings.fingerprint():
                 shared = SharedProvider(name, settings)
             providers[name] = shared
-        catalog = Catalog(config, providers, self._rooms)
+        catalog = Catalog(config, providers, self._concurrency_limits)
         for name, limit in _limits(config):
-            self._rooms.setdefault(name, Room()).limit = limit
+            self._concurrency_limits.setdefault(name, ConcurrencyLimit()).limit = limit
         for shared in providers.values():
             shared.holders += 1
             self._shared.add(shared)

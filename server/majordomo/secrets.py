@@ -1,4 +1,4 @@
-"""What must not be told: keys, what looks like one, and where things are in here.
+"""What must not be disclosed: keys, what looks like one, and where things are in here.
 
 Logs leave out what `redact` finds, by value and by sure signs. Words of providers,
 which may quote anything, go through `scrub` on their way to a caller.
@@ -67,7 +67,7 @@ _host = _NOTHING
 
 
 def hide(keys: Iterable[str], hosts: Iterable[str] = ()) -> None:
-    """Let none of these be told, from now on: `keys` at all, `hosts` to callers.
+    """Let none of these be reported, from now on: `keys` at all, `hosts` to callers.
 
     Calls may still run under those that were hidden before.
     """
@@ -77,10 +77,10 @@ def hide(keys: Iterable[str], hosts: Iterable[str] = ()) -> None:
     _keys = tuple(sorted(known, key=len, reverse=True))
     _hosts |= {host.lower() for host in hosts}
     if _hosts:
-        _host = re.compile("|".join(map(_told, sorted(_hosts))), re.IGNORECASE)
+        _host = re.compile("|".join(map(_reported, sorted(_hosts))), re.IGNORECASE)
 
 
-def _told(host: str) -> str:
+def _reported(host: str) -> str:
     """How to find `host`: one that may be a plain word only where it is an address."""
     name = re.escape(host)
     if "." in host or ":" in host:
@@ -111,7 +111,7 @@ def scrub(text: str) -> str:
 def where(error: BaseException) -> str:
     """The type of `error` and the places that it passed, innermost last.
 
-    Its text is left out: it may quote what must not be told.
+    Its text is left out: it may quote what must not be disclosed.
     """
     places = [type(error).__name__]
     traceback = error.__traceback__

@@ -106,10 +106,10 @@ def cargo_test(stdout: str, _: Path) -> Results:
 _WRONG = {"failure", "error", "skipped"}
 
 
-def _cases(told: Iterator[tuple[str, bool]]) -> Results:
+def _cases(reported: Iterator[tuple[str, bool]]) -> Results:
     """The cases among tests; one that ran twice passed if it did so each time."""
     results: Results = {}
-    for name, passed in told:
+    for name, passed in reported:
         case = _case(name)
         if case in CASES:
             results[case] = passed and results.get(case, True)

@@ -40,7 +40,7 @@ def table(results: dict[str, Results]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in rows()]
 
 
-def told(language: Language) -> Results:
+def reported(language: Language) -> Results:
     """What the table of clients/README.md says of the language."""
     head, _, *rows = (
         [cell.strip() for cell in line.strip("| ").split("|")]

@@ -18,7 +18,7 @@ HELD = generate("acme/delay:60s+text:x")
 
 @pytest.mark.rule("6.1")
 async def test_thousands_of_calls_at_once(tmp_path: Path) -> None:
-    """Whoever is turned away is told so by us, and when to come back."""
+    """Anyone who is turned away is informed by us, and when to come back."""
     async with attacked(tmp_path, "max_calls = 200") as scene:
         seen: Counter[str] = Counter()
 
@@ -27,8 +27,8 @@ async def test_thousands_of_calls_at_once(tmp_path: Path) -> None:
                 await stub.Generate(generate("acme/delay:100ms+text:x"))
                 seen["OK"] += 1
             except grpc.aio.AioRpcError as error:
-                told = dict(error.trailing_metadata() or ())
-                known = "grpc-retry-pushback-ms" in told
+                reported = dict(error.trailing_metadata() or ())
+                known = "grpc-retry-pushback-ms" in reported
                 seen[f"{error.code().name}, {known}"] += 1
 
         async with grpc.aio.insecure_channel(scene.address, OWN_CONNECTION) as channel:
@@ -71,6 +71,6 @@ async def test_one_connection_cannot_take_all_places(tmp_path: Path) -> None:
             held = [call for call in calls if not call.done()]
         await asyncio.gather(*calls, return_exceptions=True)
 
-    assert {"SERVER_OVERLOADED"} == {told.reason for told in refused}
+    assert {"SERVER_OVERLOADED"} == {reported.reason for reported in refused}
     assert 30 == len(held)
     assert [] == scene.healthy.failed

@@ -69,11 +69,11 @@ async def test_an_answer_that_is_too_large(
     async with running() as it:
         request = generate if rpc == "Generate" else stream
         call = getattr(it.generation, rpc)(request("acme/echo", "x" * (17 << 20)))
-        told = await failed(call)
+        reported = await failed(call)
 
-    assert grpc.StatusCode.RESOURCE_EXHAUSTED == told.code
-    assert "ANSWER_TOO_LARGE" == told.reason
-    assert "-1" == told.trailers["grpc-retry-pushback-ms"]
+    assert grpc.StatusCode.RESOURCE_EXHAUSTED == reported.code
+    assert "ANSWER_TOO_LARGE" == reported.reason
+    assert "-1" == reported.trailers["grpc-retry-pushback-ms"]
     said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert 1 == len(said)
     assert "bytes; at most 16777216 are sent" in said[0]

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from testkit.h2 import GENERATE, Connection, message
-from testkit.servers import Told, failed, generate, running
+from testkit.servers import FailedCall, failed, generate, running
 from tests.attacks.scene import OWN_CONNECTION, attacked
 
 MIB = 1 << 20
@@ -47,7 +47,7 @@ async def half_sent(connection: Connection, path: str, more: Any, calls: int) ->
 async def test_messages_that_do_not_end(
     path: str, tokens: bool, tmp_path: Path
 ) -> None:
-    """Whoever is not known gets no byte into the server; others get their share."""
+    """Anyone who is not known gets no byte into the server; others get their share."""
     more, shown = (TOKENS, AUTHORIZED) if tokens else ("", ())
     async with attacked(tmp_path, BUDGET, more, shown) as scene:
         before = scene.memory()
@@ -110,9 +110,9 @@ async def test_a_call_without_a_request() -> None:
     """It ends, and with a word."""
     async with running() as it:
         make: Any = it.channel.stream_unary
-        told = await failed(make(GENERATE)(iter(())))
+        reported = await failed(make(GENERATE)(iter(())))
 
-    assert "INVALID_REQUEST" == told.reason
+    assert "INVALID_REQUEST" == reported.reason
 
 
 @pytest.mark.rule("6.10")
@@ -125,16 +125,16 @@ async def test_a_request_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> No
         await silent.wait()
         yield b""
 
-    told: list[Told] = []
+    reported: list[FailedCall] = []
     async with running() as it:
         make: Any = it.channel.stream_unary
-        told.append(await failed(make(GENERATE)(requests())))
+        reported.append(await failed(make(GENERATE)(requests())))
         silent.set()
         health: Any = health_pb2_grpc.HealthStub(it.channel)
         checked = await health.Check(health_pb2.HealthCheckRequest())
 
     assert (grpc.StatusCode.DEADLINE_EXCEEDED, "nothing was sent for 0 s") == (
-        told[0].code,
-        told[0].message,
+        reported[0].code,
+        reported[0].message,
     )
     assert health_pb2.HealthCheckResponse.SERVING == checked.status

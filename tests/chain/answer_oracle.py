@@ -8,7 +8,7 @@ from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 
-class Told(NamedTuple):
+class FailedCall(NamedTuple):
     """What one target does: says `text`, and then stops, or fails."""
 
     text: str
@@ -20,17 +20,17 @@ class Told(NamedTuple):
 
 GOOD = '{"n": 1}'
 KINDS = {
-    "good": Told(GOOD),
-    "empty": Told("", ("EMPTY", "NOT_JSON", "SCHEMA")),
-    "cut": Told('{"n"', ("LENGTH", "NOT_JSON", "SCHEMA")),
-    "cut before it spoke": Told("", ("LENGTH", "NOT_JSON", "SCHEMA")),
-    "cut too late": Told(GOOD, ("LENGTH",)),
-    "refused": Told("I cannot.", ("REFUSED", "NOT_JSON", "SCHEMA")),
-    "filtered": Told("", ("REFUSED", "NOT_JSON", "SCHEMA")),
-    "chatty": Told("Sure! 1", ("NOT_JSON", "SCHEMA")),
-    "of another form": Told('{"n": "one"}', ("SCHEMA",)),
-    "gone": Told("", fails=True),
-    "broken": Told('{"n', fails=True),
+    "good": FailedCall(GOOD),
+    "empty": FailedCall("", ("EMPTY", "NOT_JSON", "SCHEMA")),
+    "cut": FailedCall('{"n"', ("LENGTH", "NOT_JSON", "SCHEMA")),
+    "cut before it spoke": FailedCall("", ("LENGTH", "NOT_JSON", "SCHEMA")),
+    "cut too late": FailedCall(GOOD, ("LENGTH",)),
+    "refused": FailedCall("I cannot.", ("REFUSED", "NOT_JSON", "SCHEMA")),
+    "filtered": FailedCall("", ("REFUSED", "NOT_JSON", "SCHEMA")),
+    "chatty": FailedCall("Sure! 1", ("NOT_JSON", "SCHEMA")),
+    "of another form": FailedCall('{"n": "one"}', ("SCHEMA",)),
+    "gone": FailedCall("", fails=True),
+    "broken": FailedCall('{"n', fails=True),
 }
 
 
@@ -62,12 +62,12 @@ def walk(chain: Sequence[str], wanted: Set[str], *, stream: bool, restart: bool)
     broke_off = False
     judges_all = not stream or (restart and bool(wanted - {"EMPTY"}))
     for place, kind in enumerate(chain):
-        told = KINDS[kind]
-        shown = stream and bool(told.text)
+        reported = KINDS[kind]
+        shown = stream and bool(reported.text)
         if shown:
             restarts += showing is not None
-            screen, showing = told.text, place  # what was there before is void
-        if told.fails:
+            screen, showing = reported.text, place  # what was there before is void
+        if reported.fails:
             attempts.append("fails")
             if not shown:
                 continue
@@ -78,11 +78,11 @@ def walk(chain: Sequence[str], wanted: Set[str], *, stream: bool, restart: bool)
                 kept = None
             continue
         judged = judges_all or not shown
-        fault = next((f for f in told.faults if f in wanted), "") if judged else ""
+        fault = next((f for f in reported.faults if f in wanted), "") if judged else ""
         attempts.append(fault)
         if not fault:
             restarts += showing not in (None, place)
-            return End(place, "", told.text, attempts, restarts)
+            return End(place, "", reported.text, attempts, restarts)
         kept = kept or (place, fault)
     if kept is None:
         return End(None, "", screen, attempts, restarts, broke_off)

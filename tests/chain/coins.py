@@ -110,7 +110,7 @@ class Weather:
     """Whether a target does not work at all at a moment."""
 
     window: float = 0.0
-    """Seconds of a rate window, 0 for no limit; a refusal tells when it ends."""
+    """Seconds of a rate window, 0 for no limit; a refusal shows when it ends."""
 
     paid: float = 0.0
     """Calls a second that are paid for."""
@@ -135,7 +135,7 @@ class Provider:
     spent: dict[int, int] = field(default_factory=dict)
     """Calls that were served in each window."""
 
-    async def fit(
+    async def prepare(
         self, model: str, prompt: Prompt, *, stream: bool | None, **_: object
     ) -> Exchange:
         return _Exchange(self, prompt, stream=bool(stream))

@@ -16,11 +16,11 @@ from majordomo.chain.failure import Failure
 from majordomo.chain.health import HealthSettings
 from majordomo.chain.target import (
     Answer,
+    ConcurrencyLimit,
     Exchange,
     Life,
     Peer,
     Piece,
-    Room,
     Target,
     Timeouts,
 )
@@ -67,7 +67,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Stops:
-    """The answer is complete, for a reason other than that all is said."""
+    """The answer is complete, for a reason other than that all is reported."""
 
     why: FinishReason
 
@@ -126,7 +126,7 @@ class ScriptedProvider:
     """One script an attempt, in order; the last one repeats."""
 
     scripts: list[Sequence[Step]]
-    misfit: Failure | None = None
+    unsupported: Failure | None = None
     adapts: str = ""
     """The field of the request that has to be adapted."""
 
@@ -135,11 +135,11 @@ class ScriptedProvider:
 
     exchanges: list[ScriptedExchange] = field(default_factory=list)
 
-    async def fit(
+    async def prepare(
         self, model: str, prompt: Prompt, *, stream: bool | None, **_: object
     ) -> Exchange:
-        if self.misfit is not None:
-            raise self.misfit
+        if self.unsupported is not None:
+            raise self.unsupported
         script = self.scripts[min(len(self.exchanges), len(self.scripts) - 1)]
         adaptations = [Adaptation(field=self.adapts)] if self.adapts else []
         exchange = ScriptedExchange(
@@ -158,18 +158,25 @@ OK: Sequence[Step] = ("hello", None)
 def target(
     name: str,
     *scripts: Sequence[Step],
-    misfit: Failure | None = None,
+    unsupported: Failure | None = None,
     adapts: str = "",
     timeouts: Timeouts = Timeouts(),
     reasons: bool = False,
-    rooms: tuple[Room, ...] = (),
+    concurrency_limits: tuple[ConcurrencyLimit, ...] = (),
     usage: Usage | None = None,
 ) -> Target:
     """A target whose attempts follow `scripts`; without any they answer."""
     provider, _, model = name.partition("/")
-    scripted = ScriptedProvider(list(scripts) or [OK], misfit, adapts, usage)
+    scripted = ScriptedProvider(list(scripts) or [OK], unsupported, adapts, usage)
     return Target(
-        name, provider, model, scripted, Peer(provider), timeouts, reasons, rooms
+        name,
+        provider,
+        model,
+        scripted,
+        Peer(provider),
+        timeouts,
+        reasons,
+        concurrency_limits,
     )
 
 

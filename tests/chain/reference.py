@@ -2,7 +2,7 @@
 of its own: what it does at each target, and what it remembers of it.
 
 It is what the product does at its plainest: see docs/decisions. The model is written
-for the eye: one statement of it a branch, each with a name, and a walk tells which of
+for the eye: one statement of it a branch, each with a name, and a walk shows which of
 them it came by.
 """
 
@@ -15,7 +15,7 @@ Outcome = Literal["answer", "transient", "permanent", "no such model", "unsuppor
 
 Statement = Literal[
     "skip what is backed off",
-    "advance from a misfit",
+    "advance from an unsupported request",
     "answer, and reset the target's health",
     "retry a transient failure",
     "advance when retries are used up",
@@ -70,7 +70,7 @@ class Step(NamedTuple):
     """An attempt, or why there was none."""
 
     target: str
-    what: Outcome | Literal["backed off", "misfit"]
+    what: Outcome | Literal["backed off", "unsupported"]
     benched: bool = False
 
 
@@ -92,7 +92,8 @@ def walk(
     retries: int,
     advance_on_permanent: bool,
 ) -> Walk:
-    """Walk `targets`, each with what its attempts come to; None: a misfit."""
+    """Walk `targets`, each with what its attempts come to; None: an unsupported
+    request."""
     came = Walk()
     for target, outcomes in targets.items():
         if not tracker.available(target, now):
@@ -100,8 +101,8 @@ def walk(
             came.steps.append(Step(target, "backed off"))
             continue
         if outcomes is None:
-            came.passed.add("advance from a misfit")
-            came.steps.append(Step(target, "misfit"))
+            came.passed.add("advance from an unsupported request")
+            came.steps.append(Step(target, "unsupported"))
             continue
         for attempt, outcome in enumerate(outcomes):
             if outcome == "answer":

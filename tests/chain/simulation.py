@@ -20,10 +20,10 @@ from majordomo.chain.failure import Failure
 from majordomo.chain.health import LONGEST_RETRY_DELAY, Bench, HealthSettings
 from majordomo.chain.target import (
     Answer,
+    ConcurrencyLimit,
     Exchange,
     Peer,
     Piece,
-    Room,
     Target,
     Timeouts,
 )
@@ -83,7 +83,7 @@ class Behaviour:
 
     rate: float | None = None
     """Calls a second that are paid for, as many as in a minute at once; others are
-    told to come back later."""
+    asked to come back later."""
 
     breaks: float = 0.0
     """How often an answer breaks off after its first content."""
@@ -110,7 +110,7 @@ class SimulatedProvider:
         self._allowance = 1.0
         self._refilled = 0.0
 
-    async def fit(
+    async def prepare(
         self, model: str, prompt: Prompt, *, stream: bool | None, **_: object
     ) -> Exchange:
         chance = self._world.dice.random() if self._world.mishaps else 1.0
@@ -237,7 +237,7 @@ class World:
     behaviours: dict[str, Behaviour]
     settings: HealthSettings = HealthSettings()
     mishaps: bool = False
-    """Requests do not fit, and rooms are full, by chance."""
+    """Requests do not fit, and places are full, by chance."""
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
@@ -265,7 +265,7 @@ class World:
             self.targets[name] = Target(
                 *(name, of, model, provider, Peer(of)),
                 timeouts=Timeouts(first_content=3.0, stall=3.0, attempt=10.0),
-                rooms=(Room(limit),),
+                concurrency_limits=(ConcurrencyLimit(limit),),
                 streams=self.mishaps and self.dice.random() < 0.3,
             )
 
@@ -383,8 +383,8 @@ class World:
         numbers = [attempt.number for attempt in call.attempts]
         assert numbers == list(range(1, len(numbers) + 1))
         if not cancelled and call.completion is None:
-            told = {attempt.target for attempt in call.attempts}
-            assert told == {target.name for target in call.targets}
+            reported = {attempt.target for attempt in call.attempts}
+            assert reported == {target.name for target in call.targets}
         self.check()
 
     def over(self) -> None:
@@ -392,7 +392,9 @@ class World:
         assert self.leases == []
         assert 0 == self.tracker.changes.listeners
         for target in self.targets.values():
-            assert [0] == [room.used for room in target.rooms]
+            assert [0] == [
+                concurrency.used for concurrency in target.concurrency_limits
+            ]
         assert all(provider.running == 0 for provider in self.providers.values())
 
 

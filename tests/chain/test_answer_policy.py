@@ -111,16 +111,18 @@ def test_the_words_have_a_place_and_no_content() -> None:
 
 
 def _scripted(place: int, kind: str) -> Target:
-    told = answer_oracle.KINDS[kind]
-    steps: list[fakes.Step] = [told.text] if told.text else []
-    if told.fails:
+    reported = answer_oracle.KINDS[kind]
+    steps: list[fakes.Step] = [reported.text] if reported.text else []
+    if reported.fails:
         reason = (
-            FAILURE_REASON_CONNECTION if told.text else FAILURE_REASON_MODEL_NOT_FOUND
+            FAILURE_REASON_CONNECTION
+            if reported.text
+            else FAILURE_REASON_MODEL_NOT_FOUND
         )
         steps.append(Failure(reason, "scripted"))
-    elif "LENGTH" in told.faults:
+    elif "LENGTH" in reported.faults:
         steps.append(Stops(FINISH_REASON_LENGTH))
-    elif "REFUSED" in told.faults:
+    elif "REFUSED" in reported.faults:
         steps.append(Stops(FINISH_REASON_CONTENT_FILTER))
     else:
         steps.append(None)

@@ -33,7 +33,7 @@ REFUSED = (Failure(FAILURE_REASON_INVALID_REQUEST, "no"),)
 @pytest.mark.parametrize("stream", [False, True])
 @virtual_time
 async def test_after_an_empty_answer_the_walk_goes_on(stream: bool) -> None:
-    """The next target answers; the record tells what was wrong with the first."""
+    """The next target answers; the record shows what was wrong with the first."""
     walker, _ = engine()
     a, b = target("a/1", EMPTY), target("b/1")
 

@@ -12,7 +12,7 @@ import pytest
 from majordomo.chain.call import Call, Policy
 from majordomo.chain.engine import Engine
 from majordomo.chain.failure import Failure
-from majordomo.chain.target import Room, Target, Timeouts
+from majordomo.chain.target import ConcurrencyLimit, Target, Timeouts
 from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MALFORMED_RESPONSE,
@@ -45,12 +45,20 @@ class Scene:
 
 def failing_over(*, stream: bool) -> Scene:
     """A retry, a timeout, a break, a restart, and then the answer."""
-    room = Room(limit=5)
+    concurrency = ConcurrencyLimit(limit=5)
     targets = [
-        target("a/1", [Wait(1), BUSY], [Wait(1), BUSY], rooms=(room,)),
+        target(
+            "a/1", [Wait(1), BUSY], [Wait(1), BUSY], concurrency_limits=(concurrency,)
+        ),
         target("b/1", [Wait(60)], timeouts=Timeouts(first_content=3, attempt=3)),
-        target("c/1", [Wait(1), "one ", Wait(1), BROKEN], rooms=(room,)),
-        target("d/1", [Wait(1), "one ", Wait(1), "two", Wait(1), None], rooms=(room,)),
+        target(
+            "c/1", [Wait(1), "one ", Wait(1), BROKEN], concurrency_limits=(concurrency,)
+        ),
+        target(
+            "d/1",
+            [Wait(1), "one ", Wait(1), "two", Wait(1), None],
+            concurrency_limits=(concurrency,),
+        ),
     ]
     return _scene(targets, stream=stream)
 
@@ -139,7 +147,7 @@ async def _cancelled_at(scene: Scene, place: int, *, late: bool) -> bool:
 async def test_cancelled_at_every_await(
     make: Callable[..., Scene], stream: bool, late: bool
 ) -> None:
-    """Exchanges are closed, leases and rooms given back, and probes are free."""
+    """Exchanges are closed, leases and places given back, and probes are free."""
     place = 0
     while True:
         place += 1
@@ -149,14 +157,16 @@ async def test_cancelled_at_every_await(
 
         for each in scene.targets:
             assert all(exchange.closed for exchange in exchanges(each)), place
-            assert [0] * len(each.rooms) == [room.used for room in each.rooms]
+            assert [0] * len(each.concurrency_limits) == [
+                concurrency.used for concurrency in each.concurrency_limits
+            ]
         shown = scene.tracker.snapshot()
         assert all(health.active_attempts == 0 for health in shown), place
         assert 0 == scene.tracker.changes.listeners
         assert {asyncio.current_task()} == asyncio.all_tasks()
         ends = [scene.call.completion is not None, scene.call.cancelled]
         assert 1 == sum(ends), place
-        # No probe is stuck: whoever is benched may be asked once its time is over.
+        # No probe is stuck: anyone who is benched may be asked once its time is over.
         await asyncio.sleep(120)
         assert all(
             scene.tracker.out_of_rotation(each.name) is None for each in scene.targets

@@ -1,4 +1,4 @@
-"""What onlookers of the health tracker are told, with a clock of the test's own."""
+"""What onlookers of the health tracker receive, with a clock of the test's own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
-from majordomo.chain.changes import NEVER, NOTHING_TOLD, Change, Changes, View
+from majordomo.chain.changes import NEVER, NOTHING_REPORTED, Change, Changes, View
 from majordomo.chain.evidence import Lease
 from majordomo.chain.health import BENCHED, Bench, HealthSettings
 from majordomo.chain.tracker import Tracker
@@ -26,8 +26,8 @@ class Onlooker:
 
     tracker: Tracker
     names: Sequence[str] | None = None
-    version: int = NOTHING_TOLD
-    told: dict[str, TargetHealth] = field(default_factory=dict)
+    version: int = NOTHING_REPORTED
+    reported: dict[str, TargetHealth] = field(default_factory=dict)
     snapshots: int = 0
 
     def __post_init__(self) -> None:
@@ -39,12 +39,12 @@ class Onlooker:
         if news is None:
             self.tracker.expire()
             self.version = self.tracker.changes.version
-            self.told = self.fresh()
+            self.reported = self.fresh()
             self.snapshots += 1
             return []
         self.version, changes = news
         for change in changes:
-            self.told[change.target] = self.tracker.show(change.target)
+            self.reported[change.target] = self.tracker.show(change.target)
         return changes
 
     def causes(self) -> list[str]:
@@ -59,11 +59,11 @@ def cause(change: Change) -> str:
     return HealthChange.Cause.Name(change.cause).removeprefix("CAUSE_")
 
 
-def same(told: TargetHealth | None, shown: TargetHealth | None) -> bool:
-    """Whether a target stands as was told; one that is not listed is in rotation."""
+def same(reported: TargetHealth | None, shown: TargetHealth | None) -> bool:
+    """Whether a target stands as reported; one that is not listed is in rotation."""
     well = TargetHealth(state=TargetHealth.STATE_ACTIVE)
-    told, shown = told or well, shown or well
-    return told.state == shown.state and _same_bench(told.bench, shown.bench)
+    reported, shown = reported or well, shown or well
+    return reported.state == shown.state and _same_bench(reported.bench, shown.bench)
 
 
 def standing(listed: dict[str, TargetHealth], name: str) -> TargetHealth | None:
@@ -71,15 +71,15 @@ def standing(listed: dict[str, TargetHealth], name: str) -> TargetHealth | None:
     return listed.get(name) or listed.get(name.partition("/")[0] + "/*")
 
 
-def _same_bench(told: BenchRecord, shown: BenchRecord) -> bool:
+def _same_bench(reported: BenchRecord, shown: BenchRecord) -> bool:
     """Moments may differ by what wall times are rounded by."""
     differences = [
-        told.start_time.ToNanoseconds() - shown.start_time.ToNanoseconds(),
-        told.expire_time.ToNanoseconds() - shown.expire_time.ToNanoseconds(),
+        reported.start_time.ToNanoseconds() - shown.start_time.ToNanoseconds(),
+        reported.expire_time.ToNanoseconds() - shown.expire_time.ToNanoseconds(),
     ]
     words = [
         (b.origin, b.reason, b.failure_reason, b.consecutive_benches)
-        for b in (told, shown)
+        for b in (reported, shown)
     ]
     return words[0] == words[1] and all(abs(d) < 1000 for d in differences)
 
@@ -98,17 +98,17 @@ def test_a_life_of_benches_and_probes() -> None:
     world.pass_bench()
     world.tracker.expire()
     assert ["EXPIRED"] == onlooker.causes()
-    assert TargetHealth.STATE_BENCHED == onlooker.told[A].state
+    assert TargetHealth.STATE_BENCHED == onlooker.reported[A].state
 
     probe = world.begin()
     assert ["PROBE_STARTED"] == onlooker.causes()
-    assert TargetHealth.STATE_PROBING == onlooker.told[A].state
+    assert TargetHealth.STATE_PROBING == onlooker.reported[A].state
     world.tracker.release(probe)
     assert ["PROBE_INCONCLUSIVE"] == onlooker.causes()
 
     world.fail(world.begin())
     assert ["FAILURES"] == onlooker.causes()
-    assert 2 == onlooker.told[A].bench.consecutive_benches
+    assert 2 == onlooker.reported[A].bench.consecutive_benches
 
     world.pass_bench()
     world.tracker.expire()
@@ -118,7 +118,7 @@ def test_a_life_of_benches_and_probes() -> None:
     world.tracker.succeed(probe)
     world.tracker.succeed(world.begin())
     assert [] == onlooker.look()
-    assert TargetHealth.STATE_ACTIVE == onlooker.told[A].state
+    assert TargetHealth.STATE_ACTIVE == onlooker.reported[A].state
 
 
 def test_a_probe_that_is_answered_whole() -> None:
@@ -130,7 +130,7 @@ def test_a_probe_that_is_answered_whole() -> None:
     world.tracker.succeed(world.begin())
 
     assert ["PROBE_SUCCEEDED"] == onlooker.causes()
-    assert TargetHealth.STATE_ACTIVE == onlooker.told[A].state
+    assert TargetHealth.STATE_ACTIVE == onlooker.reported[A].state
 
 
 def test_time_alone_ends_a_rate_limit() -> None:
@@ -148,7 +148,7 @@ def test_time_alone_ends_a_rate_limit() -> None:
     (change,) = onlooker.look()
 
     assert ("EXPIRED", 1030.0) == (cause(change), change.moment)
-    assert TargetHealth.STATE_ACTIVE == onlooker.told[A].state
+    assert TargetHealth.STATE_ACTIVE == onlooker.reported[A].state
     assert world.tracker.changes.next_expiry == NEVER
 
 
@@ -160,7 +160,7 @@ def test_what_an_operator_does() -> None:
 
     world.tracker.bench(A, 60, "upgrade")
     assert ["OPERATOR_BENCH"] == onlooker.causes()
-    assert "upgrade" == onlooker.told[A].bench.reason
+    assert "upgrade" == onlooker.reported[A].bench.reason
     world.tracker.bench(A, 10, "soon over")
     assert ["OPERATOR_BENCH"] == onlooker.causes()
     world.now += 10
@@ -173,7 +173,7 @@ def test_what_an_operator_does() -> None:
     assert ["OPERATOR_UNBENCH"] == onlooker.causes()
     world.tracker.unbench(A)
     assert [] == onlooker.look()
-    assert TargetHealth.STATE_ACTIVE == onlooker.told[A].state
+    assert TargetHealth.STATE_ACTIVE == onlooker.reported[A].state
 
 
 @pytest.mark.rule("4.11")
@@ -194,7 +194,7 @@ def test_what_is_hidden_by_a_longer_bench_is_no_change() -> None:
     world.now += 50
     world.tracker.expire()
     assert ["EXPIRED"] == onlooker.causes()
-    assert BenchRecord.ORIGIN_AUTOMATIC == onlooker.told[A].bench.origin
+    assert BenchRecord.ORIGIN_AUTOMATIC == onlooker.reported[A].bench.origin
     assert world.begin().probe
 
 
@@ -228,7 +228,7 @@ def test_a_providers_record_shows_through_its_targets() -> None:
     world.tracker.bench("a/*", 60, "key rotation")
     assert ["a/*", A] == [change.target for change in everything.look()]
     assert [UNMET] == [change.target for change in chain.look()]
-    assert "key rotation" == chain.told[UNMET].bench.reason
+    assert "key rotation" == chain.reported[UNMET].bench.reason
 
     # The target is met before the onlooker asks again.
     world.now += 60
@@ -236,7 +236,7 @@ def test_a_providers_record_shows_through_its_targets() -> None:
     world.tracker.release(world.begin(UNMET))
     running = world.begin(UNMET)
     assert ["EXPIRED"] == chain.causes()
-    assert TargetHealth.STATE_ACTIVE == chain.told[UNMET].state
+    assert TargetHealth.STATE_ACTIVE == chain.reported[UNMET].state
     assert ["a/*", A] == [change.target for change in everything.look()]
 
     world.tracker.bench("a/*", None, "again")
@@ -249,7 +249,7 @@ def test_a_providers_record_shows_through_its_targets() -> None:
 
 
 def test_the_slowest_onlooker_finds_the_newest_state() -> None:
-    """After any number of changes it is told one a target, with the last cause."""
+    """After any number of changes it receives one a target, with the last cause."""
     world = World(configured=[A, "b/1"])
     onlooker = Onlooker(world.tracker)
     for number in range(50_000):
@@ -261,8 +261,8 @@ def test_the_slowest_onlooker_finds_the_newest_state() -> None:
 
     assert [A, "b/1"] == [change.target for change in changes]
     assert ("49999", "last") == (
-        onlooker.told[A].bench.reason,
-        onlooker.told["b/1"].bench.reason,
+        onlooker.reported[A].bench.reason,
+        onlooker.reported["b/1"].bench.reason,
     )
 
 
@@ -273,15 +273,15 @@ def test_an_onlooker_holds_a_thousand_changes_at_most() -> None:
     for number in range(2500):
         world.tracker.bench(f"a/{number}", None, "")
 
-    told = [onlooker.look() for _ in range(4)]
+    reported = [onlooker.look() for _ in range(4)]
 
-    assert [1000, 1000, 500, 0] == [len(changes) for changes in told]
-    names = [change.target for changes in told for change in changes]
+    assert [1000, 1000, 500, 0] == [len(changes) for changes in reported]
+    names = [change.target for changes in reported for change in changes]
     assert [f"a/{number}" for number in range(2500)] == names
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    """Who has missed more than that begins anew with a snapshot."""
+    """Who has missed more than that begins again with a snapshot."""
     world = World()
     late, chain = Onlooker(world.tracker), Onlooker(world.tracker, [A])
     for number in range(20_001):
@@ -294,7 +294,7 @@ def test_what_is_remembered_is_bounded() -> None:
     for onlooker in (late, chain):
         assert [] == onlooker.look()
         assert 2 == onlooker.snapshots
-        assert TargetHealth.STATE_BENCHED == onlooker.told[A].state
+        assert TargetHealth.STATE_BENCHED == onlooker.reported[A].state
 
 
 @pytest.mark.rule("1.5")
@@ -308,7 +308,7 @@ def test_a_target_that_is_dropped_benched_is_told() -> None:
         world.fail(world.begin(f"a/{number}"))
 
     assert ["a/first"] == [change.target for change in onlooker.look()]
-    assert TargetHealth.STATE_ACTIVE == onlooker.told["a/first"].state
+    assert TargetHealth.STATE_ACTIVE == onlooker.reported["a/first"].state
 
 
 def test_another_configuration_begins_anew_for_all() -> None:
@@ -323,9 +323,9 @@ def test_another_configuration_begins_anew_for_all() -> None:
     for onlooker in onlookers:
         assert [] == onlooker.look()
         assert 2 == onlooker.snapshots
-    assert ["a/2", "b/*", "b/1", "b/2"] == list(onlookers[0].told)
+    assert ["a/2", "b/*", "b/1", "b/2"] == list(onlookers[0].reported)
     for name in ("a/2", "b/2"):
-        assert TargetHealth.STATE_BENCHED == onlookers[1].told[name].state
+        assert TargetHealth.STATE_BENCHED == onlookers[1].reported[name].state
     world.tracker.unbench("b/*")
     assert ["b/*", "b/1", "b/2"] == [c.target for c in onlookers[0].look()]
     assert ["b/2"] == [change.target for change in onlookers[1].look()]
@@ -333,23 +333,23 @@ def test_another_configuration_begins_anew_for_all() -> None:
     assert world.fail(world.begin("b/1")) is not None
     world.tracker.unbench("a/2")
     world.tracker.release(world.begin("a/2"))
-    assert ["b/1", "b/2"] == list(Onlooker(world.tracker).told)
+    assert ["b/1", "b/2"] == list(Onlooker(world.tracker).reported)
 
 
 def test_nobody_is_told_of_what_is_no_change() -> None:
     """The hook is called once a change, and not by calls that go well."""
     world = World()
-    told: list[int] = []
-    world.tracker.changes.listen(lambda: told.append(1))
+    reported: list[int] = []
+    world.tracker.changes.listen(lambda: reported.append(1))
     for _ in range(10):
         world.tracker.succeed(world.begin())
-    assert [] == told
+    assert [] == reported
 
     world.bench()
     world.pass_bench()
     world.tracker.succeed(world.begin())
 
-    assert 3 == len(told)
+    assert 3 == len(reported)
 
 
 class Watched(Health):
@@ -394,19 +394,19 @@ class Watched(Health):
     def everything_seen_is_told(self) -> None:
         """Snapshot and changes come to what a fresh snapshot shows; no step is idle."""
         for onlooker in (self.prompt, self.chain):
-            before = dict(onlooker.told)
+            before = dict(onlooker.reported)
             for change in onlooker.look():
-                told = onlooker.told[change.target]
+                reported = onlooker.reported[change.target]
                 assert cause(change) == "EXPIRED" or not same(
-                    before.get(change.target), told
+                    before.get(change.target), reported
                 )
             self.agrees(onlooker)
 
     def agrees(self, onlooker: Onlooker) -> None:
         fresh = onlooker.fresh()
-        for name in fresh.keys() | onlooker.told.keys():
-            told, shown = standing(onlooker.told, name), standing(fresh, name)
-            assert same(told, shown), name
+        for name in fresh.keys() | onlooker.reported.keys():
+            reported, shown = standing(onlooker.reported, name), standing(fresh, name)
+            assert same(reported, shown), name
 
     def teardown(self) -> None:
         for lease in self.held:

@@ -116,10 +116,10 @@ def _script(outcome: Outcome, which: int) -> Sequence[fakes.Step]:
 
 
 def _call(ask: Ask, policy: Policy) -> Call:
-    misfit = Failure(FAILURE_REASON_UNSUPPORTED, "it cannot be made to fit")
+    unsupported = Failure(FAILURE_REASON_UNSUPPORTED, "it cannot be made to fit")
     return fakes.call(
         *(
-            fakes.target(name, misfit=misfit)
+            fakes.target(name, unsupported=unsupported)
             if outcomes is None
             else fakes.target(name, *(_script(o, ask.which) for o in outcomes))
             for name, outcomes in ask.targets.items()
@@ -141,7 +141,7 @@ def _step(attempt: Attempt, ask: Ask) -> Step:
     if attempt.failure_reason == FAILURE_REASON_BENCHED:
         return Step(name, "backed off")
     if ask.targets[name] is None:
-        return Step(name, "misfit")
+        return Step(name, "unsupported")
     kind = CLASSES[attempt.failure_reason]
     passes = kind == "transient"
     expected = FAILURE_CLASS_TRANSIENT if passes else FAILURE_CLASS_PERMANENT
@@ -221,7 +221,7 @@ EXAMPLES: dict[Statement, list[Ask]] = {
         Ask(0.0, {"a/1": FAIL, "b/1": WELL}),
         Ask(4.9, {"a/1": WELL, "b/1": WELL}),
     ],
-    "advance from a misfit": [Ask(0.0, {"a/1": None, "b/1": WELL})],
+    "advance from an unsupported request": [Ask(0.0, {"a/1": None, "b/1": WELL})],
     "answer, and reset the target's health": [
         Ask(0.0, {"a/1": ["transient", "answer"]}),
         Ask(0.0, {"a/1": ["transient", "answer"]}),

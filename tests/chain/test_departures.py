@@ -15,7 +15,7 @@ from majordomo.chain.call import Policy
 from majordomo.chain.engine import Engine
 from majordomo.chain.failure import Failure
 from majordomo.chain.health import HealthSettings
-from majordomo.chain.target import Room, Target, Timeouts
+from majordomo.chain.target import ConcurrencyLimit, Target, Timeouts
 from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONTEXT_TOO_LONG,
@@ -229,7 +229,7 @@ async def test_context_too_long() -> None:
 async def test_no_room() -> None:
     """Nothing waits in line for it, and it is not benched."""
     plain = Plain()
-    a = target("a/1", rooms=(Room(limit=0),))
+    a = target("a/1", concurrency_limits=(ConcurrencyLimit(limit=0),))
 
     assert ["a/1 SKIPPED CONCURRENCY_LIMIT", NEXT] == await plain.ask(a, target("b/1"))
     assert 0.0 == plain.returns_in()
@@ -300,7 +300,7 @@ async def test_silence_that_has_not_ended() -> None:
     calls = [asyncio.ensure_future(plain.ask(silent, stream=True)) for _ in range(2)]
     for _ in range(25):
         await asyncio.sleep(0.5)
-        plain.returns_in()  # whoever calls looks
+        plain.returns_in()  # anyone who calls looks
     then = plain.returns_in()
     for waiting in calls:
         waiting.cancel()

@@ -1,4 +1,4 @@
-"""Explain tells what the walk then does."""
+"""Explain shows what the walk then does."""
 
 import asyncio
 import re
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from majordomo.chain.call import Policy
 from majordomo.chain.failure import Failure
 from majordomo.chain.health import Bench
-from majordomo.chain.target import Room, Target, Timeouts
+from majordomo.chain.target import ConcurrencyLimit, Target, Timeouts
 from majordomo.chain.tracker import Tracker
 from majordomo.durations import duration, seconds
 from majordomo.v1.attempt_pb2 import (
@@ -52,8 +52,8 @@ class State:
     waited: float = 0.0
     operator: bool = False
     operator_length: float | None = None
-    rooms: tuple[tuple[int | None, int], ...] = ()
-    misfit: bool = False
+    concurrency_limits: tuple[tuple[int | None, int], ...] = ()
+    unsupported: bool = False
     reasons: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
 
@@ -68,10 +68,10 @@ states = st.builds(
     waited=st.integers(0, 12).map(lambda n: n + 0.3),
     operator=st.booleans(),
     operator_length=lengths,
-    rooms=st.lists(
+    concurrency_limits=st.lists(
         st.tuples(st.none() | st.integers(1, 3), st.integers(0, 3)), max_size=2
     ).map(tuple),
-    misfit=st.booleans(),
+    unsupported=st.booleans(),
     reasons=st.booleans(),
     timeouts=st.builds(
         Timeouts, first_content=limits, stall=st.floats(0.1, 700), attempt=limits
@@ -108,12 +108,14 @@ def _target(name: str, state: State, step: fakes.Step) -> Target:
     return fakes.target(
         name,
         [step],
-        misfit=Failure(FAILURE_REASON_UNSUPPORTED, "too large")
-        if state.misfit
+        unsupported=Failure(FAILURE_REASON_UNSUPPORTED, "too large")
+        if state.unsupported
         else None,
         timeouts=state.timeouts,
         reasons=state.reasons,
-        rooms=tuple(Room(limit, used) for limit, used in state.rooms),
+        concurrency_limits=tuple(
+            ConcurrencyLimit(limit, used) for limit, used in state.concurrency_limits
+        ),
     )
 
 
@@ -219,13 +221,15 @@ def test_a_silent_target_is_left_after_the_time_that_was_explained(
     remaining: float | None,
     stream: bool,
 ) -> None:
-    """The first attempt waits for its content as long as was told, and no longer."""
+    """The first attempt waits for its content as long as reported, and no longer."""
     silence = fakes.Wait(LONG)
     plans, attempts = _run(world, policy, prompt, remaining, silence, stream=stream)
-    told = next((p for p in plans if p.action == TargetPlan.ACTION_TRY), None)
+    reported = next((p for p in plans if p.action == TargetPlan.ACTION_TRY), None)
     made = next((a for a in attempts if a.outcome != ATTEMPT_OUTCOME_SKIPPED), None)
 
-    assert (told is None) == (made is None)
-    if told is not None and made is not None:
-        limit = min(seconds(told.first_content_timeout), seconds(told.attempt_timeout))
+    assert (reported is None) == (made is None)
+    if reported is not None and made is not None:
+        limit = min(
+            seconds(reported.first_content_timeout), seconds(reported.attempt_timeout)
+        )
         assert pytest.approx(limit, abs=0.002) == seconds(made.duration)

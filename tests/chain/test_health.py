@@ -27,7 +27,7 @@ A = "a/1"
 
 @dataclass
 class World:
-    """A tracker in a time that moves when told."""
+    """A tracker in a time that moves when reported."""
 
     now: float = 1000.0
     die: float = 1.0
@@ -410,7 +410,7 @@ def test_a_rate_limit_with_a_delay_benches_until_then() -> None:
 
 @pytest.mark.rule("4.6")
 def test_limited_again_within_the_delay_doubles() -> None:
-    """Up to the cap; later than that it starts anew; never under 100 ms."""
+    """Up to the cap; later than that it starts again; never under 100 ms."""
     world = World(die=0.0)
     lengths = []
     for pause in (0.1, 0.1, 0.3, 1.0, 2.0, 4.0, 7.0, 14.0, 16.0, 0.0):
@@ -463,7 +463,8 @@ def test_what_the_provider_has_taken_ends_the_doubling() -> None:
 
 @pytest.mark.rule("4.5", "4.6")
 def test_the_longest_delay_holds() -> None:
-    """Told later and longer, by an attempt begun before the bench, it extends it."""
+    """Reported later and longer, by an attempt begun before the bench, it extends
+    it."""
     world = World(die=0.0)
     early, late = world.begin(), world.begin()
     world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 5)
@@ -509,7 +510,7 @@ def test_a_rate_limit_without_a_delay_is_an_ordinary_failure() -> None:
 
 @pytest.mark.rule("4.7")
 def test_quota_benches_long_and_is_probed() -> None:
-    """15, 30, 60, 60 minutes, one probe after each; an answer starts it anew."""
+    """15, 30, 60, 60 minutes, one probe after each; an answer starts it again."""
     world = World()
     lengths = []
     for _ in range(4):
@@ -528,12 +529,12 @@ def test_quota_benches_long_and_is_probed() -> None:
 
 
 @pytest.mark.rule("4.7")
-@pytest.mark.parametrize(("told", "expected"), [(60.0, 60), (9e4, 86_400)])
-def test_a_quota_whose_reset_is_told(told: float, expected: float) -> None:
+@pytest.mark.parametrize(("reported", "expected"), [(60.0, 60), (9e4, 86_400)])
+def test_a_quota_whose_reset_is_told(reported: float, expected: float) -> None:
     """Benched until then, neither longer nor shorter, and at most for a day."""
     world = World()
 
-    world.fail(world.begin(), FAILURE_REASON_QUOTA_EXHAUSTED, told)
+    world.fail(world.begin(), FAILURE_REASON_QUOTA_EXHAUSTED, reported)
 
     assert expected == pytest.approx(world.tracker.returns_in(A))
 
@@ -607,7 +608,7 @@ def test_stale_results_are_inert() -> None:
 
 
 def failures(world: World) -> None:
-    """Benched, and back by the second probe, for the first told nothing."""
+    """Benched, and back by the second probe, for the first reported nothing."""
     world.bench()
     world.pass_bench()
     world.tracker.release(world.begin())
@@ -676,7 +677,8 @@ def test_results_of_others_do_not_decide_a_probe() -> None:
 
 @pytest.mark.rule("4.9")
 def test_a_stale_result_is_the_cause_of_no_change() -> None:
-    """A bench that time has ended is told as ended by time, whoever ends meanwhile."""
+    """A bench that time has ended is reported as ended by time, no matter who ends
+    meanwhile."""
     world = World(die=0.0)
     stale = [world.begin() for _ in range(4)]
     world.fail(world.begin(), FAILURE_REASON_RATE_LIMITED, 30)
@@ -769,7 +771,7 @@ def drawn(world: World, caller: str, most: int = 100) -> int:
 
 @pytest.mark.rule("4.10")
 def test_tokens_are_few_and_shared() -> None:
-    """Twenty in all; whoever drains the bucket leaves some for others."""
+    """Twenty in all; no matter who drains the bucket leaves some for others."""
     world = World()
     world.bench()
 

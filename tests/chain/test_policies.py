@@ -10,7 +10,7 @@ from majordomo.chain.call import Policy
 from majordomo.chain.events import Answered, AttemptEnded, Content, Restarted
 from majordomo.chain.failure import Failure
 from majordomo.chain.health import Bench, HealthSettings
-from majordomo.chain.target import Room, Target, Timeouts
+from majordomo.chain.target import ConcurrencyLimit, Target, Timeouts
 from majordomo.chain.tracker import Tracker
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_FAILED,
@@ -220,7 +220,7 @@ async def test_waiting_after_attempts_that_failed() -> None:
 @pytest.mark.parametrize("remaining", [None, 5.0])
 @virtual_time
 async def test_no_use_waiting(remaining: float | None) -> None:
-    """Whoever returns beyond 60 s, or the deadline, is not waited for at all."""
+    """Anyone who returns beyond 60 s, or the deadline, is not waited for at all."""
     loop = asyncio.get_running_loop()
     walker, tracker = engine()
     bench(tracker, "a/1", FAILURE_REASON_RATE_LIMITED, 70 if remaining is None else 4)
@@ -253,7 +253,7 @@ async def test_waits_add_up_to_a_minute() -> None:
 @pytest.mark.rule("4.12")
 @virtual_time
 async def test_an_operator_ends_the_wait() -> None:
-    """A change of state wakes whoever waits."""
+    """A change of state wakes anyone who waits."""
     loop = asyncio.get_running_loop()
     walker, tracker = engine()
     bench(tracker, "a/1", FAILURE_REASON_RATE_LIMITED, 50)
@@ -312,13 +312,14 @@ async def test_a_call_cancelled_while_it_waits() -> None:
 @pytest.mark.rule("4.12")
 @virtual_time
 async def test_what_benches_do_not_keep_is_not_waited_for() -> None:
-    """A failure that benched nobody, a full room and a misfit end the walk."""
+    """A failure that benched nobody, a full room and an unsupported request end the
+    walk."""
     loop = asyncio.get_running_loop()
     walker, _ = engine()
     targets = [
         target("a/1", [BUSY]),
-        target("b/1", rooms=(Room(limit=1, used=1),)),
-        target("c/1", misfit=BROKEN),
+        target("b/1", concurrency_limits=(ConcurrencyLimit(limit=1, used=1),)),
+        target("c/1", unsupported=BROKEN),
     ]
     policy = replace(WAIT, transient_retries=0)
 

@@ -30,7 +30,7 @@ class QuietProvider:
     def __init__(self, words: int) -> None:
         self._words = words
 
-    async def fit(
+    async def prepare(
         self, model: str, prompt: Prompt, *, stream: bool | None, **_: object
     ) -> Exchange:
         return Quiet(self._words, streamed=stream is not False)

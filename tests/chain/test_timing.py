@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from majordomo.chain.timing import Patience
+from majordomo.chain.timing import RearmableTimeout
 from tests.chain.fakes import virtual_time
 
 
@@ -15,7 +15,7 @@ from tests.chain.fakes import virtual_time
 async def test_waits_no_longer_than_told() -> None:
     """At the moment named, what is awaited is cancelled."""
     loop = asyncio.get_running_loop()
-    with pytest.raises(TimeoutError), Patience().until(loop.time() + 3):
+    with pytest.raises(TimeoutError), RearmableTimeout().until(loop.time() + 3):
         await asyncio.sleep(100)
 
     assert 3 == pytest.approx(loop.time(), abs=0.01)
@@ -25,7 +25,7 @@ async def test_waits_no_longer_than_told() -> None:
 async def test_leaves_no_timer() -> None:
     """What ends in time is not cancelled afterwards."""
     loop = asyncio.get_running_loop()
-    with Patience().until(loop.time() + 3):
+    with RearmableTimeout().until(loop.time() + 3):
         await asyncio.sleep(1)
 
     await asyncio.sleep(100)
@@ -36,7 +36,7 @@ async def test_a_cancellation_from_outside_goes_on() -> None:
     """Also when it comes together with the end of the time."""
 
     async def wait() -> None:
-        with Patience().until(asyncio.get_running_loop().time() + 3):
+        with RearmableTimeout().until(asyncio.get_running_loop().time() + 3):
             await asyncio.sleep(100)
 
     for moment in (1, 3):
@@ -50,30 +50,30 @@ async def test_a_cancellation_from_outside_goes_on() -> None:
 async def test_one_wait_after_another() -> None:
     """Each has its own end, later or sooner than the one before."""
     loop = asyncio.get_running_loop()
-    patience = Patience()
+    rearmable = RearmableTimeout()
     ends = []
     for bound in (3, 5, 1):
-        with patience.until(loop.time() + bound):
+        with rearmable.until(loop.time() + bound):
             await asyncio.sleep(0.5)
         began = loop.time()
-        with pytest.raises(TimeoutError), patience.until(began + bound):
+        with pytest.raises(TimeoutError), rearmable.until(began + bound):
             await asyncio.sleep(100)
         ends.append(loop.time() - began)
-    patience.end()
+    rearmable.end()
 
     assert [3, 5, 1] == pytest.approx(ends, abs=0.01)
 
 
 @virtual_time
 async def test_one_timer_for_many_waits() -> None:
-    """It is not set anew while waits end in time, and is let go of at the end."""
+    """It is not set again while waits end in time, and is let go of at the end."""
     loop: Any = asyncio.get_running_loop()
-    patience = Patience()
+    rearmable = RearmableTimeout()
     for _ in range(100):
-        with patience.until(loop.time() + 30):
+        with rearmable.until(loop.time() + 30):
             await asyncio.sleep(0)
     timers = [timer for timer in loop._scheduled if not timer.cancelled()]
-    patience.end()
+    rearmable.end()
     left = [timer for timer in loop._scheduled if not timer.cancelled()]
 
     assert 1 == len(timers)
@@ -84,13 +84,13 @@ async def test_one_timer_for_many_waits() -> None:
 async def test_the_time_between_waits_is_not_bounded() -> None:
     """Nobody is cancelled who does not wait."""
     loop = asyncio.get_running_loop()
-    patience = Patience()
-    with patience.until(loop.time() + 1):
+    rearmable = RearmableTimeout()
+    with rearmable.until(loop.time() + 1):
         await asyncio.sleep(0)
     await asyncio.sleep(5)
-    with patience.until(loop.time() + 1):
+    with rearmable.until(loop.time() + 1):
         await asyncio.sleep(0.5)
-    patience.end()
+    rearmable.end()
 
 
 @pytest.mark.rule("5.5")
@@ -106,7 +106,7 @@ async def test_data_that_has_arrived_wins_over_an_expired_timer() -> None:
             time.sleep(0.2)  # the fault itself: the loop stands still
 
         loop.call_soon(stall)
-        with Patience().until(loop.time() + 0.1):
+        with RearmableTimeout().until(loop.time() + 0.1):
             line = await reader.readline()
 
         assert b"in time\n" == line

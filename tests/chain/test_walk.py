@@ -11,7 +11,7 @@ from majordomo.chain.call import Policy
 from majordomo.chain.events import Answered, AttemptEnded, Content
 from majordomo.chain.failure import Failure
 from majordomo.chain.health import HealthSettings
-from majordomo.chain.target import Room, Timeouts
+from majordomo.chain.target import ConcurrencyLimit, Timeouts
 from majordomo.v1.attempt_pb2 import (
     ATTEMPT_OUTCOME_CANCELLED,
     ATTEMPT_OUTCOME_FAILED,
@@ -157,8 +157,10 @@ async def test_an_operators_bench_is_told_in_the_skip() -> None:
 @virtual_time
 async def test_a_request_that_does_not_fit_is_a_skip() -> None:
     """A target that cannot take the request is passed over without a penalty."""
-    misfit = Failure(FAILURE_REASON_UNSUPPORTED, "prompt.messages[0]: no audio here")
-    a, b = target("a/1", misfit=misfit), target("b/1")
+    unsupported = Failure(
+        FAILURE_REASON_UNSUPPORTED, "prompt.messages[0]: no audio here"
+    )
+    a, b = target("a/1", unsupported=unsupported), target("b/1")
     walker, tracker = engine()
 
     result = await walk(walker, call(a, b))
@@ -181,8 +183,8 @@ def test_what_was_adapted_is_told_of_the_target_that_answered(stream: bool) -> N
 
         result = await walk(walker, call(failed, answered, stream=stream))
 
-        told = result.answer.completion.adaptations
-        assert ["prompt.config.seed"] == [adaptation.field for adaptation in told]
+        reported = result.answer.completion.adaptations
+        assert ["prompt.config.seed"] == [adaptation.field for adaptation in reported]
 
     run()
 
@@ -191,8 +193,8 @@ def test_what_was_adapted_is_told_of_the_target_that_answered(stream: bool) -> N
 @virtual_time
 async def test_a_full_room_is_passed_over() -> None:
     """At the limit of attempts the next target is tried, health untouched."""
-    room = Room(limit=1)
-    a = target("a/1", [Wait(10), *OK], rooms=(room,))
+    concurrency = ConcurrencyLimit(limit=1)
+    a = target("a/1", [Wait(10), *OK], concurrency_limits=(concurrency,))
     b = target("b/1")
     walker, tracker = engine()
     async with asyncio.TaskGroup() as group:
@@ -204,7 +206,7 @@ async def test_a_full_room_is_passed_over() -> None:
     assert [("a/1", FAILURE_REASON_CONCURRENCY_LIMIT), ("b/1", 0)] == reasons(
         second.result()
     )
-    assert 0 == room.used
+    assert 0 == concurrency.used
     assert 0 == tracker.snapshot(["a/1"])[0].total_failures
 
 
@@ -253,7 +255,7 @@ async def test_backoff_doubles_up_to_its_cap() -> None:
 @pytest.mark.rule("2.6")
 @virtual_time
 async def test_a_target_benched_during_the_backoff_is_skipped() -> None:
-    """The walk looks again after the backoff, whoever benched the target."""
+    """The walk looks again after the backoff, no matter who benched the target."""
     a, b = target("a/1", [overloaded()], OK), target("b/1")
     walker, tracker = engine(HealthSettings(failure_threshold=9))
     asyncio.get_running_loop().call_later(0.05, tracker.bench, "a/1", 60, "by hand")
@@ -407,7 +409,7 @@ async def test_the_error_is_told_by_the_attempts() -> None:
     walker, tracker = engine()
     tracker.bench("x/1", None, "")
     limited = Failure(FAILURE_REASON_RATE_LIMITED, "", retry_delay=40)
-    misfit = Failure(FAILURE_REASON_UNSUPPORTED, "")
+    unsupported = Failure(FAILURE_REASON_UNSUPPORTED, "")
     fresh = (f"p/{number}" for number in itertools.count())
 
     async def error(*scripts: Failure | str) -> object:
@@ -423,7 +425,7 @@ async def test_the_error_is_told_by_the_attempts() -> None:
     assert ERROR_REASON_CHAIN_EXHAUSTED == await error(overloaded(), credentials)
     assert ERROR_REASON_CHAIN_EXHAUSTED == await error("x/1", overloaded())
     assert ERROR_REASON_MODEL_NOT_FOUND == await error(absent, absent)
-    assert ERROR_REASON_REQUEST_UNSUPPORTED == await error(absent, misfit)
+    assert ERROR_REASON_REQUEST_UNSUPPORTED == await error(absent, unsupported)
     assert ERROR_REASON_PROVIDER_CREDENTIALS == await error(absent, credentials)
     assert ERROR_REASON_CHAIN_RATE_LIMITED == await error(absent, limited)
 
@@ -669,9 +671,9 @@ async def test_a_cancelled_call_cancels_its_attempt(
     stream: bool, steps: list[Wait | str]
 ) -> None:
     """The exchange is closed, the lease and the room are back, health untouched."""
-    room = Room()
+    concurrency = ConcurrencyLimit()
     walker, tracker = engine()
-    a = target("a/1", steps, rooms=(room,))
+    a = target("a/1", steps, concurrency_limits=(concurrency,))
     cancelled = call(a, stream=stream)
     task = asyncio.create_task(walk(walker, cancelled))
     await asyncio.sleep(1)
@@ -685,7 +687,7 @@ async def test_a_cancelled_call_cancels_its_attempt(
     assert [(ATTEMPT_OUTCOME_CANCELLED, FAILURE_REASON_CANCELLED)] == [
         (at.outcome, at.failure_reason) for at in cancelled.attempts
     ]
-    assert 0 == room.used
+    assert 0 == concurrency.used
     assert [] == tracker.snapshot()
 
 

@@ -71,8 +71,8 @@ async def test_every_fault_is_named(tmp_path: Path) -> None:
     done = await majordomo("check", "--config", path)
 
     assert (1, "") == (done.code, done.stdout)
-    told = done.stderr.splitlines()
-    assert 6 == len(told)
+    reported = done.stderr.splitlines()
+    assert 6 == len(reported)
     for line, words in [
         (2, "server.lisen: unknown key; did you mean listen?"),
         (3, "server.default_chain: no provider nowhere"),
@@ -81,7 +81,9 @@ async def test_every_fault_is_named(tmp_path: Path) -> None:
         (11, "tiers.fast: no tier 'quick' is configured"),
         (12, "tiers.a: tiers in a circle: a -> b -> a"),
     ]:
-        assert any(problem.startswith(f"{path}:{line}: {words}") for problem in told)
+        assert any(
+            problem.startswith(f"{path}:{line}: {words}") for problem in reported
+        )
 
 
 async def test_without_a_file_it_tells_what_appears_by_itself() -> None:

@@ -30,11 +30,13 @@ async def test_the_answer_is_on_stdout_and_what_happened_on_stderr() -> None:
 
     assert 0 == done.code
     assert "The answer is 42.\n" == done.stdout
-    told = done.stderr.splitlines()
-    assert told[0].startswith("1. acme/status:503: failed (OVERLOADED) HTTP 503 in ")
-    assert "now benched until" in told[1]
-    assert told[2].startswith("3. acme/answer: answered HTTP 200 in ")
-    assert "   finished: stop, 1 tokens in, 4 out" == told[3]
+    reported = done.stderr.splitlines()
+    assert reported[0].startswith(
+        "1. acme/status:503: failed (OVERLOADED) HTTP 503 in "
+    )
+    assert "now benched until" in reported[1]
+    assert reported[2].startswith("3. acme/answer: answered HTTP 200 in ")
+    assert "   finished: stop, 1 tokens in, 4 out" == reported[3]
 
 
 ANSWER = {
@@ -74,7 +76,7 @@ async def play(connection: Connection) -> None:
 
 @pytest.mark.rule("3.14")
 async def test_sources_are_numbered() -> None:
-    """With the words that rest on them; what is no text is told."""
+    """With the words that rest on them; what is no text is reported."""
     async with Upstream(play) as upstream:
         config = f"""
             [providers.acme]
@@ -139,7 +141,7 @@ async def test_nobody_answers() -> None:
         ask = ("generate", "-a", it.server.address, "-c")
         done = await majordomo(*ask, "acme/status:500", "x")
         unknown = await majordomo(*ask, "nope", "x")
-        told = await majordomo(*ask, "acme/status:500", "--json", "x")
+        reported = await majordomo(*ask, "acme/status:500", "--json", "x")
 
     assert (1, "") == (done.code, done.stdout)
     assert "UNAVAILABLE: no target answered" in done.stderr
@@ -147,8 +149,8 @@ async def test_nobody_answers() -> None:
     assert "retry after" in done.stderr
     assert (1, "") == (unknown.code, unknown.stdout)
     assert "NOT_FOUND: no tier 'nope' is configured" in unknown.stderr
-    error = json.loads(told.stdout)["error"]
-    assert (1, "CHAIN_EXHAUSTED") == (told.code, error["reason"])
+    error = json.loads(reported.stdout)["error"]
+    assert (1, "CHAIN_EXHAUSTED") == (reported.code, error["reason"])
     assert "acme/status:500" == error["attempts"][0]["target"]
 
 

@@ -92,7 +92,7 @@ async def test_failures_are_named() -> None:
 
 
 async def test_all_reaches_every_address_behind_a_name(tmp_path: Path) -> None:
-    """Each has a health of its own; one that does not answer is told."""
+    """Each has a health of its own; one that does not answer is reported."""
     async with running(CONFIG) as it:
         port = it.server.address.rpartition(":")[2]
         done = await majordomo("bench", "--all", f"127.0.0.1:{port}", "acme/echo")
@@ -161,7 +161,7 @@ async def test_no_proxy_stands_between_a_machine_and_itself(variable: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "reported"),
     [
         (0, "0s"),
         (59, "59s"),
@@ -173,9 +173,9 @@ async def test_no_proxy_stands_between_a_machine_and_itself(variable: str) -> No
         (273_600, "3d 4h"),
     ],
 )
-def test_lengths_of_time(seconds: float, told: str) -> None:
+def test_lengths_of_time(seconds: float, reported: str) -> None:
     """Two units at most."""
-    assert told == length(seconds)
+    assert reported == length(seconds)
 
 
 async def test_watching_tells_every_change(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.cli.command import majordomo
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """What the command line is told of the server; the files are in `tmp_path`."""
+    """What the command line is informed of the server; the files are in `tmp_path`."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     for name, host in (("server", "majordomo.test"), ("caller", "operator")):
@@ -73,7 +73,7 @@ async def test_every_way_in_is_used(tmp_path: Path, environ: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize(
-    ("environ", "told"),
+    ("environ", "reported"),
     [
         ({"MAJORDOMO_TLS_CA": "/nowhere/ca.pem"}, "cannot read /nowhere/ca.pem"),
         ({"MAJORDOMO_TLS_CERT": "c.pem"}, "--tls-cert and --tls-key go together"),
@@ -83,9 +83,9 @@ async def test_every_way_in_is_used(tmp_path: Path, environ: dict[str, str]) -> 
         ),
     ],
 )
-async def test_what_is_missing_is_told(environ: dict[str, str], told: str) -> None:
+async def test_what_is_missing_is_told(environ: dict[str, str], reported: str) -> None:
     """A command line that cannot work ends with 2 and says why."""
     done = await majordomo("ready", environ=environ)
 
     assert 2 == done.code
-    assert told in done.stderr
+    assert reported in done.stderr

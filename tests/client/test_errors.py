@@ -71,10 +71,12 @@ async def test_every_reason_arrives_as_its_exception(ask: Ask, method: str) -> N
     failed = CallFailure(generation_id="g-1", attempts=attempts, omitted_attempts=3)
 
     async def refuse(request: Any, context: Any) -> None:
-        told = pack(names[request.call.chain], "it is so", {"name": "fast"}, [failed])
-        # Said to be final, so that the client's own retries do not wait here.
-        trailers = (*told.trailers, ("grpc-retry-pushback-ms", "-1"))
-        await context.abort(told.code, told.message, trailers)
+        reported = pack(
+            names[request.call.chain], "it is so", {"name": "fast"}, [failed]
+        )
+        # Reported to be final, so that the client's own retries do not wait here.
+        trailers = (*reported.trailers, ("grpc-retry-pushback-ms", "-1"))
+        await context.abort(reported.code, reported.message, trailers)
 
     async with serving(method, refuse) as address:
         errors = {

@@ -93,9 +93,9 @@ def test_every_way_of_asking_has_its_field(request_type: Any) -> None:
         advance_on_answer=iter([ANSWER_FAULT_REFUSED]),
     )
 
-    told = json.loads(request.call.prompt.response_format.json_schema.schema_json)
-    assert ["b", "a"] == list(told["properties"])
-    assert schema == told
+    reported = json.loads(request.call.prompt.response_format.json_schema.schema_json)
+    assert ["b", "a"] == list(reported["properties"])
+    assert schema == reported
     request.call.prompt.ClearField("response_format")
     prompt = Prompt(
         messages=[HI],

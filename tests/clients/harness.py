@@ -104,13 +104,13 @@ async def harness(
         server = await serve("open", _OPEN.format(upstream=upstream.url))
         sha256 = hashlib.sha256(TOKEN.encode()).hexdigest()
         secure = await serve("secure", _SECURE.format(folder=folder, sha256=sha256))
-        told = {
+        reported = {
             "MAJORDOMO_ADDRESS": server.address,
             "MAJORDOMO_SECURE_ADDRESS": f"localhost:{secure.address.split(':')[-1]}",
             "MAJORDOMO_CA": str(folder / "ca.pem"),
             "MAJORDOMO_TOKEN": TOKEN,
         }
-        yield Harness(told, provider, collector, server)
+        yield Harness(reported, provider, collector, server)
 
 
 def _issue(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The servers of the clients' tests, for whoever writes a client.
+"""The servers of the clients' tests, for anyone who writes a client.
 
     python -m tests.clients.serve
 

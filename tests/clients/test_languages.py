@@ -57,8 +57,8 @@ def language(request: pytest.FixtureRequest) -> Language:
     it: Language = request.param
     missing = [tool for tool in it.tools if shutil.which(tool, path=_PATH) is None]
     if missing:
-        told = f"{it.title} needs {', '.join(missing)}"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
+        reported = f"{it.title} needs {', '.join(missing)}"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reported)
     return it
 
 
@@ -111,7 +111,7 @@ async def test_a_client(language: Language, tmp_path: Path, for_one_call: Path) 
             await asked_again_when_told(language, for_one_call)
         await seen_from_the_server(language, it)
 
-    assert results.told(language) == found, "run python -m scripts.clients_table"
+    assert results.reported(language) == found, "run python -m scripts.clients_table"
 
 
 async def generated_afresh(language: Language, fresh: Path) -> None:
@@ -139,8 +139,8 @@ async def conversation(language: Language, it: Harness) -> None:
     command = f"{language.example} {chain} {shlex.join(questions)}"
     code, out = await run(CLIENTS / language.name, command, it.environ)
 
-    told = [line.partition(":")[0] for line in out.splitlines()]
-    assert (0, ["Paris", "Paris"]) == (code, told), out
+    reported = [line.partition(":")[0] for line in out.splitlines()]
+    assert (0, ["Paris", "Paris"]) == (code, reported), out
 
 
 async def asked_again_when_told(language: Language, config: Path) -> None:
@@ -200,9 +200,11 @@ async def clone(folder: Path) -> None:
 async def test_a_newcomer(language: Language, tmp_path: Path) -> None:
     """From an empty folder to an answer, as its README tells: five commands at most."""
     readme = (CLIENTS / language.name / "README.md").read_text()
-    told = re.search(r"## From an empty folder\n.*?```\w*\n(.*?)```", readme, re.DOTALL)
-    assert told is not None
-    commands = told[1].splitlines()
+    reported = re.search(
+        r"## From an empty folder\n.*?```\w*\n(.*?)```", readme, re.DOTALL
+    )
+    assert reported is not None
+    commands = reported[1].splitlines()
     assert len(commands) <= 5
 
     await clone(tmp_path / "majordomo")

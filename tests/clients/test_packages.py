@@ -62,7 +62,8 @@ def build_go(name: str, package: Path, folder: Path) -> str:
 
 
 def build_java(name: str, package: Path, folder: Path) -> str:
-    """A project with a dependency; Maven is told of both, so nothing is installed."""
+    """A project with a dependency; Maven is informed of both, so nothing is
+    installed."""
     shutil.copytree(CLIENTS / "java/ask/src", folder / "src")
     pom = (CLIENTS / "java/ask/pom.xml").read_text()
     ours = re.findall(r"<groupId>.*</groupId>", pom)[0]
@@ -172,7 +173,7 @@ async def test_a_package_outside_of_the_repository(it: Package, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         ("", "name at least one of GO_MODULE, JAVA_GROUP, NPM_SCOPE and CRATE"),
         ("--crate '9 lives'", "Invalid value for '--crate': '9 lives'"),
@@ -181,13 +182,13 @@ async def test_a_package_outside_of_the_repository(it: Package, tmp_path: Path) 
         ("--npm-scope A/b", "Invalid value for '--npm-scope': 'A/b'"),
     ],
 )
-def test_a_name_that_cannot_be(words: str, told: str, tmp_path: Path) -> None:
-    """It is told, and nothing is written."""
+def test_a_name_that_cannot_be(words: str, reported: str, tmp_path: Path) -> None:
+    """It is reported, and nothing is written."""
     out = tmp_path / "packages"
     ended = run(f"python {ROOT / 'scripts/packages.py'} --out {out} {words}", tmp_path)
 
     assert ended.returncode == 2
-    assert told in ended.stderr
+    assert reported in ended.stderr
     assert not out.exists()
 
 

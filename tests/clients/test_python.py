@@ -45,7 +45,7 @@ async def test_a_streamed_answer() -> None:
 
 
 async def test_a_chain_that_fails() -> None:
-    """Every attempt is told, and when another try is worth it."""
+    """Every attempt is reported, and when another try is worth it."""
     async with running() as it:
         code, out, err = await ask(it.server.address, "hi", "--chain", DOWN)
 
@@ -60,7 +60,7 @@ async def test_a_chain_that_fails() -> None:
 
 
 async def test_a_stream_that_breaks() -> None:
-    """What had come is there, and what happened is told."""
+    """What had come is there, and what happened is reported."""
     async with running() as it:
         code, out, err = await ask(
             it.server.address, "one two", "--chain", "acme/cut:1", "--stream"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from testkit.clients.languages import LANGUAGES, Read, cargo_test, go_test, junit
-from testkit.clients.results import README, table, table_in, told
+from testkit.clients.results import README, reported, table, table_in
 
 GO = """
 {"Action":"run","Test":"TestCancelLocal"}
@@ -58,6 +58,6 @@ def test_a_case_has_passed_or_not(read: Read, stdout: str, tmp_path: Path) -> No
 
 def test_the_table_shows_all() -> None:
     """Every language and case, in order; what passed is written from results."""
-    shown = {language.name: told(language) for language in LANGUAGES}
+    shown = {language.name: reported(language) for language in LANGUAGES}
 
     assert table(shown) == table_in(README.read_text())

@@ -184,7 +184,7 @@ async def serving() -> AsyncIterator[Running]:
 
 
 async def mixed_load(it: Running) -> None:
-    """Calls that end in every way that the dashboard tells apart."""
+    """Calls that end in every way that the dashboard distinguish."""
     ask = it.generation
     await ask.Generate(generate("globex/big"))
     for _ in range(2):

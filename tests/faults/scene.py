@@ -22,7 +22,7 @@ from majordomo.v1.generation_service_pb2 import (
     StreamResponse,
 )
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest, TargetHealth
-from testkit.servers import Running, Told, failed, prompt, running, text_of
+from testkit.servers import FailedCall, Running, failed, prompt, running, text_of
 from testkit.upstream import (
     PATIENCE,
     Connection,
@@ -54,13 +54,13 @@ class Got:
     """Of a stream all of it, also what was voided."""
 
     events: list[StreamResponse] = field(default_factory=list)
-    told: Told | None = None
+    reported: FailedCall | None = None
 
     @property
-    def failure(self) -> Told:
-        """What was told of a call that failed."""
-        assert self.told is not None, f"answered: {self.text}"
-        return self.told
+    def failure(self) -> FailedCall:
+        """What received a call that failed."""
+        assert self.reported is not None, f"answered: {self.text}"
+        return self.reported
 
     @property
     def status(self) -> tuple[grpc.StatusCode, str]:
@@ -162,10 +162,10 @@ async def got(call: Any, read: Sequence[StreamResponse] = ()) -> Got:
             answer = await call
     code = await call.code()
     if code != grpc.StatusCode.OK:
-        told = await failed(call)
-        records = told.details.get(CallFailure, CallFailure()).attempts
+        reported = await failed(call)
+        records = reported.details.get(CallFailure, CallFailure()).attempts
         text = text_of(events)
-        return Got(code, outline(records), records, None, text, events, told)
+        return Got(code, outline(records), records, None, text, events, reported)
     if answer is not None:
         end = answer.completion
         text = "".join(part.text for part in answer.message.parts)

@@ -103,7 +103,7 @@ async def test_servers_that_fail(
 @ALONE
 @BOTH
 async def test_a_rate_limit_with_a_delay(rpc: str, alone: bool) -> None:
-    """Benched at once, for as long as it asked; who has nobody else is told so."""
+    """Benched at once, for as long as it asked; who has nobody else is informed."""
     limit = answer(429, error("Slow down"), retry_after="7")
     async with scene(serve(limit), chain="") as it:
         got = await it.ask(rpc, chain="bad/m" if alone else "")
@@ -170,7 +170,7 @@ LATER = NOW + timedelta(seconds=30)
 async def test_retry_delays(
     headers: dict[str, str], delay: float | None, benched: float | None
 ) -> None:
-    """What can be read is a floor, up to an hour; what cannot was not said."""
+    """What can be read is a floor, up to an hour; what cannot was not given."""
     limit = answer(429, error("Slow down"), **headers)
     async with scene(serve(limit)) as it:
         got = await it.ask()
@@ -215,7 +215,7 @@ async def test_refused_credentials(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The call ends, or goes on where it was told to; the key is shown to nobody."""
+    """The call ends, or goes on where it was asked to; the key is shown to nobody."""
     monkeypatch.setenv("CANARY", KEY)
     caplog.set_level(logging.DEBUG)
     refusal = error(f"Incorrect API key provided: {KEY}", type="authentication_error")
@@ -262,7 +262,7 @@ async def test_no_such_model(rpc: str, alone: bool) -> None:
 @pytest.mark.parametrize("status", [400, 422])
 @BOTH
 async def test_a_request_that_is_refused(rpc: str, status: int) -> None:
-    """Nobody else is asked where it is known that failing over cannot mend it."""
+    """Nobody else is asked where it is known that failing over cannot fix it."""
     body = error("The image is broken", code="invalid_base64_image")
     async with scene(serve(answer(status, body)), chain="") as it:
         got = await it.ask(rpc)
@@ -373,9 +373,9 @@ async def test_usage_is_never_guessed(where: str) -> None:
         got = await it.ask("Stream")
 
         assert got.completion is not None
-        told = got.completion.usage
+        reported = got.completion.usage
         if where == "in the last chunk":
-            assert (9, 5) == (told.input_tokens, told.output_tokens)
+            assert (9, 5) == (reported.input_tokens, reported.output_tokens)
         else:
             assert not got.completion.HasField("usage")
             assert not got.records[0].HasField("usage")

@@ -206,7 +206,7 @@ INVALID = (Code.INVALID_ARGUMENT, "INVALID_REQUEST")
 
 @fault(60)
 async def test_too_many_messages() -> None:
-    """Told before anything is looked into, and before any provider is asked."""
+    """Reported before anything is looked into, and before any provider is asked."""
     one = Message(role=ROLE_USER, parts=[Part(text="x")])
     request = GenerateRequest(call=Call(prompt=Prompt(messages=[one] * 10_001)))
     async with scene(well) as it:
@@ -250,7 +250,7 @@ async def test_a_deep_schema(field: str, depth: int) -> None:
 )
 @BOTH
 async def test_bytes_that_are_no_request(rpc: str, data: bytes) -> None:
-    """Told as any other broken rule is."""
+    """Reported as any other broken rule is."""
     method = f"/majordomo.v1.GenerationService/{rpc}"
     async with running() as it:
         make: Any = it.channel.unary_unary

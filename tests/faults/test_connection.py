@@ -157,7 +157,7 @@ async def test_a_new_connection_that_breaks(rpc: str, end: str) -> None:
 @BOTH
 @POOL_ONLY
 async def test_a_reused_connection_that_breaks(rpc: str, end: str) -> None:
-    """The pool's fault: asked once more on a new one, no attempt counted; told."""
+    """The pool's fault: asked once more on a new one, no attempt counted; reported."""
 
     async def script(connection: Connection) -> None:
         request = await connection.request()
@@ -186,7 +186,7 @@ async def test_a_reused_connection_that_breaks(rpc: str, end: str) -> None:
 @BOTH
 @POOL_ONLY
 async def test_a_provider_that_dies_under_kept_connections(rpc: str) -> None:
-    """Sent twice until it is benched, told each time; then never again."""
+    """Sent twice until it is benched, reported each time; then never again."""
     many = 8
     together, asked = asyncio.Barrier(many), asyncio.Barrier(many)
     benched = asyncio.Event()

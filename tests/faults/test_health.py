@@ -222,7 +222,7 @@ def length(shown: TargetHealth) -> float:
 @fault(33, 41)
 @BOTH
 async def test_a_probe_that_is_cancelled(rpc: str, ahead: Ahead) -> None:
-    """It told nothing: the next call is the probe."""
+    """It reported nothing: the next call is the probe."""
     provider = Provider()
     async with scene(provider) as it:
         await benched(it)

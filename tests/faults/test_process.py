@@ -1,4 +1,5 @@
-"""What befalls the process: signals, its files, its log, its collector, its limits."""
+"""What happens to the process: signals, its files, its log, its collector, its
+limits."""
 
 import asyncio
 import os
@@ -165,7 +166,7 @@ async def test_reloads_with_mistakes(config: Path) -> None:
 
 @fault(56)
 async def test_a_key_that_is_replaced(config: Path, tmp_path: Path) -> None:
-    """The next request carries the new one; nobody said a word to the process."""
+    """The next request carries the new one; nobody reported a word to the process."""
     key = tmp_path / "key"
     key.write_text("first\n")
     async with Upstream(serve(completion("well"))) as upstream:

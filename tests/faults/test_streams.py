@@ -143,7 +143,7 @@ async def test_a_stream_that_breaks_before_content(how: Break) -> None:
 
 @pytest.mark.parametrize("how", AFTER)
 async def test_a_stream_that_breaks_after_content(how: Break) -> None:
-    """The caller has what came, and is told that it broke; nobody else is asked."""
+    """The caller has what came, and receives that it broke; nobody else is asked."""
     received = asyncio.Event()
     script = plays(how.begin + how.content, received.wait, how.last, end=how.end)
     async with scene(script, kind=how.kind) as it:

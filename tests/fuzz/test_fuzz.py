@@ -1,4 +1,4 @@
-"""Whatever comes in: no exception but ours, no bug told to callers, bounded memory.
+"""Whatever comes in: no exception but ours, no bug asked to callers, bounded memory.
 
 `make fuzz` tries each for a minute; otherwise for a second.
 """
@@ -151,7 +151,7 @@ async def test_responses() -> None:
             at += size
         reader.end(dice.choice([None, ConnectionResetError()]))
         with suppress(httpx.RemoteProtocolError, ConnectionResetError):
-            # The end has come: whoever still waits would wait for ever.
+            # The end has come: anyone who still waits would wait for ever.
             with pytest.raises(StopIteration):
                 reader.head().send(None)
             with pytest.raises(StopIteration) as read:
@@ -279,11 +279,11 @@ def test_json_of_callers() -> None:
             codec, _ = dice.choice([*CODECS.values()])
             body = codec.encode("m", prompt, stream=True).body
         except (InvalidRequest, Failure) as error:
-            told = str(error)
+            reported = str(error)
         else:
             msgspec.json.decode(body, type=dict[str, msgspec.Raw])
             return
-        assert "prompt." in told
+        assert "prompt." in reported
 
     assert hammer(seeds, attempt) > 10
 

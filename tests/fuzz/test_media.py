@@ -89,14 +89,14 @@ async def test_images_in_their_process() -> None:
         try:
             made, _ = await fit_images(asked, LIMITS)
         except Failure as failure:
-            told = failure
+            reported = failure
         else:
             blob = made.messages[0].parts[0].blob
             assert blob.media_type in LIMITS.formats
             assert len(blob.data) <= LIMITS.most_bytes
             continue
-        assert told.message.startswith(f"{PATH}: ")
-        assert FAILURE_REASON_UNSUPPORTED == told.reason
+        assert reported.message.startswith(f"{PATH}: ")
+        assert FAILURE_REASON_UNSUPPORTED == reported.reason
         if asyncio.get_running_loop().time() > end:
             break
 

@@ -58,7 +58,7 @@ def prompt(data: bytes, media_type: str = "image/png") -> Prompt:
 
 
 async def fitted(data: bytes, media_type: str = "image/png") -> tuple[Blob, str]:
-    """The image afterwards, and what was said of it."""
+    """The image afterwards, and what was reported of it."""
     asked = prompt(data, media_type)
     before = asked.SerializeToString()
     made, adaptations = await fit_images(asked, LIMITS)
@@ -79,18 +79,18 @@ async def test_what_fits_is_not_touched() -> None:
 
 async def test_a_large_image_is_scaled_down() -> None:
     """Its sides keep their proportion."""
-    blob, told = await fitted(image(400, 200))
+    blob, reported = await fitted(image(400, 200))
 
-    assert "downscaled 400x200 to 100x50, image/png as image/jpeg" == told
+    assert "downscaled 400x200 to 100x50, image/png as image/jpeg" == reported
     with Image.open(BytesIO(blob.data)) as made:
         assert ((100, 50), "JPEG") == (made.size, made.format)
 
 
 async def test_transparency_stays() -> None:
     """As PNG, not on black."""
-    blob, told = await fitted(image(400, 400, mode="RGBA"))
+    blob, reported = await fitted(image(400, 400, mode="RGBA"))
 
-    assert ("image/png", "downscaled 400x400 to 100x100") == (blob.media_type, told)
+    assert ("image/png", "downscaled 400x400 to 100x100") == (blob.media_type, reported)
     with Image.open(BytesIO(blob.data)) as made:
         assert made.has_transparency_data
 
@@ -99,9 +99,9 @@ async def test_a_photograph_stays_upright() -> None:
     """What the camera noted beside the pixels is done to them."""
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees
-    blob, told = await fitted(image(400, 200, "JPEG", exif=exif), "image/jpeg")
+    blob, reported = await fitted(image(400, 200, "JPEG", exif=exif), "image/jpeg")
 
-    assert "downscaled 400x200 to 50x100" == told
+    assert "downscaled 400x200 to 50x100" == reported
     with Image.open(BytesIO(blob.data)) as made:
         assert (50, 100) == made.size
 
@@ -122,14 +122,14 @@ async def test_a_format_that_is_not_taken_is_rewritten(kind: str) -> None:
 
 
 async def test_of_moving_images_the_first_is_taken() -> None:
-    """And that is told."""
+    """And that is reported."""
     out = BytesIO()
     frames = [Image.new("RGB", (200, 200), color) for color in ("red", "blue")]
     frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
 
-    _, told = await fitted(out.getvalue(), "image/gif")
+    _, reported = await fitted(out.getvalue(), "image/gif")
 
-    assert told.endswith("the first of 2 frames")
+    assert reported.endswith("the first of 2 frames")
 
 
 async def test_too_many_bytes_are_written_anew() -> None:
@@ -177,10 +177,10 @@ async def test_a_bomb_is_refused_before_it_is_decoded(
     webp = bytearray(image(1, 1, "WEBP", lossless=True))
     webp[21:25] = (5000 | 5000 << 14).to_bytes(4, "little")
 
-    told = await refused(bytes(bomb))
+    reported = await refused(bytes(bomb))
     told_of_webp = await refused(bytes(webp), "image/webp")
 
-    assert "an image of 30000x30000, more than 50 million pixels" == told
+    assert "an image of 30000x30000, more than 50 million pixels" == reported
     assert "an image of 5001x5001, more than 16 million pixels" == told_of_webp
 
 
@@ -196,8 +196,8 @@ async def test_what_no_provider_takes_is_not_looked_at(
 
         formats = "image/gif, image/jpeg, image/png, image/webp"
         assert f"{name}; it takes {formats}" == await refused(data, name)
-        told = await refused(data, formats=frozenset({"image/jpeg"}))
-        assert "image/png that cannot be read" == told
+        reported = await refused(data, formats=frozenset({"image/jpeg"}))
+        assert "image/png that cannot be read" == reported
 
 
 def test_pillow_is_told_what_it_may_take_an_image_for() -> None:
@@ -228,10 +228,10 @@ async def test_texts_in_a_png_are_bounded() -> None:
     """However small they are packed; what is sent on untouched is not looked into."""
     data = with_texts(400)
 
-    told = await refused(data, longest_edge=10)
+    reported = await refused(data, longest_edge=10)
     asked = prompt(data)
 
-    assert "image/png that cannot be read" == told
+    assert "image/png that cannot be read" == reported
     assert (asked, []) == await fit_images(asked, replace(LIMITS, most_bytes=1 << 20))
 
 

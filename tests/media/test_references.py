@@ -33,12 +33,12 @@ def refused(hosts: MediaHosts, url: str) -> str:
     try:
         hosts.check(media_parts(prompt(url)))
     except Failure as failure:
-        told = failure
+        reported = failure
     else:
         return ""
-    assert FAILURE_REASON_UNSUPPORTED == told.reason
-    assert told.message.startswith(f"{PATH}: ")
-    return told.message.removeprefix(f"{PATH}: ")
+    assert FAILURE_REASON_UNSUPPORTED == reported.reason
+    assert reported.message.startswith(f"{PATH}: ")
+    return reported.message.removeprefix(f"{PATH}: ")
 
 
 @pytest.mark.rule("2.12")
@@ -194,11 +194,11 @@ async def test_through_the_server() -> None:
                 )
             )
             answer = await it.generation.Generate(good)
-            told = await failed(it.generation.Generate(bad))
+            reported = await failed(it.generation.Generate(bad))
         bodies = [request.body for request in upstream.requests]
 
     assert "seen" == answer.message.parts[0].text
-    assert "REQUEST_UNSUPPORTED" == told.reason
-    assert PATH in str(told.details)
+    assert "REQUEST_UNSUPPORTED" == reported.reason
+    assert PATH in str(reported.details)
     assert 1 == len(bodies)
     assert b"https://media.example.com/a.png" in bodies[0]

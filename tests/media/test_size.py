@@ -1,4 +1,4 @@
-"""The size of an image, told from its first bytes."""
+"""The size of an image, reported from its first bytes."""
 
 from io import BytesIO
 from typing import Any
@@ -65,13 +65,14 @@ def test_filling_between_segments() -> None:
     ids=range(8),
 )
 def test_what_is_none(data: bytes) -> None:
-    """Another format, or one that ends before it has told; whatever it is, at once."""
+    """Another format, or one that ends before it has reported; whatever it is, at
+    once."""
     assert size(data) is None
 
 
 def test_of_what_is_cut_it_is_known_or_not() -> None:
     """Never something else, and nothing is raised."""
     for edges, data in IMAGES:
-        told = {size(data[:length]) for length in range(min(len(data), 2000))}
+        reported = {size(data[:length]) for length in range(min(len(data), 2000))}
 
-        assert told <= {None, edges}
+        assert reported <= {None, edges}

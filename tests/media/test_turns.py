@@ -8,7 +8,7 @@ from majordomo.media.turns import Turns
 
 
 class Calls:
-    """Calls that wait for their turns, and leave when they are told to."""
+    """Calls that wait for their turns, and leave when they are asked to."""
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns

@@ -134,7 +134,7 @@ def _marks(value: object) -> int:
 
 
 def test_the_simplest_request() -> None:
-    """The wire wants a length, and the caller is told which it was."""
+    """The wire wants a length, and the caller receives which it was."""
     assert encoded(Prompt(messages=[HI]), stream=True) == (
         {
             "model": MODEL,
@@ -276,13 +276,13 @@ def test_thinking_goes_back_to_its_author_alone(
         )
 
     own, _ = encoded(history(TARGET))
-    other, told = encoded(history("anthropic/claude-opus-4-5"))
+    other, reported = encoded(history("anthropic/claude-opus-4-5"))
 
     assert sent == own["messages"][1]["content"][0]
     assert ["text", "tool_use"] == [b["type"] for b in other["messages"][1]["content"]]
     assert "secret" not in json.dumps(other)
     assert "cmVk" not in json.dumps(other)
-    assert "left out" in told["prompt.messages[1].parts[0]"]
+    assert "left out" in reported["prompt.messages[1].parts[0]"]
 
 
 @pytest.mark.parametrize(
@@ -352,13 +352,13 @@ def test_thinking_goes_back_to_its_author_alone(
 def test_how_hard_to_think(
     model: str, config: GenerationConfig, expected: dict[str, Any] | None, changed: str
 ) -> None:
-    """In the way that the model takes; what was changed is told."""
+    """In the way that the model takes; what was changed is reported."""
     body, adaptations = encoded(Prompt(messages=[HI], config=config), model)
 
     assert expected == body.get("thinking")
-    told = [text for path, text in adaptations.items() if "reasoning" in path]
-    assert bool(changed) == bool(told)
-    assert all(text.startswith(changed) for text in told)
+    reported = [text for path, text in adaptations.items() if "reasoning" in path]
+    assert bool(changed) == bool(reported)
+    assert all(text.startswith(changed) for text in reported)
     if expected and "budget_tokens" in expected:
         assert body["max_tokens"] > expected["budget_tokens"]
 
@@ -404,7 +404,8 @@ def test_efforts_have_words(effort: str, word: str) -> None:
 def test_sampling(
     model: str, config: dict[str, Any], sent: dict[str, Any], left_out: set[str]
 ) -> None:
-    """What the model, or the wire, refuses is left out and told, never a failover."""
+    """What the model, or the wire, refuses is left out and reported, never a
+    failover."""
     prompt = Prompt(
         messages=[HI], config=GenerationConfig(max_output_tokens=4000, **config)
     )
@@ -484,7 +485,7 @@ def test_only_what_is_allowed_is_offered() -> None:
 
 
 def test_a_schema_where_the_model_knows_them() -> None:
-    """Its objects are closed; what the wire does not know is left out, and told."""
+    """Its objects are closed; what the wire does not know is left out, and reported."""
     schema = '{"type":"object","properties":{"n":{"type":"integer","minimum":3}}}'
     prompt = Prompt(
         messages=[HI],
@@ -502,8 +503,8 @@ def test_a_schema_where_the_model_knows_them() -> None:
             "additionalProperties": False,
         },
     } == body["output_config"]["format"]
-    told = "not enforced: minimum; objects take no keys but those listed"
-    assert told == adaptations[SCHEMA_PATH]
+    reported = "not enforced: minimum; objects take no keys but those listed"
+    assert reported == adaptations[SCHEMA_PATH]
     prompt.response_format.json_schema.schema_json = CLOSED
     assert SCHEMA_PATH not in encoded(prompt)[1]
 
@@ -590,7 +591,7 @@ def test_an_answer_begun_by_the_caller() -> None:
 
 
 def test_limits_of_the_model() -> None:
-    """A length beyond what the model can write is lowered, and told."""
+    """A length beyond what the model can write is lowered, and reported."""
     config = GenerationConfig(max_output_tokens=100_000)
     body, adaptations = encoded(
         Prompt(messages=[HI], config=config), "claude-3-5-haiku"

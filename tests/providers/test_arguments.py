@@ -112,7 +112,7 @@ def test_any_object_in_any_pieces(
 
 @given(st.lists(st.text('{}[]":,\\ anul1', max_size=6)))
 def test_any_text_may_come(pieces: list[str]) -> None:
-    """Nothing raises; what is told to be an object is one."""
+    """Nothing raises; what is asked to be an object is one."""
     shown, whole = read(*pieces)
 
     assert not whole or isinstance(json.loads(shown), dict)

@@ -37,7 +37,7 @@ def test_every_row_names_its_source() -> None:
     ],
 )
 def test_which_models_reason(model: str, reasons: bool | None) -> None:
-    """Unless they are told not to; None where nobody knows."""
+    """Unless they are asked not to; None where nobody knows."""
     assert reasons is capabilities(model).reasons
 
 

@@ -488,7 +488,7 @@ def test_a_sample_that_went_wrong(status: int) -> None:
 
 @pytest.mark.rule("8.2")
 def test_a_gateway_s_500_around_a_400_is_a_400() -> None:
-    """The gateway is not at fault; neither has it said what is."""
+    """The gateway is not at fault; neither has it reported what is."""
     refused = {"error": {"message": "No.", "code": 400}}
     body = {"error": {"message": json.dumps(refused), "code": 500}}
 
@@ -500,7 +500,7 @@ def test_a_gateway_s_500_around_a_400_is_a_400() -> None:
 
 @pytest.mark.rule("8.3")
 def test_a_moment_is_settled_by_a_clock() -> None:
-    """Where the response has no Date, whoever has a clock measures the wait."""
+    """Where the response has no Date, no matter who has a clock measures the wait."""
     body = {"error": {"message": "Resets at 2026-11-23T10:01:00Z", "code": 429}}
     data = json.dumps(body).encode()
     waits = []

@@ -296,7 +296,7 @@ def test_what_is_handed_out_is_taken_back(
     picture: bool,
     is_error: bool,
 ) -> None:
-    """By validation, and at every API: also odd answers, whoever gave them."""
+    """By validation, and at every API: also odd answers, no matter who gave them."""
     _, message = answer
     vendor = VENDORS[target]
     parts = [Part(text="seen"), *([PICTURE] if picture and target not in BLIND else [])]

@@ -107,12 +107,12 @@ FAILED = {
 def test_words_mean_the_same_on_every_wire(
     codec: Codec, events: Any, word: str, reason: str
 ) -> None:
-    """Whoever said it first; the provider's word is told as it is."""
+    """Whichever API it comes from; the provider's word is reported as it is."""
     completion = read(codec, events(word))
-    told = FinishReason.Name(completion.finish_reason)
+    reported = FinishReason.Name(completion.finish_reason)
     if reason == "TOOL_CALLS" and codec.__class__ is Anthropic:
         reason = "STOP"  # no tool was called: it was the form of the answer
-    assert f"FINISH_REASON_{reason}" == told
+    assert f"FINISH_REASON_{reason}" == reported
     assert word == completion.provider_finish_reason
 
 

@@ -305,7 +305,7 @@ def test_arguments(args: Json | None, arguments: str) -> None:
 
 
 def test_a_call_that_comes_in_pieces() -> None:
-    """Its end may be said more than once, and its signature may come late."""
+    """Its end may be reported more than once, and its signature may come late."""
     piece = {"jsonPath": "$['a b']", "stringValue": "x"}
     turn, _ = streamed(
         said(calling("f", willContinue=True)),
@@ -380,7 +380,7 @@ def test_usage(counted: Json | None, usage: Usage | None) -> None:
 
 
 def test_usage_of_a_stream() -> None:
-    """The last that was said, though it be less, and known before the end."""
+    """The last that was reported, though it be less, and known before the end."""
     counts: list[Json] = [
         {"promptTokenCount": 9, "candidatesTokenCount": 4},
         {"promptTokenCount": 9, "candidatesTokenCount": 2},

@@ -243,7 +243,7 @@ def test_arguments_are_an_object(said: str, sent: Json, adapted: bool) -> None:
 
 
 def own_turn(origin: str) -> Message:
-    """Reasoning, text and two calls with what the target said beside them."""
+    """Reasoning, text and two calls with what the target reported beside them."""
     return turn(
         ROLE_ASSISTANT,
         reasoning("hm", pack("gemini", signature="dGhvdWdodA==")),
@@ -291,7 +291,7 @@ def test_its_own_turn_goes_back_verbatim() -> None:
 
 @pytest.mark.parametrize("origin", ["", "other/gemini-3-pro", "gemini/gemini-3-pro-x"])
 def test_nothing_of_another_target_goes_out(origin: str) -> None:
-    """Its reasoning is left out and said so once; the first call has a stand-in."""
+    """Its reasoning is left out and stated so once; the first call has a stand-in."""
     results = turn(ROLE_TOOL, result("id1", "1"), result("call_made_up", "2"))
     said = [own_turn(origin), results]
     body, adaptations = encoded(Prompt(messages=[HI, *said, HI, *said]))
@@ -563,12 +563,12 @@ def test_a_name_that_the_wire_refuses(name: str) -> None:
 
     [(sent, said)] = request.renamed.items()
     assert name == said
-    _, asked, told = body["contents"]
+    _, asked, reported = body["contents"]
     config = body["toolConfig"]["functionCallingConfig"]
     assert {sent} == {
         body["tools"][0]["functionDeclarations"][1]["name"],
         asked["parts"][0]["functionCall"]["name"],
-        told["parts"][0]["functionResponse"]["name"],
+        reported["parts"][0]["functionResponse"]["name"],
         *config["allowedFunctionNames"],
     }
     path = "prompt.messages[1].parts[0].tool_call.name"
@@ -698,7 +698,7 @@ def test_config() -> None:
 
 
 def test_what_is_configured_of_a_model() -> None:
-    """Sampling that it refuses is left out, its length kept, its schema told."""
+    """Sampling that it refuses is left out, its length kept, its schema reported."""
     known = Capabilities(sampling=False, schema=False, max_output_tokens=50)
     prompt = Prompt(
         config=SAMPLED,
@@ -803,7 +803,7 @@ def test_a_schema_beside_tools() -> None:
 
 
 def test_what_is_understood_of_a_schema() -> None:
-    """The rest is said in words; names are no keywords, order is kept."""
+    """The rest is stated in words; names are no keywords, order is kept."""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",

@@ -64,10 +64,10 @@ def encoded(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The body, and what is reported of each field that was changed."""
     made = codec.encode(model, asked, stream=False)
-    told = {it.field: it.description for it in made.adaptations}
-    told.pop("prompt.config.max_output_tokens", None)
+    reported = {it.field: it.description for it in made.adaptations}
+    reported.pop("prompt.config.max_output_tokens", None)
     body: dict[str, Any] = json.loads(made.body)
-    return body, told
+    return body, reported
 
 
 def refused(codec: Codec, model: str, asked: Prompt) -> str:
@@ -123,11 +123,11 @@ def refused(codec: Codec, model: str, asked: Prompt) -> str:
 )
 def test_anthropic(model: str, tool: Tool, said: dict[str, Any]) -> None:
     """In the version that the model takes, beside functions, by the official types."""
-    body, told = encoded(ANTHROPIC, model, prompt(FUNCTION, tool))
+    body, reported = encoded(ANTHROPIC, model, prompt(FUNCTION, tool))
 
     assert ["look", said["name"]] == [it["name"] for it in body["tools"]]
     assert said == body["tools"][1]
-    assert {} == told
+    assert {} == reported
     shape = message_create_params.MessageCreateParamsNonStreaming
     assert [] == problems(body, shape)
 
@@ -154,11 +154,11 @@ def test_anthropic(model: str, tool: Tool, said: dict[str, Any]) -> None:
 )
 def test_responses(tool: Tool, said: dict[str, Any], rest: dict[str, Any]) -> None:
     """Beside functions, by the official types; the most uses are of all tools."""
-    body, told = encoded(RESPONSES, "gpt-5", prompt(FUNCTION, tool))
+    body, reported = encoded(RESPONSES, "gpt-5", prompt(FUNCTION, tool))
 
     assert said == body["tools"][1]
     assert rest.items() <= body.items()
-    assert {} == told
+    assert {} == reported
     shape = response_create_params.ResponseCreateParamsNonStreaming
     assert [] == problems(body, shape)
 
@@ -173,15 +173,15 @@ def test_responses_with_blocked_domains() -> None:
 
 def test_one_limit_is_not_for_two_tools() -> None:
     """What is sent is for all calls of tools together: it would cut the other's."""
-    body, told = encoded(RESPONSES, "gpt-5", prompt(FULL, CODE))
+    body, reported = encoded(RESPONSES, "gpt-5", prompt(FULL, CODE))
 
     assert "max_tool_calls" not in body
-    assert {"prompt.tools[0].web_search.max_uses"} == told.keys()
+    assert {"prompt.tools[0].web_search.max_uses"} == reported.keys()
 
 
 def test_xai_in_the_responses_api() -> None:
     """By its own names, and without what it has not."""
-    body, told = encoded(RESPONSES, "grok-4.5", prompt(BLOCKED, CODE))
+    body, reported = encoded(RESPONSES, "grok-4.5", prompt(BLOCKED, CODE))
     _, of_full = encoded(RESPONSES, "grok-4.5", prompt(FULL))
 
     filters = {"excluded_domains": ["b.example"]}
@@ -189,7 +189,7 @@ def test_xai_in_the_responses_api() -> None:
         {"type": "web_search", "filters": filters},
         {"type": "code_interpreter"},
     ] == body["tools"]
-    assert {} == told
+    assert {} == reported
     path = "prompt.tools[0].web_search"
     assert {f"{path}.max_uses", f"{path}.user_location"} == of_full.keys()
 
@@ -221,23 +221,23 @@ def test_gemini(tool: Tool, said: dict[str, Any]) -> None:
 def test_gemini_cannot_be_made_to_search() -> None:
     """Its tool choice speaks of functions alone; that is reported."""
     mode = ToolChoice.MODE_REQUIRED
-    body, told = encoded(GEMINI, "gemini-2.5-flash", prompt(FULL, mode=mode))
+    body, reported = encoded(GEMINI, "gemini-2.5-flash", prompt(FULL, mode=mode))
 
     assert "toolConfig" not in body
     path = "prompt.tools[0].web_search"
     limits = {f"{path}.max_uses", f"{path}.user_location"}
-    assert {"prompt.tool_choice.mode", *limits} == told.keys()
+    assert {"prompt.tool_choice.mode", *limits} == reported.keys()
 
 
 def test_openai_s_search_models() -> None:
     """In Chat Completions search is an option of models that can."""
     model = "gpt-5-search-api"
-    body, told = encoded(CHAT["openai"], model, prompt(FULL, FUNCTION))
+    body, reported = encoded(CHAT["openai"], model, prompt(FULL, FUNCTION))
 
     location = {"type": "approximate", "approximate": PLACE}
     assert {"user_location": location} == body["web_search_options"]
     assert ["function"] == [it["type"] for it in body["tools"]]
-    assert {"prompt.tools[0].web_search.max_uses"} == told.keys()
+    assert {"prompt.tools[0].web_search.max_uses"} == reported.keys()
     shape = completion_create_params.CompletionCreateParamsNonStreaming
     assert [] == problems(body, shape)
 
@@ -246,7 +246,7 @@ def test_perplexity_is_told_where_to_search() -> None:
     """It searches anyway: the tool sets the limits."""
     allowed, _ = encoded(CHAT["perplexity"], "sonar", prompt(ALLOWED))
     blocked, _ = encoded(CHAT["perplexity"], "sonar", prompt(BLOCKED))
-    full, told = encoded(CHAT["perplexity"], "sonar", prompt(FULL))
+    full, reported = encoded(CHAT["perplexity"], "sonar", prompt(FULL))
     many = [f"a{n}.example" for n in range(21)]
     too_many = Tool(web_search=WebSearchTool(allowed_domains=many))
 
@@ -255,7 +255,7 @@ def test_perplexity_is_told_where_to_search() -> None:
     known = {"city": "Zurich", "country": "CH"}
     assert {"user_location": known} == full["web_search_options"]
     path = "prompt.tools[0].web_search"
-    assert {f"{path}.max_uses", f"{path}.user_location.time_zone"} == told.keys()
+    assert {f"{path}.max_uses", f"{path}.user_location.time_zone"} == reported.keys()
     assert "20 domains" in refused(CHAT["perplexity"], "sonar", prompt(too_many))
 
 

@@ -111,7 +111,7 @@ def to(url: str, connect_timeout: float = PATIENCE) -> aclosing[HttpProvider]:
 async def ask(
     provider: HttpProvider, *, stream: bool = False, text: str = "hello"
 ) -> Outcome:
-    exchange = await provider.fit("m-1", prompt(text), stream=stream)
+    exchange = await provider.prepare("m-1", prompt(text), stream=stream)
     outcome = Outcome(exchange)
     try:
         async for piece in exchange.run():
@@ -130,7 +130,7 @@ async def ask(
 async def begun(
     provider: HttpProvider, *, stream: bool = True
 ) -> AsyncGenerator[Piece]:
-    exchange = await provider.fit("m-1", prompt(), stream=stream)
+    exchange = await provider.prepare("m-1", prompt(), stream=stream)
     return exchange.run()
 
 
@@ -273,9 +273,9 @@ async def test_a_certificate_is_not_tried_again(authority: trustme.CA) -> None:
             """
         ) as it,
     ):
-        told = await failed(it.generation.Generate(generate("false/m,broken/m")))
+        reported = await failed(it.generation.Generate(generate("false/m,broken/m")))
 
-    attempts = [attempt.target for attempt in told.details[CallFailure].attempts]
+    attempts = [attempt.target for attempt in reported.details[CallFailure].attempts]
     assert ["false/m", "broken/m", "broken/m"] == attempts
 
 
@@ -323,17 +323,17 @@ def kinds(base: type[BaseException]) -> list[type[BaseException]]:
 @pytest.mark.rule("8.1")
 @pytest.mark.parametrize("base", [aiohttp.ClientError, httpx.HTTPError, OSError])
 def test_every_exception_has_a_meaning(base: type[BaseException]) -> None:
-    """It may pass by itself, and nothing that the exception quotes is told."""
+    """It may pass by itself, and nothing that the exception quotes is reported."""
     for kind in kinds(base):
         error = kind.__new__(kind)
         error.args = (KEY,)
         error.__cause__ = OSError(KEY)
 
-        told = failure(error)
+        reported = failure(error)
 
-        assert told.transient
-        assert told.message
-        assert KEY not in f"{told} {told.message} {told.code}"
+        assert reported.transient
+        assert reported.message
+        assert KEY not in f"{reported} {reported.message} {reported.code}"
 
 
 # No answer.
@@ -442,7 +442,7 @@ async def test_a_request_is_not_always_sent_twice(
 
     async with Upstream(script) as upstream, to(upstream.url) as provider:
         await ask(provider)
-        exchange = await provider.fit("m-1", prompt(), stream=False)
+        exchange = await provider.prepare("m-1", prompt(), stream=False)
         exchange.may_resend = lambda: late
         with pytest.raises(Failure, match=message):
             await anext(exchange.run())
@@ -645,7 +645,7 @@ async def test_a_stream_that_breaks_after_content(how: str) -> None:
     frames = [chunk(event(f"{number} ", usage=usage)) for number in range(5)]
     script = playing(CHUNKED + b"".join(frames), received.wait, how=how)
     async with Upstream(script) as upstream, to(upstream.url) as provider:
-        exchange = await provider.fit("m-1", prompt(), stream=True)
+        exchange = await provider.prepare("m-1", prompt(), stream=True)
         pieces = exchange.run()
         text = ""
         while text != "0 1 2 3 4 ":
@@ -689,12 +689,12 @@ async def test_a_body_that_is_cut_short(data: bytes, stream: bool) -> None:
 @BOTH
 async def test_a_body_whose_framing_is_broken(stream: bool, transport: str) -> None:
     """What follows is not to be trusted, and not waited for."""
-    told = {POOL: "protocol error", HTTPX: "answer cut short"}[transport]
+    reported = {POOL: "protocol error", HTTPX: "answer cut short"}[transport]
     body = CHUNKED + chunk(BODY) + b"zzz\r\n"
     async with Upstream(serve(body)) as upstream, to(upstream.url) as provider:
         outcome = await ask(provider, stream=stream)
 
-    assert (MALFORMED, told) == outcome.failed
+    assert (MALFORMED, reported) == outcome.failed
 
 
 @pytest.mark.rule("3.4")
@@ -767,14 +767,16 @@ async def test_what_comes_late_after_a_finish_reason_still_counts() -> None:
     counted = b'data: {"choices": [], "usage": {"prompt_tokens": 3}}\n\n'
     broken = b'data: {"error": {"message": "Too busy", "code": 503}}\n\n'
     for late in (counted, broken):
-        told = asyncio.Event()
+        reported = asyncio.Event()
 
         async def script(
-            connection: Connection, late: bytes = late, told: asyncio.Event = told
+            connection: Connection,
+            late: bytes = late,
+            reported: asyncio.Event = reported,
         ) -> None:
             await connection.request()
             await connection.send(CHUNKED + chunk(event("whole") + event("", "stop")))
-            await told.wait()
+            await reported.wait()
             await connection.send(chunk(late + DONE) + LAST_CHUNK)
             await connection.closed()
 
@@ -784,7 +786,7 @@ async def test_what_comes_late_after_a_finish_reason_still_counts() -> None:
             aclosing(await begun(provider)) as pieces,
         ):
             await anext(pieces)
-            told.set()
+            reported.set()
             if late is broken:
                 with pytest.raises(Failure) as caught:
                     await anext(pieces)
@@ -798,7 +800,7 @@ async def test_what_comes_late_after_a_finish_reason_still_counts() -> None:
 @pytest.mark.rule("3.11")
 @pytest.mark.parametrize("media_type", ["text/event-stream", "application/json"])
 async def test_a_whole_answer_that_comes_as_a_stream(media_type: str) -> None:
-    """Whatever it is said to be."""
+    """Whatever it is declared to be."""
     body = event("who") + event("le", "stop") + DONE
     reply = answer(200, body, **{"content-type": media_type})
     async with Upstream(serve(reply)) as upstream, to(upstream.url) as provider:
@@ -1065,7 +1067,8 @@ async def test_a_connection_serves_again(reply: bytes) -> None:
 
 
 async def test_what_a_failed_answer_leaves_unread_is_nobodys() -> None:
-    """Events behind an error, there before the error is told, go with their stream."""
+    """Events behind an error, there before the error is reported, go with their
+    stream."""
     error = b'data: {"error": {"message": "Too busy", "type": "overloaded_error"}}\n\n'
     behind = chunk(event("stale")) + chunk(event("", "stop") + DONE) + LAST_CHUNK
 
@@ -1073,16 +1076,16 @@ async def test_what_a_failed_answer_leaves_unread_is_nobodys() -> None:
         if connection.number == 0:
             await connection.request()
             await connection.send(CHUNKED + chunk(event("first")))
-            await told.wait()
+            await reported.wait()
             await connection.send(chunk(error) + behind)
         while await connection.request():
             await connection.send(streamed(["good"]))
 
-    told = asyncio.Event()
+    reported = asyncio.Event()
     async with Upstream(script) as upstream, to(upstream.url) as provider:
         pieces = await begun(provider)
         await anext(pieces)
-        told.set()
+        reported.set()
         with pytest.raises(Failure):
             await anext(pieces)
         outcome = await ask(provider, stream=True)
@@ -1333,7 +1336,7 @@ async def test_pieces_that_nobody_waits_for_come_together(
     async with Upstream(script, context) as upstream, to(upstream.url) as provider:
         for _ in range(2):
             first = asyncio.Event()
-            exchange = await provider.fit("m-1", prompt(), stream=True)
+            exchange = await provider.prepare("m-1", prompt(), stream=True)
             exchange.batch = 5.0
             texts = []
             async for piece in exchange.run():

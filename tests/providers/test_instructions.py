@@ -41,7 +41,7 @@ def sent(name: str, **prompt: Any) -> dict[str, Any]:
     return body
 
 
-def told(name: str, body: dict[str, Any]) -> Any:
+def reported(name: str, body: dict[str, Any]) -> Any:
     """Where the instructions are."""
     match name:
         case "anthropic":
@@ -72,8 +72,8 @@ def test_texts_are_blocks_or_joined(name: str, expected: object) -> None:
     """An empty one says nothing and is not sent."""
     texts = [Part(text="Be brief."), Part(text=""), Part(text="Be kind.")]
 
-    assert expected == told(name, sent(name, system_instruction=texts))
-    assert told(name, sent(name, system_instruction=[Part(text="")])) is None
+    assert expected == reported(name, sent(name, system_instruction=texts))
+    assert reported(name, sent(name, system_instruction=[Part(text="")])) is None
 
 
 def test_the_last_block_is_the_cut_of_the_cache() -> None:

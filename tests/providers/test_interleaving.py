@@ -255,9 +255,9 @@ def test_anthropic(answer: Written, size: int) -> None:
     SIZES,
     st.sampled_from([(True, True), (True, False), (False, True)]),
 )
-def test_responses(answer: Written, size: int, told: tuple[bool, bool]) -> None:
+def test_responses(answer: Written, size: int, reported: tuple[bool, bool]) -> None:
     """By index and id, or by either alone."""
-    indexed, named = told
+    indexed, named = reported
     events = list(responses_events(answer, indexed=indexed, named=named))
 
     turn = read(OpenAIResponses("p"), events, size)

@@ -29,8 +29,8 @@ Json = dict[str, Any]
 def sent(codec: Codec, model: str, prompt: Prompt) -> tuple[Json, dict[str, str]]:
     """The body, and what was changed by its path."""
     request = codec.encode(model, prompt, stream=False)
-    told = {a.field: a.description for a in request.adaptations}
-    return json.loads(request.body), told
+    reported = {a.field: a.description for a in request.adaptations}
+    return json.loads(request.body), reported
 
 
 def asking(**config: Any) -> Prompt:
@@ -57,11 +57,11 @@ def chat(name: str) -> OpenAICompatible:
 def test_the_longest_answer(codec: Codec, model: str, key: str, most: int) -> None:
     """As many tokens as the model writes, and no more."""
     path = "prompt.config.max_output_tokens"
-    body, told = sent(codec, model, asking(max_output_tokens=most))
-    assert (most, False) == (body[key], path in told)
+    body, reported = sent(codec, model, asking(max_output_tokens=most))
+    assert (most, False) == (body[key], path in reported)
 
-    body, told = sent(codec, model, asking(max_output_tokens=most + 1))
-    assert (most, True) == (body[key], path in told)
+    body, reported = sent(codec, model, asking(max_output_tokens=most + 1))
+    assert (most, True) == (body[key], path in reported)
 
 
 @pytest.mark.rule("2.17")
@@ -78,11 +78,11 @@ def test_the_longest_answer(codec: Codec, model: str, key: str, most: int) -> No
 )
 def test_the_temperature(codec: Codec, most: float) -> None:
     """As high as it is taken."""
-    body, told = sent(codec, "some-model", asking(temperature=2.0))
+    body, reported = sent(codec, "some-model", asking(temperature=2.0))
     temperature = body.get("generationConfig", body)["temperature"]
 
     assert most == temperature
-    assert (most < 2) == ("prompt.config.temperature" in told)
+    assert (most < 2) == ("prompt.config.temperature" in reported)
 
 
 @pytest.mark.rule("2.17")
@@ -93,13 +93,13 @@ def test_the_temperature(codec: Codec, most: float) -> None:
 def test_stop_sequences(codec: Codec, most: int) -> None:
     """The first ones, as many as are taken."""
     asked = list("abcdef")
-    body, told = sent(codec, "some-model", asking(stop_sequences=asked))
+    body, reported = sent(codec, "some-model", asking(stop_sequences=asked))
     stops = (
         body["stop"] if "stop" in body else body["generationConfig"]["stopSequences"]
     )
 
     assert asked[:most] == stops
-    assert (most < 6) == ("prompt.config.stop_sequences" in told)
+    assert (most < 6) == ("prompt.config.stop_sequences" in reported)
 
 
 @pytest.mark.rule("2.17")
@@ -117,12 +117,12 @@ def test_stop_sequences_of_white_space() -> None:
 def test_seeds(seed: int) -> None:
     """One within what is taken stands for another, always the same."""
     for codec, key in ((Gemini("p"), "seed"), (chat("mistral"), "random_seed")):
-        body, told = sent(codec, "m", asking(seed=seed))
+        body, reported = sent(codec, "m", asking(seed=seed))
         again, _ = sent(codec, "m", asking(seed=seed))
         found = body.get("generationConfig", body)[key]
 
         assert 0 <= found < 2**31
-        assert (found == seed) == ("prompt.config.seed" not in told)
+        assert (found == seed) == ("prompt.config.seed" not in reported)
         assert body == again
     assert seed == sent(chat("openai"), "m", asking(seed=seed))[0]["seed"]
 
@@ -133,9 +133,9 @@ def test_seeds(seed: int) -> None:
 )
 def test_stop_at_models_that_reason(model: str, taken: bool) -> None:
     """The first of them take it."""
-    body, told = sent(chat("openai"), model, asking(stop_sequences=["END"]))
+    body, reported = sent(chat("openai"), model, asking(stop_sequences=["END"]))
 
-    assert taken == ("stop" in body) == ("prompt.config.stop_sequences" not in told)
+    assert taken == ("stop" in body) == ("prompt.config.stop_sequences" not in reported)
 
 
 def test_effort_at_snowflake() -> None:
@@ -211,11 +211,11 @@ def test_a_turn_that_began_without_thinking(model: str, thinks: bool) -> None:
     prompt = asking(reasoning=ReasoningConfig(effort=ReasoningConfig.EFFORT_HIGH))
     prompt.messages.append(turn(ROLE_ASSISTANT, call("c"), origin="other/model"))
     prompt.messages.append(turn(ROLE_TOOL, result("c", "seen")))
-    body, told = sent(Anthropic("p"), model, prompt)
+    body, reported = sent(Anthropic("p"), model, prompt)
 
     assert thinks == ("thinking" in body)
-    assert thinks == ("prompt.config.reasoning.effort" not in told)
-    # The next turn of the user's begins anew.
+    assert thinks == ("prompt.config.reasoning.effort" not in reported)
+    # The next turn of the user's begins again.
     prompt.messages.append(turn(ROLE_ASSISTANT, "It is there."))
     prompt.messages.append(user("And now?"))
     assert "thinking" in sent(Anthropic("p"), model, prompt)[0]
@@ -242,11 +242,11 @@ def test_turns_without_reasoning(name: str, model: str, expected: str | None) ->
         turn(ROLE_ASSISTANT, reasoning("hm"), call("c"), origin="other/model"),
         turn(ROLE_TOOL, result("c", "seen")),
     ]
-    body, told = sent(chat(name), model, Prompt(messages=messages))
+    body, reported = sent(chat(name), model, Prompt(messages=messages))
 
     assert expected == body["messages"][1].get("reasoning_content")
     assert "hm" not in json.dumps(body)
-    assert "prompt.messages[1].parts[0]" in told
+    assert "prompt.messages[1].parts[0]" in reported
 
 
 @pytest.mark.rule("2.14")
@@ -254,7 +254,7 @@ def test_turns_without_reasoning(name: str, model: str, expected: str | None) ->
     ("name", "mark"), [("mistral", "prefix"), ("moonshot", "partial"), ("", None)]
 )
 def test_a_turn_to_go_on_with(name: str, mark: str | None) -> None:
-    """Servers that want to be told that the last turn is one are told so."""
+    """Servers that want to be reported that the last turn is one are informed."""
     prompt = Prompt(messages=[user("A poem."), turn(ROLE_ASSISTANT, "Roses")])
     last = sent(chat(name), "some-model", prompt)[0]["messages"][-1]
 
@@ -264,7 +264,7 @@ def test_a_turn_to_go_on_with(name: str, mark: str | None) -> None:
 def test_results_are_looked_for_in_linear_time() -> None:
     """However many calls wait in vain for one."""
     turns = [turn(ROLE_ASSISTANT, call("c")), user("Go on.")] * 2000
-    body, told = sent(chat(""), "m", Prompt(messages=[user("Hi."), *turns]))
+    body, reported = sent(chat(""), "m", Prompt(messages=[user("Hi."), *turns]))
 
     assert 2000 == sum(m["role"] == "tool" for m in body["messages"])
-    assert 2000 == len(told)
+    assert 2000 == len(reported)

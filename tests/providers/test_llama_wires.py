@@ -72,7 +72,7 @@ async def llama(
 async def asked(
     provider: HttpProvider, prompt: Prompt, *, stream: bool
 ) -> tuple[Message, Completion]:
-    exchange = await provider.fit("smollm2", prompt, stream=stream)
+    exchange = await provider.prepare("smollm2", prompt, stream=stream)
     deltas: list[PartDelta] = []
     async with aclosing(exchange.run()) as pieces:
         async for piece in pieces:

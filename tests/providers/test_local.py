@@ -47,7 +47,7 @@ def long_prompt() -> Prompt:
 
 
 async def generate(local: Local, asked: Prompt, model: str | None = None) -> Answer:
-    exchange = await local.fit(model or local.model, asked, stream=False)
+    exchange = await local.prepare(model or local.model, asked, stream=False)
     async with aclosing(exchange.run()) as pieces:
         async for piece in pieces:
             assert isinstance(piece, Answer)
@@ -96,7 +96,7 @@ async def test_a_streamed_answer(local: Local) -> None:
     """The same text in pieces as it is written, then the end with its usage."""
     asked = prompt("Say hello to Bob.", 6)
     whole = await generate(local, asked)
-    exchange = await local.fit("smollm2", asked, stream=True)
+    exchange = await local.prepare("smollm2", asked, stream=True)
 
     async with aclosing(exchange.run()) as pieces:
         *content, answer = [piece async for piece in pieces]
@@ -161,7 +161,7 @@ async def test_a_cancelled_answer_is_not_written_on(local: Local) -> None:
     call is answered while the rest are still being written.
     """
     exchanges = [
-        await local.fit("smollm2", long_prompt(), stream=True) for _ in range(SLOTS)
+        await local.prepare("smollm2", long_prompt(), stream=True) for _ in range(SLOTS)
     ]
     streams = [exchange.run() for exchange in exchanges]
     for stream in streams:
@@ -180,7 +180,7 @@ async def test_a_cancelled_answer_is_not_written_on(local: Local) -> None:
 
 async def test_a_child_that_dies_in_mid_answer(local: Local) -> None:
     """The answer fails; the next call is answered by a new child."""
-    exchange = await local.fit("smollm2", long_prompt(), stream=True)
+    exchange = await local.prepare("smollm2", long_prompt(), stream=True)
     stream = exchange.run()
     await anext(stream)
     died = local.child.process_id
@@ -235,13 +235,13 @@ async def test_what_is_missing_is_named_with_its_mend(
     """No llama.cpp, no model, no such file: permanent, and each says what to do."""
     monkeypatch.setattr(model_file, "path", lambda: tmp_path / "none.gguf")
     asked = prompt("Hello")
-    for local, mend in (
+    for local, repair in (
         (Local(), "the model file is not here: run `majordomo model fetch`"),
         (Local(tmp_path / "no.gguf"), "the model file is not here: check model_path"),
     ):
-        assert mend == await failure_of(local, asked, FAILURE_REASON_MODEL_NOT_FOUND)
+        assert repair == await failure_of(local, asked, FAILURE_REASON_MODEL_NOT_FOUND)
         local.start()
-        assert f"the local model cannot start: {mend}" == caplog.messages[-1]
+        assert f"the local model cannot start: {repair}" == caplog.messages[-1]
         assert not local.child.alive
         await local.aclose()
 

@@ -42,7 +42,7 @@ pytestmark = pytest.mark.usefixtures("smollm2")
 
 
 async def test_a_chain_fails_over_to_the_real_model() -> None:
-    """Generate and Stream answer with text and usage, and tell what failed."""
+    """Generate and Stream answer with text and usage, and show what failed."""
     async with running(CONFIG) as it:
         request = generate("demo", "Say hello to Bob.")
         request.call.prompt.config.max_output_tokens = 12
@@ -66,15 +66,15 @@ async def test_a_chain_fails_over_to_the_real_model() -> None:
 async def test_an_overlong_prompt_fits_none() -> None:
     """Not cut in silence: INVALID_ARGUMENT, with the reason on the attempt."""
     async with running(CONFIG) as it:
-        told = await failed(
+        reported = await failed(
             it.generation.Generate(generate("local/smollm2", "word " * 9000))
         )
 
     assert (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_UNSUPPORTED") == (
-        told.code,
-        told.details[ErrorInfo].reason,
+        reported.code,
+        reported.details[ErrorInfo].reason,
     )
-    (attempt,) = told.details[CallFailure].attempts
+    (attempt,) = reported.details[CallFailure].attempts
     assert FAILURE_REASON_CONTEXT_TOO_LONG == attempt.failure_reason
 
 
@@ -95,13 +95,16 @@ async def test_a_server_killed_in_mid_answer_is_an_aborted_stream() -> None:
         call = it.generation.Stream(request)
         first = await call.read()
         os.kill(_child(it), signal.SIGKILL)
-        told = await failed(call)
+        reported = await failed(call)
         again = generate("local/smollm2", "Say hello to Bob.")
         again.call.prompt.config.max_output_tokens = 4
         answered = await it.generation.Generate(again)
 
     assert first
-    assert (grpc.StatusCode.ABORTED, "STREAM_INTERRUPTED") == (told.code, told.reason)
+    assert (grpc.StatusCode.ABORTED, "STREAM_INTERRUPTED") == (
+        reported.code,
+        reported.reason,
+    )
     assert answered.message.parts[0].text
 
 

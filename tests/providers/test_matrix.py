@@ -267,7 +267,8 @@ def sent(reader: Wire, prompt: Prompt) -> tuple[dict[str, Any], str, list[str]]:
 @pytest.mark.parametrize("second", WIRES)
 @pytest.mark.parametrize("first", WIRES)
 def test_a_conversation_goes_on(first: str, second: str) -> None:
-    """The request is good, has all that was said, and nothing that is the author's."""
+    """The request is good, has all that was reported, and nothing that is the
+    author's."""
     author, reader = WIRES[first], WIRES[second]
     pictures = () if second in BLIND else (PICTURE,)
     prompt = begun(author, *pictures)

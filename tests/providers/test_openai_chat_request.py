@@ -443,7 +443,7 @@ def test_reasoning_is_turned_off() -> None:
 def test_sampling_of_models_that_reason(
     model: str, effort: ReasoningConfig.Effort, kept: bool
 ) -> None:
-    """They refuse it, and stop sequences too: left out, and said to be so."""
+    """They refuse it, and stop sequences too: left out, and declared to be so."""
     config = GenerationConfig(max_output_tokens=9, temperature=0.5, stop_sequences="a")
     config.reasoning.effort = effort
     request = OpenAICompatible("openai", profile=PROFILES["openai"]).encode(
@@ -571,7 +571,7 @@ def test_provider_options_that_are_refused(key: str) -> None:
 
 
 def test_a_server_without_schemas() -> None:
-    """It is asked for JSON, and told the schema with the instructions."""
+    """It is asked for JSON, and reported the schema with the instructions."""
     prompt = Prompt(
         system_instruction=[Part(text="Be brief.")],
         response_format=ResponseFormat(

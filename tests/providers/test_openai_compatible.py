@@ -258,7 +258,7 @@ def counted(prompt: int, completion: int, total: int, **more: object) -> dict[st
     ],
 )
 def test_usage(model: str, said: object, expected: dict[str, int]) -> None:
-    """Every way of counting ends in one form; what was not said is unset."""
+    """Every way of counting ends in one form; what was not given is unset."""
     completion = unary({**whole(content="a"), "model": model, "usage": said})[1]
 
     assert expected == {f.name: n for f, n in completion.usage.ListFields()}
@@ -446,7 +446,7 @@ def test_the_first_choice_is_the_answer() -> None:
 
 
 def test_perplexity_s_last_chunk_repeats_the_answer() -> None:
-    """What was streamed is not said twice."""
+    """What was streamed is not reported twice."""
     said = {"index": 0, "message": {"content": "ab"}}
     end = {
         "object": "chat.completion.done",
@@ -606,7 +606,7 @@ def test_broken_text(pieces: list[str], text: str) -> None:
 
 @pytest.mark.rule("3.6")
 def test_broken_text_elsewhere() -> None:
-    """Arguments, names, ids and whole answers are mended as well."""
+    """Arguments, names, ids and whole answers are repaired as well."""
     piece = (
         r'data: {"id":"\ud83d","model":"\ud83d","choices":[{"delta":{"tool_calls":'
         r'[{"index":0,"id":"\ud83d","function":{"name":"f\ud83d","arguments":"{\"a\":\"\ud83d"'

@@ -207,7 +207,7 @@ def test_which_item_a_piece_belongs_to(indexed: bool) -> None:
 
 
 def test_ids_that_change_on_the_way() -> None:
-    """Some gateways encrypt them anew for each event; the index stays."""
+    """Some gateways encrypt them again for each event; the index stays."""
     message, _, _ = streamed(
         text_delta("he", item_id="x1"),
         text_delta("llo", item_id="x2"),
@@ -455,7 +455,7 @@ def test_bodies_that_are_no_answer(body: bytes, reason: FailureReason) -> None:
     ],
 )
 def test_usage(usage: Json | None, expected: Usage) -> None:
-    """Parts are within their wholes; what was not said is not known."""
+    """Parts are within their wholes; what was not given is not known."""
     assert expected == whole({"output": [], "usage": usage})[1].usage
     assert expected == streamed(ended(usage=usage))[1].usage
 
@@ -496,7 +496,7 @@ async def llama(smollm2: Path) -> AsyncIterator[HttpProvider]:
 async def answer_of(
     provider: HttpProvider, prompt: Prompt, *, stream: bool
 ) -> tuple[Message, Completion]:
-    exchange = await provider.fit("smollm2", prompt, stream=stream)
+    exchange = await provider.prepare("smollm2", prompt, stream=stream)
     deltas: list[PartDelta] = []
     async with aclosing(exchange.run()) as pieces:
         async for piece in pieces:

@@ -241,7 +241,7 @@ def test_its_own_turn_goes_back_verbatim() -> None:
 
 @pytest.mark.parametrize("origin", ["", "other/some-model", "openai/some-model-2"])
 def test_nothing_of_another_target_goes_out(origin: str) -> None:
-    """Its reasoning is left out, and said to be so once."""
+    """Its reasoning is left out, and declared to be so once."""
     request = OpenAIResponses("openai").encode(
         "some-model",
         Prompt(messages=[own_turn(origin), turn(ROLE_TOOL, result("c", "1"))] * 2),
@@ -535,7 +535,7 @@ def test_encrypted_reasoning(model: str, included: bool) -> None:
 
 
 def test_what_the_wire_does_not_have() -> None:
-    """It is left out and said; so few tokens are not to be had."""
+    """It is left out and reported; so few tokens are not to be had."""
     config = GenerationConfig(
         max_output_tokens=5, top_k=7, stop_sequences=["a"], seed=42
     )
@@ -572,7 +572,7 @@ def test_response_schema(schema: str, strict: bool) -> None:
 
 
 def test_a_model_without_schemas() -> None:
-    """It is asked for JSON, and told the schema with the instructions."""
+    """It is asked for JSON, and reported the schema with the instructions."""
     body, adaptations = encoded(
         Prompt(
             response_format=ResponseFormat(

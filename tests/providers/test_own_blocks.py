@@ -359,23 +359,25 @@ def test_an_image_goes_back_to_its_author() -> None:
 def test_an_image_of_a_model_goes_on_as_input(codec: Codec) -> None:
     """Where a turn of the model's may hold none: before the user's next words."""
     message = turn(Part(text="See:"), Part(blob=Blob(media_type="image/png", data=PNG)))
-    body, told = after(codec, message, own=False)
+    body, reported = after(codec, message, own=False)
     turns = body.get("messages") or body["input"]
 
     assert CODED in json.dumps(turns[2])
     assert "user" == turns[2]["role"]
     assert CODED not in json.dumps([turns[0], turns[1], *turns[3:]])
-    assert ["moved to a message of the user"] == [one for one in told if "moved" in one]
+    assert ["moved to a message of the user"] == [
+        one for one in reported if "moved" in one
+    ]
 
 
 @pytest.mark.rule("2.20")
 @pytest.mark.parametrize("codec", [CLAUDE, OPENAI, CHAT, GEMINI])
 def test_audio_with_its_words_goes_on_as_these(codec: Codec) -> None:
     sound = Part(blob=Blob(media_type="audio/pcm;rate=24000", data=b"0"))
-    body, told = after(codec, turn(Part(text="Hello."), sound), own=False)
+    body, reported = after(codec, turn(Part(text="Hello."), sound), own=False)
 
     assert "Hello." in json.dumps(body)
-    assert any("its words are in the text" in one for one in told)
+    assert any("its words are in the text" in one for one in reported)
 
 
 # Blocks of the provider's own.
@@ -399,17 +401,17 @@ def test_a_paused_turn_goes_on() -> None:
 
 @pytest.mark.rule("2.19", "3.13")
 def test_files_that_a_router_has_read_go_back_to_it() -> None:
-    """OpenRouter's; what Groq did is told, and Groq takes nothing back."""
+    """OpenRouter's; what Groq did is reported, and Groq takes nothing back."""
     file = {"type": "file", "file": {"hash": "h", "name": "a.pdf", "content": []}}
     ran = {"index": 0, "type": "search", "arguments": '{"query":"x"}', "output": "y"}
     said = {"content": "Yes.", "annotations": [file], "executed_tools": [ran]}
     message, _ = whole(ROUTER, chat(said))
-    body, told = after(ROUTER, message)
+    body, reported = after(ROUTER, message)
 
     assert ["", "file", "search"] == [part.opaque.type for part in message.parts]
     assert "a.pdf" == message.parts[1].opaque.description
     assert [file] == body["messages"][1]["annotations"]
-    assert any("cannot read" in one for one in told)
+    assert any("cannot read" in one for one in reported)
 
 
 FORGED: list[tuple[Codec, str, dict[str, Any]]] = [
@@ -453,10 +455,10 @@ def test_a_forged_state_brings_nothing_in(
     strings = {"block": json.dumps(block)}
     state = json.dumps({"v": 1, "wire": wire, "strings": strings}).encode()
     forged = Part(opaque=OpaquePart(type="x"), provider_state=state)
-    body, told = after(codec, turn(Part(text="a"), forged))
+    body, reported = after(codec, turn(Part(text="a"), forged))
 
     assert block not in _values(body)
-    assert "left out: content that this target cannot read" in told
+    assert "left out: content that this target cannot read" in reported
 
 
 def _values(value: Any) -> list[Any]:
@@ -501,8 +503,8 @@ def test_the_providers_own_words() -> None:
 
 def test_citations_of_the_caller_are_not_looked_at() -> None:
     part = Part(text="a", citations=[Citation(uri="https://x.y")])
-    body, told = after(CLAUDE, turn(part))
+    body, reported = after(CLAUDE, turn(part))
 
     assert "a" == body["messages"][1]["content"]
     assert "https://x.y" not in json.dumps(body)
-    assert [] == [one for one in told if "left out" in one]
+    assert [] == [one for one in reported if "left out" in one]

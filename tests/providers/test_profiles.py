@@ -1,4 +1,4 @@
-"""Servers of one format, told apart."""
+"""Servers of one format, distinguished."""
 
 import pytest
 

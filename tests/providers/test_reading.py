@@ -265,7 +265,7 @@ def test_what_shows_nothing_may_be_a_sign_of_life(
 def test_that_reasoning_has_begun_is_told_beside_content_too() -> None:
     """When it begins and when it is done."""
     decoder = RESPONSES.decoder(Prompt())
-    told = []
+    reported = []
     for event in (
         text(0, "m", "I look."),
         item("added", 1, type="reasoning", id="r"),
@@ -274,9 +274,9 @@ def test_that_reasoning_has_begun_is_told_beside_content_too() -> None:
         text(0, "m", " Done."),
     ):
         decoder.feed(sse(event))
-        told.append(decoder.life)
+        reported.append(decoder.life)
 
-    assert [None, Life.THINKING, None, Life.ALIVE, None] == told
+    assert [None, Life.THINKING, None, Life.ALIVE, None] == reported
 
 
 @pytest.mark.rule("3.4")
@@ -358,7 +358,7 @@ PIECES: list[Any] = [
         call(None, "b", None, "1}"),
         call(None, "c", "g", '{"n":2}'),
     ],
-    # All of it said again at the end.
+    # All of it reported again at the end.
     [
         call(0, "a", "f", '{"n":1}'),
         call(1, "b", "g", '{"n":2}'),
@@ -635,8 +635,8 @@ def test_what_claude_did_beside_the_answer_is_counted() -> None:
     body = {"content": [], "stop_reason": "end_turn", "usage": usage}
 
     answer = CLAUDE.decode(Prompt(), json.dumps(body).encode())
-    told = answer.completion.usage
-    assert (99_362, 99) == (told.input_tokens, told.output_tokens)
+    reported = answer.completion.usage
+    assert (99_362, 99) == (reported.input_tokens, reported.output_tokens)
 
 
 @pytest.mark.rule("3.9")

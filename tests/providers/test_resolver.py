@@ -125,13 +125,13 @@ asyncio.run(main())
     )
     try:
         async with asyncio.timeout(3 * PATIENCE):
-            told, _ = await process.communicate()
+            reported, _ = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
 
-    assert (0, "connect timed out") == (process.returncode, told.decode().strip())
+    assert (0, "connect timed out") == (process.returncode, reported.decode().strip())
 
 
 async def test_what_a_lookup_finds() -> None:

@@ -156,7 +156,7 @@ async def test_a_connection_that_closes_is_not_reused(head: bytes) -> None:
 async def test_an_end_too_soon(
     data: bytes, error: Exception | None, expected: type[Exception]
 ) -> None:
-    """Said after what had come."""
+    """Reported after what had come."""
     reader = asked()
     reader.feed(data)
     reader.end(error)
@@ -234,7 +234,7 @@ async def test_blanks_after_a_chunk_s_size(blanks: bytes) -> None:
 
 
 async def test_a_trailer_is_no_header() -> None:
-    """It adds nothing to what was told before the body, and is bounded alike."""
+    """It adds nothing to what was reported before the body, and is bounded alike."""
     trailer = b"x-request-id: late\r\ncontent-encoding: gzip\r\n"
     reader, long = asked(), asked()
     reader.feed(CHUNKS[:-2] + trailer + b"\r\n")
@@ -275,7 +275,7 @@ async def test_a_body_that_nobody_reads_stops_the_socket() -> None:
 
 
 class Looked(Socket):
-    """Tells when it is read again; may be told so twice."""
+    """Shows when it is read again; may be informed twice."""
 
     def __init__(self) -> None:
         self.looks = asyncio.Event()

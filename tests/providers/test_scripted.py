@@ -1,4 +1,4 @@
-"""The scripted provider does as it is told."""
+"""The scripted provider does by a script."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ from tests.chain.fakes import virtual_time
 async def run(
     provider: Scripted, model: str, text: str = "one two three", *, stream: bool = True
 ) -> list[Piece]:
-    exchange = await provider.fit(model, prompt(text), stream=stream)
+    exchange = await provider.prepare(model, prompt(text), stream=stream)
     return [piece async for piece in exchange.run()]
 
 
@@ -93,7 +93,7 @@ async def test_scripts_of_a_model_follow_each_other() -> None:
 
 @virtual_time
 async def test_delay_pace_and_stall() -> None:
-    """Time passes as told, and a stall has no end of its own."""
+    """Time passes as reported, and a stall has no end of its own."""
     loop = asyncio.get_running_loop()
     await run(Scripted(), "delay:2s+pace:500ms")
     assert 3.5 == pytest.approx(loop.time(), abs=0.01)

@@ -1,7 +1,8 @@
 """What vendors say that they refuse of a request: order, pairing, alphabets, emptiness.
 
-The official types say which keys there are; what may follow what is only said in prose,
-and in the words of refusals. Written from these, and not from what the codecs do:
+The official types say which keys there are; what may follow what is only reported in
+prose, and in the words of refusals. Written from these, and not from what the codecs
+do:
 
 - Anthropic: https://docs.claude.com/en/api/messages,
   https://docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use,
@@ -86,8 +87,8 @@ def _anthropic(body: Json) -> Iterator[str]:
         else:
             before = turns[number - 1][1] if number else []
             known = {b["id"] for b in before if b["type"] == "tool_use"}
-            told = [b["tool_use_id"] for b in blocks if b["type"] == "tool_result"]
-            if not set(told) <= known or len(told) != len(set(told)):
+            reported = [b["tool_use_id"] for b in blocks if b["type"] == "tool_result"]
+            if not set(reported) <= known or len(reported) != len(set(reported)):
                 yield f"{at}: unexpected `tool_use_id` in `tool_result`"
     yield from _anthropic_rest(body, turns)
 
@@ -159,8 +160,8 @@ def _gemini(body: Json, model: str) -> Iterator[str]:
                 yield f"{at}: must have a text parameter"
         calls = [p["functionCall"] for p in parts if "functionCall" in p]
         after = contents[number + 1]["parts"] if number + 1 < len(contents) else []
-        told = [p["functionResponse"] for p in after if "functionResponse" in p]
-        if calls and [c["name"] for c in calls] != [t["name"] for t in told]:
+        reported = [p["functionResponse"] for p in after if "functionResponse" in p]
+        if calls and [c["name"] for c in calls] != [t["name"] for t in reported]:
             yield f"{at}: as many function responses as function calls, in their order"
         for call in calls:
             if not _LETTER_FIRST.fullmatch(call["name"]):

@@ -55,7 +55,7 @@ def read(recording: Recording, prompt: Prompt) -> tuple[Message, Completion]:
 
 
 def states(part: Part) -> dict[str, str]:
-    """The strings in the state of a part, whoever wrote it."""
+    """The strings in the state of a part, no matter who wrote it."""
     names = ("anthropic", "gemini", "openai-responses", "openai-chat")
     found = (unpack(name, part.provider_state) for name in names)
     return next((strings for strings in found if strings), {})

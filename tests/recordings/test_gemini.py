@@ -295,7 +295,7 @@ def _cuts(body: bytes) -> Iterator[bytes]:
 @pytest.mark.rule("3.4")
 @pytest.mark.parametrize("recording", parameters("stream"))
 def test_a_stream_that_is_cut_is_no_answer(recording: Recording) -> None:
-    """Before the model has said why it stopped; after it, it is the answer."""
+    """Before the model has reported why it stopped; after it, it is the answer."""
     body = re.sub(rb"\r\n?", b"\n", recording.body)
     for cut in _cuts(body):
         with pytest.raises(Failure) as caught:

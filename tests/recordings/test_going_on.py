@@ -75,9 +75,9 @@ def asked_of(
 ) -> tuple[dict[str, Any], list[str]]:
     """The request, and what was changed of it."""
     encoded = reading.encode(model, going_on(message), stream=False)
-    told = [adaptation.description for adaptation in encoded.adaptations]
+    reported = [adaptation.description for adaptation in encoded.adaptations]
     body: dict[str, Any] = json.loads(encoded.body)
-    return body, told
+    return body, reported
 
 
 def faults(name: str, body: dict[str, Any]) -> list[str]:
@@ -137,10 +137,10 @@ def test_the_author_is_given_its_own_back(
 def test_others_are_given_none_of_it(
     recording: Recording, message: Message, name: str
 ) -> None:
-    body, told = asked_of(OTHERS[name], "some-model", message)
+    body, reported = asked_of(OTHERS[name], "some-model", message)
 
     assert [] == faults(name, body)
     kept = blocks(message)
     assert [] == [one for one in content(body) if one in kept]
     opaque = any(part.HasField("opaque") for part in message.parts)
-    assert opaque == ("left out: content that this target cannot read" in told)
+    assert opaque == ("left out: content that this target cannot read" in reported)

@@ -134,7 +134,7 @@ def by_openai(recording: Recording) -> Read:
                     output = last["output"]
                     if recording.id == SEVERAL:
                         output = list(done.values())
-                    # OpenAI encrypts reasoning anew for the last event, and asks to
+                    # OpenAI encrypts reasoning again for the last event, and asks to
                     # be given back what the item had when it was done.
                     output = [done.get(item["id"], item) for item in output]
                     return _whole({**last, "output": output})
@@ -207,7 +207,7 @@ def parameters(*kinds: str, errors: bool = False) -> list[Any]:
 
 def _without_order(read: Read) -> Read:
     """For OpenRouter: a message is done before the reasoning that came before it,
-    and ids of reasoning are made up anew for each event."""
+    and ids of reasoning are made up again for each event."""
     read.parts.sort(key=lambda part: part[0])
     for item in read.kept:
         del item["id"]

@@ -104,8 +104,10 @@ def test_recorded_answers_are_taken_back(
         pytest.skip("an error within a 200")
     answer.origin = own.target
     calls = [part.tool_call for part in answer.parts if part.HasField("tool_call")]
-    told = Message(role=ROLE_TOOL, parts=[result(call.id, "seen") for call in calls])
-    answered = [told] if calls else []
+    reported = Message(
+        role=ROLE_TOOL, parts=[result(call.id, "seen") for call in calls]
+    )
+    answered = [reported] if calls else []
 
     for messages in ([HI, answer, AND_NOW], [HI, answer, *answered, AND_NOW]):
         prompt = Prompt(messages=messages)

@@ -42,7 +42,7 @@ class Carried:
             for item in items
             for part in (*item.get("summary", ()), *item.get("content", ()))
         ]
-        self.told = " ".join(part.opaque.description for part in message.parts)
+        self.reported = " ".join(part.opaque.description for part in message.parts)
         self.omitted = {omission.type for omission in completion.omissions}
 
     def has_call(self, name: str, id_: str = "") -> bool:
@@ -112,7 +112,7 @@ def of_gemini(received: list[Any], carried: Carried) -> Iterator[object]:
 
 def _ungrounded(grounding: Any, carried: Carried) -> Iterator[object]:
     for query in grounding.get("webSearchQueries", []):
-        if query not in carried.told:
+        if query not in carried.reported:
             yield query
     if "searchEntryPoint" in grounding and "searchEntryPoint" not in carried.omitted:
         yield grounding["searchEntryPoint"]

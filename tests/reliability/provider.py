@@ -37,7 +37,7 @@ WELL = Fate()
 
 
 @dataclass
-class Asked:
+class PromptLike:
     """A request, when it came (in the loop's time), and what became of it."""
 
     at: float
@@ -49,7 +49,7 @@ class Provider:
 
     def __init__(self, wire: Wire, fate: Callable[[float], Fate]) -> None:
         self.wire = wire
-        self.asked: list[Asked] = []
+        self.asked: list[PromptLike] = []
         self._fate = fate
         self._plays: set[asyncio.Task[None]] = set()
 
@@ -96,7 +96,7 @@ class Provider:
         streams = b'"stream":true' in body or ":streamgenerate" in head
         now = asyncio.get_running_loop().time()
         fate = self._fate(now)
-        self.asked.append(Asked(now, fate))
+        self.asked.append(PromptLike(now, fate))
         match fate.fault:
             case None:
                 await self._answer(writer, streams)

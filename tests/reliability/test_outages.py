@@ -30,7 +30,8 @@ OUTAGE: dict[Fault, float] = {
     "silence": 60.0,
 }
 """Seconds that a target is away. From its third bench on, which begins within 20 s
-where failures are told, every cooldown is the longest: more time changes nothing."""
+where failures are reported, every cooldown is the longest: more time changes
+nothing."""
 
 BUSY = 20.0
 BACK: dict[Fault, tuple[float, float]] = {
@@ -111,7 +112,7 @@ def test_nothing_is_lost(worlds: dict[str, World], fault: Fault) -> None:
 @pytest.mark.rule("4.1", "4.3")
 @pytest.mark.parametrize("fault", BACK)
 def test_an_outage_is_seen(worlds: dict[str, World], fault: Fault) -> None:
-    """A failure that is told within a second, silence within 15."""
+    """A failure that is reported within a second, silence within 15."""
     world = worlds[f"{fault}-{BUSY:.0f}"]
     seen = world.first(0, BENCHED, WARM_UP) - WARM_UP
 

@@ -2,7 +2,7 @@
 
 All worlds of a run are played at once by one real server, in a process of its own,
 each on providers of its own. What is judged are shares and counts; where a limit is a
-time, benches are told by the server's own watch.
+time, benches are known from the server's own watch.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class World:
     """For each target."""
 
     changes: list[list["Changed"]] = field(default_factory=list)
-    """For each target: what the server said of its health."""
+    """For each target: what the server reported of its health."""
 
     @property
     def targets(self) -> list[str]:
@@ -167,7 +167,7 @@ class _Play:
 
 
 async def _read(call: Any) -> tuple[str, str]:
-    """What was said and not voided, and by whom."""
+    """What was reported and not voided, and by whom."""
     said, target = "", ""
     async for event in call:
         if event.HasField("restart"):

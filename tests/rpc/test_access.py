@@ -109,11 +109,11 @@ async def test_every_method_needs_a_token(
         [("x-api-key", own)],
     ]
     async with running(tokens()) as it:
-        told = [await code(it, method, metadata) for metadata in wrong]
+        reported = [await code(it, method, metadata) for metadata in wrong]
         beyond = await code(it, method, bearer(other))
         allowed = [await code(it, method, bearer(token)) for token in (own, BOTH)]
 
-    assert [grpc.StatusCode.UNAUTHENTICATED] * len(wrong) == told
+    assert [grpc.StatusCode.UNAUTHENTICATED] * len(wrong) == reported
     assert grpc.StatusCode.PERMISSION_DENIED == beyond
     refusals = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
     assert refusals.isdisjoint(allowed)
@@ -194,7 +194,7 @@ async def services(it: Running) -> set[str]:
 
 
 async def test_reflection_can_be_closed() -> None:
-    """Then nobody is told what the services are."""
+    """Then nobody learns what the services are."""
     closed = f'[server]\nlisten = "127.0.0.1:0"\nreflection = false\n{SCRIPTED}'
     async with running(closed) as it:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -289,9 +289,9 @@ async def test_what_a_token_may_name(terms: str, chain: str, allowed: bool) -> N
             if allowed:
                 await (rest_of(made) if hasattr(made, "read") else made)
             else:
-                told = await failed(made)
-                assert grpc.StatusCode.PERMISSION_DENIED == told.code
-                assert "may not name" in told.message
+                reported = await failed(made)
+                assert grpc.StatusCode.PERMISSION_DENIED == reported.code
+                assert "may not name" in reported.message
 
 
 @pytest.mark.rule("6.9")
@@ -316,12 +316,12 @@ async def test_what_a_token_may_hold() -> None:
         held = it.generation.Stream(stream("acme/stall:1", "a b"), metadata=own)
         await held.read()
         request = generate("acme/echo")
-        told = await failed(it.generation.Generate(request, metadata=own))
+        reported = await failed(it.generation.Generate(request, metadata=own))
         await it.generation.Generate(request, metadata=others)
         held.cancel()
 
-    assert "SERVER_OVERLOADED" == told.reason
-    assert "this token" in told.message
+    assert "SERVER_OVERLOADED" == reported.reason
+    assert "this token" in reported.message
 
 
 @pytest.mark.rule("6.9")
@@ -343,20 +343,20 @@ async def test_a_watch_ends_with_its_token(
         ended = watch(WatchHealthRequest(), metadata=bearer(BOTH))
         await ended.read()
         it.server.reload(parse(after))
-        told = await failed(ended)
+        reported = await failed(ended)
 
-    assert (expected or grpc.StatusCode.PERMISSION_DENIED) == told.code
+    assert (expected or grpc.StatusCode.PERMISSION_DENIED) == reported.code
 
 
 async def test_an_open_watch_ends_when_tokens_are_needed() -> None:
-    """Whoever watched without one shows one from then on."""
+    """Anyone who watched without one shows one from then on."""
     async with running(SCRIPTED) as it:
         open_ = it.operator.WatchHealth(WatchHealthRequest())
         await open_.read()
         it.server.reload(parse(tokens(night="")))
-        told = await failed(open_)
+        reported = await failed(open_)
 
-    assert grpc.StatusCode.UNAUTHENTICATED == told.code
+    assert grpc.StatusCode.UNAUTHENTICATED == reported.code
 
 
 async def test_a_watch_goes_on_with_its_token() -> None:
@@ -367,9 +367,9 @@ async def test_a_watch_goes_on_with_its_token() -> None:
         it.server.reload(parse(tokens(night="")))
         request = BenchRequest(target="acme/echo")
         await it.operator.Bench(request, metadata=bearer(OPERATE))
-        told: Any = await watch.read()
-        while not told.HasField("change"):  # what was reloaded is shown first
-            told = await watch.read()
+        reported: Any = await watch.read()
+        while not reported.HasField("change"):  # what was reloaded is shown first
+            reported = await watch.read()
         watch.cancel()
 
-    assert "acme/echo" == told.change.target.target
+    assert "acme/echo" == reported.change.target.target

@@ -1,4 +1,4 @@
-"""What is too much for the server at once is turned away, and told where to go."""
+"""What is too much for the server at once is turned away, and reported where to go."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from majordomo.config import parse
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest
-from testkit.servers import Running, Told, failed, generate, rest_of, running, stream
+from testkit.servers import (
+    FailedCall,
+    Running,
+    failed,
+    generate,
+    rest_of,
+    running,
+    stream,
+)
 from testkit.upstream import PATIENCE
 
 
@@ -37,7 +45,7 @@ async def test_calls_beyond_the_limit() -> None:
         held = [it.generation.Stream(stream("acme/stall:1", "one two")) for _ in "12"]
         for call in held:
             await call.read()
-        told = await failed(it.generation.Generate(generate("acme/echo")))
+        reported = await failed(it.generation.Generate(generate("acme/echo")))
         await it.operator.HealthSnapshot(HealthSnapshotRequest())
         health = health_pb2_grpc.HealthStub(it.channel)
         checked = await health.Check(health_pb2.HealthCheckRequest())
@@ -52,10 +60,10 @@ async def test_calls_beyond_the_limit() -> None:
                 assert code in (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE)
         held[1].cancel()
 
-    assert grpc.StatusCode.UNAVAILABLE == told.code
-    assert "SERVER_OVERLOADED" == told.reason
-    assert 1 == told.details[RetryInfo].retry_delay.seconds
-    assert 1000 <= int(told.trailers["grpc-retry-pushback-ms"]) <= 2000
+    assert grpc.StatusCode.UNAVAILABLE == reported.code
+    assert "SERVER_OVERLOADED" == reported.reason
+    assert 1 == reported.details[RetryInfo].retry_delay.seconds
+    assert 1000 <= int(reported.trailers["grpc-retry-pushback-ms"]) <= 2000
     assert health_pb2.HealthCheckResponse.SERVING == checked.status
 
 
@@ -66,14 +74,14 @@ async def test_memory_beyond_the_budget() -> None:
     async with running(limited('memory_budget = "8MiB"')) as it:
         held = it.generation.Stream(stream("acme/stall:1", f"one {large}"))
         await held.read()
-        told = await failed(it.generation.Generate(generate("acme/echo", large)))
+        reported = await failed(it.generation.Generate(generate("acme/echo", large)))
         await it.generation.Generate(generate("acme/echo", "small"))
         held.cancel()
 
     async with running(limited('memory_budget = "1MiB"')) as it:
         await it.generation.Generate(generate("acme/text:well", large * 2))
 
-    assert "SERVER_OVERLOADED" == told.reason
+    assert "SERVER_OVERLOADED" == reported.reason
 
 
 @pytest.mark.rule("6.1", "6.8")
@@ -101,14 +109,14 @@ async def test_one_connection_leaves_a_quarter_to_others() -> None:
     """The first takes three quarters of the places; others share the rest."""
     async with running(limited("max_calls = 8")) as it, other(it) as stub:
         held = [await hold(it.generation) for _ in range(6)]
-        told = await refused(it.generation)
+        reported = await refused(it.generation)
         held += [await hold(stub) for _ in range(2)]
         full = await refused(stub)
         for call in held:
             call.cancel()
 
-    assert grpc.StatusCode.UNAVAILABLE == told.code
-    assert ["SERVER_OVERLOADED"] * 2 == [told.reason, full.reason]
+    assert grpc.StatusCode.UNAVAILABLE == reported.code
+    assert ["SERVER_OVERLOADED"] * 2 == [reported.reason, full.reason]
 
 
 @pytest.mark.rule("6.8")
@@ -140,5 +148,5 @@ async def hold(stub: Any) -> Any:
     return call
 
 
-async def refused(stub: Any) -> Told:
+async def refused(stub: Any) -> FailedCall:
     return await failed(stub.Generate(generate("acme/echo")))

@@ -40,7 +40,9 @@ CONFIG = """
 Asked = TypeVar("Asked", GenerateRequest, StreamRequest)
 
 
-def asking(request: Asked, *faults: AnswerFault, schema: str = SCHEMA) -> Asked:
+def asking(
+    request: Asked, *faults: AnswerFault, schema: str = SCHEMA
+) -> Asked:
     call = request.call
     call.prompt.response_format.json_schema.schema_json = schema
     call.options.answer_policy.advance_on_answer.extend(faults)
@@ -107,11 +109,11 @@ async def test_a_schema_that_cannot_be_checked(schema: str) -> None:
     checked = asking(generate("all"), ANSWER_FAULT_SCHEMA, schema=schema)
     unchecked = asking(generate("all"), ANSWER_FAULT_NOT_JSON, schema=schema)
     async with running(CONFIG) as it:
-        told = await failed(it.generation.Generate(checked))
+        reported = await failed(it.generation.Generate(checked))
         response = await it.generation.Generate(unchecked)
 
-    assert grpc.StatusCode.INVALID_ARGUMENT == told.code
-    assert "schema_json" in told.message
+    assert grpc.StatusCode.INVALID_ARGUMENT == reported.code
+    assert "schema_json" in reported.message
     assert "acme/wrong" == response.completion.target
 
 
@@ -157,6 +159,6 @@ async def test_a_tool_is_declared_once() -> None:
     request = generate("acme/good")
     request.call.prompt.tools.extend([Tool(web_search=WebSearchTool())] * 2)
     async with running(CONFIG) as it:
-        told = await failed(it.generation.Generate(request))
+        reported = await failed(it.generation.Generate(request))
 
-    assert "call.prompt.tools[1].web_search" in told.message
+    assert "call.prompt.tools[1].web_search" in reported.message

@@ -56,7 +56,7 @@ def begin(it: Running, rpc: str, timeout: float | None = None) -> Any:
 async def test_the_provider_is_left_with_the_caller(
     rpc: str, sent: bytes, by: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its socket is closed at once, whatever it has sent; nobody is told of a bug."""
+    """Its socket is closed at once, whatever it has sent; nobody learns of a bug."""
     asked = asyncio.Event()
 
     async def script(connection: Connection) -> None:

@@ -28,11 +28,11 @@ async def test_a_plan_names_every_target_of_the_chain_in_order() -> None:
         bench = BenchRequest(target="acme/once-down", reason="maintenance")
         await server.operator.Bench(bench)
 
-        told = await server.generation.Explain(
+        reported = await server.generation.Explain(
             ExplainRequest(call=Call(chain="fast", prompt=prompt()), stream=True)
         )
 
-        skipped, tried, refused = told.targets
+        skipped, tried, refused = reported.targets
         assert "acme/once-down" == skipped.target
         assert TargetPlan.ACTION_SKIP == skipped.action
         assert FAILURE_REASON_BENCHED == skipped.reason
@@ -74,10 +74,10 @@ async def test_a_call_that_would_be_refused_is_refused(
 ) -> None:
     """The same errors as the call itself would have."""
     async with running(SCRIPTED) as server:
-        told = await failed(server.generation.Explain(request_))
+        reported = await failed(server.generation.Explain(request_))
 
-        assert reason == told.reason
-        assert told.code in (
+        assert reason == reported.reason
+        assert reported.code in (
             grpc.StatusCode.INVALID_ARGUMENT,
             grpc.StatusCode.NOT_FOUND,
         )

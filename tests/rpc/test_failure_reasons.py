@@ -320,7 +320,7 @@ def test_every_reason_has_a_case() -> None:
     "case", CASES, ids=lambda case: f"{case.reason}-{case.kind}-{case.status}"
 )
 async def test_what_a_provider_says(case: Case) -> None:
-    """The attempt tells it, health heeds it, and the caller has the code for it."""
+    """The attempt shows it, health heeds it, and the caller has the code for it."""
     body = case.body if isinstance(case.body, bytes) else json.dumps(case.body).encode()
 
     async def script(connection: Connection) -> None:
@@ -331,9 +331,9 @@ async def test_what_a_provider_says(case: Case) -> None:
         Upstream(script) as upstream,
         running(provider(case.kind, upstream.url)) as it,
     ):
-        told = await failed(it.generation.Generate(generate("p/m")))
+        reported = await failed(it.generation.Generate(generate("p/m")))
 
-    [attempt] = told.details[CallFailure].attempts
+    [attempt] = reported.details[CallFailure].attempts
     permanent = case.reason in PERMANENT
     kind = FAILURE_CLASS_PERMANENT if permanent else FAILURE_CLASS_TRANSIENT
     assert f"FAILURE_REASON_{case.reason}" == FailureReason.Name(attempt.failure_reason)
@@ -342,8 +342,8 @@ async def test_what_a_provider_says(case: Case) -> None:
         attempt.retry_delay.seconds if attempt.HasField("retry_delay") else None
     )
     assert case.benched == attempt.benched
-    assert case.code == told.code
-    assert "sk-1234567890abcdef" not in str(told)
+    assert case.code == reported.code
+    assert "sk-1234567890abcdef" not in str(reported)
 
 
 @pytest.mark.rule("7")
@@ -361,9 +361,9 @@ async def test_without_a_word(fault: str) -> None:
     async with Upstream(script) as upstream:
         url = "http://127.0.0.1:1" if fault == "refused" else upstream.url
         async with running(provider("anthropic", url)) as it:
-            told = await failed(it.generation.Generate(generate("p/m")))
+            reported = await failed(it.generation.Generate(generate("p/m")))
 
-    [attempt] = told.details[CallFailure].attempts
+    [attempt] = reported.details[CallFailure].attempts
     expected = "TIMEOUT" if fault == "silent" else "CONNECTION"
     assert f"FAILURE_REASON_{expected}" == FailureReason.Name(attempt.failure_reason)
-    assert grpc.StatusCode.UNAVAILABLE == told.code
+    assert grpc.StatusCode.UNAVAILABLE == reported.code

@@ -106,10 +106,10 @@ async def test_attempts_are_streamed_of_a_call_that_fails_too() -> None:
             stream(f"{DOWN},acme/x", include_attempts=True)
         )
         seen: list[Any] = [await call.read() for _ in range(3)]
-        told = await failed(call)
+        reported = await failed(call)
 
     streamed = [event.attempt_ended for event in seen]
-    assert streamed == list(told.details[CallFailure].attempts)
+    assert streamed == list(reported.details[CallFailure].attempts)
     assert [DOWN, DOWN, "acme/x"] == [attempt.target for attempt in streamed]
 
 
@@ -117,10 +117,10 @@ async def test_attempts_are_streamed_of_a_call_that_fails_too() -> None:
 async def test_nothing_is_sent_before_the_first_content() -> None:
     """A failed stream is Trailers-Only: no headers, no message."""
     async with running() as it:
-        told = await failed(it.generation.Stream(stream(DOWN)))
+        reported = await failed(it.generation.Stream(stream(DOWN)))
 
-    assert grpc.StatusCode.UNAVAILABLE == told.code
-    assert [] == told.initial_metadata
+    assert grpc.StatusCode.UNAVAILABLE == reported.code
+    assert [] == reported.initial_metadata
 
 
 @pytest.mark.rule("3.3", "7")
@@ -131,13 +131,16 @@ async def test_a_break_after_content_is_aborted() -> None:
         seen: list[Any] = [await call.read(), await call.read()]
         with pytest.raises(grpc.aio.AioRpcError):
             await call.read()
-        told = await failed(it.generation.Stream(stream("acme/cut:1", "one two")))
+        reported = await failed(it.generation.Stream(stream("acme/cut:1", "one two")))
 
     assert "one two " == text_of(seen)
-    assert (grpc.StatusCode.ABORTED, "STREAM_INTERRUPTED") == (told.code, told.reason)
-    attempts = told.details[CallFailure].attempts
+    assert (grpc.StatusCode.ABORTED, "STREAM_INTERRUPTED") == (
+        reported.code,
+        reported.reason,
+    )
+    attempts = reported.details[CallFailure].attempts
     assert [ATTEMPT_OUTCOME_INTERRUPTED] == [a.outcome for a in attempts]
-    assert "grpc-retry-pushback-ms" not in told.trailers
+    assert "grpc-retry-pushback-ms" not in reported.trailers
 
 
 RESTARTING = """
@@ -246,30 +249,38 @@ async def test_a_whole_answer_asked_for_as_a_stream_is_rescued() -> None:
 async def test_an_exhausted_chain_names_every_target() -> None:
     """UNAVAILABLE with attempts, a delay, and word not to run it all again."""
     async with running() as it:
-        told = await failed(it.generation.Generate(generate(f"{DOWN},acme/status:500")))
+        reported = await failed(
+            it.generation.Generate(generate(f"{DOWN},acme/status:500"))
+        )
 
-    assert (grpc.StatusCode.UNAVAILABLE, "CHAIN_EXHAUSTED") == (told.code, told.reason)
-    assert "majordomo-grpc.github.io" == told.details[ErrorInfo].domain
-    failure = told.details[CallFailure]
+    assert (grpc.StatusCode.UNAVAILABLE, "CHAIN_EXHAUSTED") == (
+        reported.code,
+        reported.reason,
+    )
+    assert "majordomo-grpc.github.io" == reported.details[ErrorInfo].domain
+    failure = reported.details[CallFailure]
     assert [DOWN, DOWN, "acme/status:500", "acme/status:500"] == [
         a.target for a in failure.attempts
     ]
-    assert failure.generation_id == told.trailers["majordomo-generation-id"]
-    assert told.details[RetryInfo].retry_delay.ToMilliseconds() > 1000
-    assert "-1" == told.trailers["grpc-retry-pushback-ms"]
-    assert f"{DOWN}: OVERLOADED; acme/status:500: PROVIDER_ERROR" in told.message
+    assert failure.generation_id == reported.trailers["majordomo-generation-id"]
+    assert reported.details[RetryInfo].retry_delay.ToMilliseconds() > 1000
+    assert "-1" == reported.trailers["grpc-retry-pushback-ms"]
+    assert f"{DOWN}: OVERLOADED; acme/status:500: PROVIDER_ERROR" in reported.message
 
 
 @pytest.mark.rule("7", "1.2")
 async def test_the_longest_chain_fails_with_our_own_status() -> None:
-    """Both ends of it are told, and the trailers are small enough to arrive."""
+    """Both ends of it are reported, and the trailers are small enough to arrive."""
     targets = [f"acme/status:503+code:{'x' * 95}{n:02}" for n in range(32)]
     async with running() as it:
-        told = await failed(it.generation.Generate(generate(",".join(targets))))
+        reported = await failed(it.generation.Generate(generate(",".join(targets))))
 
-    failure = told.details[CallFailure]
+    failure = reported.details[CallFailure]
     numbers = [attempt.number for attempt in failure.attempts]
-    assert (grpc.StatusCode.UNAVAILABLE, "CHAIN_EXHAUSTED") == (told.code, told.reason)
+    assert (grpc.StatusCode.UNAVAILABLE, "CHAIN_EXHAUSTED") == (
+        reported.code,
+        reported.reason,
+    )
     assert (targets[0], targets[-1]) == (
         failure.attempts[0].target,
         failure.attempts[-1].target,
@@ -280,9 +291,9 @@ async def test_the_longest_chain_fails_with_our_own_status() -> None:
 
 @pytest.mark.rule("7", "2.5")
 async def test_a_permanent_failure_ends_the_call() -> None:
-    """Credentials are the server's to mend, and never the caller's token."""
+    """Credentials are the server's to fix, and never the caller's token."""
     async with running() as it:
-        told = await failed(
+        reported = await failed(
             it.generation.Generate(generate("acme/status:401,acme/echo"))
         )
         refused = await failed(
@@ -296,10 +307,10 @@ async def test_a_permanent_failure_ends_the_call() -> None:
         answered = await it.generation.Generate(request)
 
     assert (grpc.StatusCode.FAILED_PRECONDITION, "PROVIDER_CREDENTIALS") == (
-        told.code,
-        told.reason,
+        reported.code,
+        reported.reason,
     )
-    reached = told.details[CallFailure].attempts
+    reached = reported.details[CallFailure].attempts
     assert FAILURE_REASON_NOT_REACHED == reached[-1].failure_reason
     assert (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_REFUSED") == (
         refused.code,
@@ -310,19 +321,19 @@ async def test_a_permanent_failure_ends_the_call() -> None:
 
 @pytest.mark.rule("7", "2.5", "8.2")
 async def test_refusals_that_nobody_knows() -> None:
-    """The next target is asked; where none takes it, each one's words are told."""
+    """The next target is asked; where none takes it, each one's words are reported."""
     async with running() as it:
         answered = await it.generation.Generate(generate("acme/status:400,acme/echo"))
-        told = await failed(
+        reported = await failed(
             it.generation.Generate(generate("acme/status:400,acme/status:422"))
         )
 
     assert "acme/echo" == answered.completion.target
     assert (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_UNSUPPORTED") == (
-        told.code,
-        told.reason,
+        reported.code,
+        reported.reason,
     )
-    attempts = told.details[CallFailure].attempts
+    attempts = reported.details[CallFailure].attempts
     assert [
         ("acme/status:400", "scripted failure"),
         ("acme/status:422", "scripted failure"),
@@ -359,11 +370,11 @@ async def test_refusals_that_nobody_knows() -> None:
 async def test_codes_and_reasons(
     chain: str, code: grpc.StatusCode, reason: str
 ) -> None:
-    """The status of a walked call, by what its only target said."""
+    """The status of a walked call, by what its only target reported."""
     async with running() as it:
-        told = await failed(it.generation.Generate(generate(chain)))
+        reported = await failed(it.generation.Generate(generate(chain)))
 
-    assert (code, reason) == (told.code, told.reason)
+    assert (code, reason) == (reported.code, reported.reason)
 
 
 @pytest.mark.rule("7", "4.12")
@@ -372,24 +383,29 @@ async def test_all_benched() -> None:
     async with running() as it:
         bench = BenchRequest(target="acme/echo", duration=Duration(seconds=40))
         await it.operator.Bench(bench)
-        told = await failed(it.generation.Generate(generate("acme/echo")))
+        reported = await failed(it.generation.Generate(generate("acme/echo")))
 
-    assert (grpc.StatusCode.UNAVAILABLE, "ALL_BENCHED") == (told.code, told.reason)
-    assert 39 <= told.details[RetryInfo].retry_delay.seconds <= 40
-    assert "-1" == told.trailers["grpc-retry-pushback-ms"]
+    assert (grpc.StatusCode.UNAVAILABLE, "ALL_BENCHED") == (
+        reported.code,
+        reported.reason,
+    )
+    assert 39 <= reported.details[RetryInfo].retry_delay.seconds <= 40
+    assert "-1" == reported.trailers["grpc-retry-pushback-ms"]
 
 
 @pytest.mark.rule("7", "5.1")
 async def test_our_deadline_error_arrives_in_time() -> None:
     """The caller sees our status with the attempts, not the transport's bare one."""
     async with running() as it:
-        told = await failed(it.generation.Generate(generate("acme/stall:0"), timeout=2))
+        reported = await failed(
+            it.generation.Generate(generate("acme/stall:0"), timeout=2)
+        )
 
     assert (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED") == (
-        told.code,
-        told.reason,
+        reported.code,
+        reported.reason,
     )
-    assert 1 == len(told.details[CallFailure].attempts)
+    assert 1 == len(reported.details[CallFailure].attempts)
 
 
 @pytest.mark.rule("7")
@@ -399,13 +415,13 @@ async def test_unknown_names_are_not_found() -> None:
         tier = await failed(it.generation.Generate(generate("fast")))
         provider = await failed(it.generation.Generate(generate("openai/gpt-5")))
 
-    for told, reason, name in [
+    for reported, reason, name in [
         (tier, "UNKNOWN_TIER", "fast"),
         (provider, "UNKNOWN_PROVIDER", "openai"),
     ]:
-        assert (grpc.StatusCode.NOT_FOUND, reason) == (told.code, told.reason)
-        assert name == told.details[ErrorInfo].metadata["name"]
-        assert name == told.details[ResourceInfo].resource_name
+        assert (grpc.StatusCode.NOT_FOUND, reason) == (reported.code, reported.reason)
+        assert name == reported.details[ErrorInfo].metadata["name"]
+        assert name == reported.details[ResourceInfo].resource_name
 
 
 @pytest.mark.rule("7")
@@ -415,9 +431,9 @@ async def test_a_name_of_any_length_is_not_found() -> None:
         tier = await failed(it.generation.Generate(generate("t" * 4096)))
         provider = await failed(it.generation.Generate(generate("p" * 4094 + "/m")))
 
-    for told, letter in [(tier, "t"), (provider, "p")]:
-        assert grpc.StatusCode.NOT_FOUND == told.code
-        assert told.details[ErrorInfo].metadata["name"].startswith(letter * 200)
+    for reported, letter in [(tier, "t"), (provider, "p")]:
+        assert grpc.StatusCode.NOT_FOUND == reported.code
+        assert reported.details[ErrorInfo].metadata["name"].startswith(letter * 200)
 
 
 @pytest.mark.rule("7")
@@ -429,14 +445,14 @@ async def test_the_largest_status_arrives() -> None:
     request.call.prompt.messages[0].role = 0  # type: ignore[assignment]
     request.call.prompt.config.provider_options_json["é" * 400] = ""
     async with running() as it:
-        told = await failed(it.generation.Generate(request))
+        reported = await failed(it.generation.Generate(request))
 
     assert (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") == (
-        told.code,
-        told.reason,
+        reported.code,
+        reported.reason,
     )
     assert "call.prompt.messages[0].role" == (
-        told.details[BadRequest].field_violations[0].field
+        reported.details[BadRequest].field_violations[0].field
     )
 
 
@@ -445,13 +461,13 @@ async def test_the_largest_status_arrives() -> None:
 async def test_malformed_chains_are_invalid(chain: str) -> None:
     """The violation is at `chain` and says how to write one."""
     async with running() as it:
-        told = await failed(it.generation.Generate(generate(chain)))
+        reported = await failed(it.generation.Generate(generate(chain)))
 
     assert (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") == (
-        told.code,
-        told.reason,
+        reported.code,
+        reported.reason,
     )
-    violations = told.details[BadRequest].field_violations
+    violations = reported.details[BadRequest].field_violations
     assert ["call.chain"] == [violation.field for violation in violations]
 
 
@@ -462,12 +478,12 @@ async def test_every_violation_is_told_up_to_sixteen() -> None:
     for _ in range(20):
         request.call.prompt.messages.add()
     async with running() as it:
-        told = await failed(it.generation.Generate(request))
+        reported = await failed(it.generation.Generate(request))
 
-    violations = told.details[BadRequest].field_violations
+    violations = reported.details[BadRequest].field_violations
     assert 16 == len(violations)
     assert "call.prompt.messages[1].role" == violations[0].field
-    assert "24" == told.details[ErrorInfo].metadata["omitted_violations"]
+    assert "24" == reported.details[ErrorInfo].metadata["omitted_violations"]
 
 
 @pytest.mark.rule("6.3")
@@ -496,10 +512,10 @@ async def test_options_are_bounded(options: ChainOptions, field: str) -> None:
     request = generate("acme/echo")
     request.call.options.CopyFrom(options)
     async with running() as it:
-        told = await failed(it.generation.Generate(request))
+        reported = await failed(it.generation.Generate(request))
 
-    assert grpc.StatusCode.INVALID_ARGUMENT == told.code
-    assert [field] == [v.field for v in told.details[BadRequest].field_violations]
+    assert grpc.StatusCode.INVALID_ARGUMENT == reported.code
+    assert [field] == [v.field for v in reported.details[BadRequest].field_violations]
 
 
 async def test_options_of_the_call_win() -> None:
@@ -507,9 +523,9 @@ async def test_options_of_the_call_win() -> None:
     request = generate(DOWN)
     request.call.options.transient_retries = 0
     async with running() as it:
-        told = await failed(it.generation.Generate(request))
+        reported = await failed(it.generation.Generate(request))
 
-    assert 1 == len(told.details[CallFailure].attempts)
+    assert 1 == len(reported.details[CallFailure].attempts)
 
 
 @pytest.mark.rule("5.6")

@@ -201,7 +201,7 @@ async def test_what_models_take_may_be_configured() -> None:
             request.call.prompt.config.max_output_tokens = 99
             response = await it.generation.Generate(request)
             request.call.prompt.tools.add().function.name = "f"
-            told = await failed(it.generation.Generate(request))
+            reported = await failed(it.generation.Generate(request))
 
     sent = json.loads(upstream.requests[0].body)
     assert 50 == sent["max_tokens"]
@@ -209,7 +209,7 @@ async def test_what_models_take_may_be_configured() -> None:
     assert {"prompt.config.temperature", "prompt.config.max_output_tokens"} == {
         adaptation.field for adaptation in response.completion.adaptations
     }
-    assert "REQUEST_UNSUPPORTED" == told.reason
+    assert "REQUEST_UNSUPPORTED" == reported.reason
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ async def test_what_models_take_may_be_configured() -> None:
     ],
 )
 def test_where_vertex_is(location: str, host: str) -> None:
-    """By the project's region; the peer is told as OpenTelemetry calls it."""
+    """By the project's region; the peer is reported as OpenTelemetry calls it."""
     config = parse(f'[providers.v]\nkind = "gemini"\nproject = "p-1"\n{location}')
     settings = config.providers["v"]
     assert isinstance(settings, GeminiSettings)
@@ -277,7 +277,7 @@ async def test_a_token_is_kept_while_it_is_good() -> None:
 
 
 async def test_no_token_is_no_credentials() -> None:
-    """Without the words of whoever refused."""
+    """Without the words of anyone who refused."""
     with pytest.raises(Failure) as caught:
         await GoogleToken(Credentials(broken=True))()
 

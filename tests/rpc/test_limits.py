@@ -1,4 +1,4 @@
-"""What a field takes is said in the contract, and is what the server takes."""
+"""What a field takes is stated in the contract, and is what the server takes."""
 
 import math
 import re
@@ -112,11 +112,11 @@ def number(text: str) -> float:
 
 def lines() -> dict[str, str]:
     """The line of every field of the contract that has one."""
-    told: dict[str, str] = {}
+    reported: dict[str, str] = {}
     for file in contract_page.files():
         for i, message in enumerate(file.proto.message_type):
-            told |= dict(_lines(file, message, (4, i)))
-    return told
+            reported |= dict(_lines(file, message, (4, i)))
+    return reported
 
 
 def _lines(
@@ -417,8 +417,8 @@ async def violations(it: Running, request: Any) -> list[str]:
         else:
             await call
     except grpc.aio.AioRpcError:
-        told = await failed(call)
-        found = told.details.get(BadRequest, BadRequest()).field_violations
+        reported = await failed(call)
+        found = reported.details.get(BadRequest, BadRequest()).field_violations
         paths = [re.sub(r"\[.*?\]", "", violation.field) for violation in found]
         return [path.rpartition(".")[2] for path in paths]
     return []
@@ -431,9 +431,9 @@ async def test_every_limit_holds_on_both_sides() -> None:
         for limit, size, taken in PROBES:
             request, message = PLACES[limit.field.split(".")[0]]()
             fill(limit, message, size)
-            told = await violations(it, request)
-            refused = limit.field.split(".")[1] in told
-            assert taken != refused, f"{limit} {size}: {told}"
+            reported = await violations(it, request)
+            refused = limit.field.split(".")[1] in reported
+            assert taken != refused, f"{limit} {size}: {reported}"
 
 
 @pytest.mark.rule("6.4")
@@ -443,6 +443,6 @@ async def test_no_limit_without_its_line(field: str) -> None:
     request, message = PLACES[field.split(".", maxsplit=1)[0]]()
     FREE[field](message)
     async with running() as it:
-        told = await violations(it, request)
+        reported = await violations(it, request)
 
-    assert [] == told
+    assert [] == reported

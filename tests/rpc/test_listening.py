@@ -188,9 +188,9 @@ async def test_streams_about_the_server_do_not_hold_up_a_drain(open_one: Any) ->
         call = await open_one(it.channel)
         began = loop.time()
         drained = asyncio.create_task(it.server.drain())
-        told = await failed(call)
+        reported = await failed(call)
         await drained
         took = loop.time() - began
 
-    assert grpc.StatusCode.UNAVAILABLE == told.code
+    assert grpc.StatusCode.UNAVAILABLE == reported.code
     assert took < 25

@@ -321,12 +321,12 @@ async def test_images_are_named_as_what_they_are(
     for source in sources:
         assert sent_as == source["media_type"]
         assert base64.b64encode(part.blob.data).decode() == source["data"]
-    told = [a.field for a in adaptations if "bytes are" in a.description]
+    reported = [a.field for a in adaptations if "bytes are" in a.description]
     paths = [
         "prompt.messages[0].parts[1]",
         "prompt.messages[2].parts[0].tool_result.parts[0]",
     ]
-    assert paths == told
+    assert paths == reported
 
 
 @pytest.mark.rule("2.14")

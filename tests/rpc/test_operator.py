@@ -56,13 +56,13 @@ async def test_bench_and_unbench() -> None:
         request = BenchRequest(target="acme/echo", reason="upgrade")
         for _ in range(2):
             benched = (await it.operator.Bench(request)).targets
-        told = await failed(it.generation.Generate(generate("acme/echo")))
+        reported = await failed(it.generation.Generate(generate("acme/echo")))
         for _ in range(2):
             unbenched = await it.operator.Unbench(UnbenchRequest(target="acme/echo"))
         answered = await it.generation.Generate(generate("acme/echo"))
 
     assert [BenchRecord.ORIGIN_OPERATOR] == [t.bench.origin for t in benched]
-    skip = told.details[CallFailure].attempts[0]
+    skip = reported.details[CallFailure].attempts[0]
     assert (FAILURE_REASON_BENCHED, "upgrade") == (
         skip.failure_reason,
         skip.bench.reason,
@@ -76,15 +76,15 @@ async def test_one_model_stays_benched_with_its_provider() -> None:
     """FAILED_PRECONDITION names the record to lift."""
     async with running() as it:
         await it.operator.Bench(BenchRequest(provider="acme"))
-        told = await failed(it.operator.Unbench(UnbenchRequest(target="acme/echo")))
+        reported = await failed(it.operator.Unbench(UnbenchRequest(target="acme/echo")))
         await it.operator.Unbench(UnbenchRequest(provider="acme"))
         await it.generation.Generate(generate("acme/echo"))
 
     assert (grpc.StatusCode.FAILED_PRECONDITION, "BENCHED_BY_PROVIDER") == (
-        told.code,
-        told.reason,
+        reported.code,
+        reported.reason,
     )
-    assert "acme" == told.details[ErrorInfo].metadata["provider"]
+    assert "acme" == reported.details[ErrorInfo].metadata["provider"]
 
 
 @pytest.mark.rule("4.11")
@@ -93,13 +93,13 @@ async def test_the_whole_of_a_broken_bench_is_told() -> None:
     for_ages = Duration(seconds=2**62)
     broken = BenchRequest(target="acme/a b", duration=for_ages, reason="x" * 257)
     async with running() as it:
-        told = await failed(it.operator.Bench(broken))
+        reported = await failed(it.operator.Bench(broken))
         tier = await failed(it.operator.Unbench(UnbenchRequest(target="fast")))
         longest = BenchRequest(target="acme/echo", duration=Duration(seconds=31622400))
         benched = await it.operator.Bench(longest)
 
     assert ["target", "duration", "reason"] == [
-        violation.field for violation in told.details[BadRequest].field_violations
+        violation.field for violation in reported.details[BadRequest].field_violations
     ]
     assert grpc.StatusCode.INVALID_ARGUMENT == tier.code
     assert benched.targets[0].bench.expire_time.ToJsonString()
@@ -109,10 +109,13 @@ async def test_the_whole_of_a_broken_bench_is_told() -> None:
 async def test_a_provider_of_any_length_is_not_found() -> None:
     """The caller sees this status, not one of the transport for its size."""
     async with running() as it:
-        told = await failed(it.operator.Bench(BenchRequest(provider="ü" * 40_000)))
+        reported = await failed(it.operator.Bench(BenchRequest(provider="ü" * 40_000)))
 
-    assert (grpc.StatusCode.NOT_FOUND, "UNKNOWN_PROVIDER") == (told.code, told.reason)
-    assert told.details[ErrorInfo].metadata["name"].startswith("üüü")
+    assert (grpc.StatusCode.NOT_FOUND, "UNKNOWN_PROVIDER") == (
+        reported.code,
+        reported.reason,
+    )
+    assert reported.details[ErrorInfo].metadata["name"].startswith("üüü")
 
 
 @pytest.mark.rule("4.11")
@@ -128,7 +131,7 @@ async def test_what_cannot_be_benched() -> None:
         unknown.code,
         unknown.reason,
     )
-    for told, field in [(tier, "target"), (negative, "duration")]:
-        assert grpc.StatusCode.INVALID_ARGUMENT == told.code
-        violations = told.details[BadRequest].field_violations
+    for reported, field in [(tier, "target"), (negative, "duration")]:
+        assert grpc.StatusCode.INVALID_ARGUMENT == reported.code
+        violations = reported.details[BadRequest].field_violations
         assert [field] == [violation.field for violation in violations]

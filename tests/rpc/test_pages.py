@@ -90,11 +90,11 @@ async def test_a_chain_is_paged_in_its_order() -> None:
         found = await pages(it, chain=chain, page_size=2)
         token = found[0].next_page_token
         other = HealthSnapshotRequest(chain="acme/x", page_token=token)
-        told = await failed(it.operator.HealthSnapshot(other))
+        reported = await failed(it.operator.HealthSnapshot(other))
 
     assert [["acme/z", "acme/a"], ["acme/m"]] == [names(page) for page in found]
-    assert grpc.StatusCode.INVALID_ARGUMENT == told.code
-    (violation,) = told.details[BadRequest].field_violations
+    assert grpc.StatusCode.INVALID_ARGUMENT == reported.code
+    (violation,) = reported.details[BadRequest].field_violations
     assert "page_token" == violation.field
 
 
@@ -103,13 +103,15 @@ async def test_a_token_of_somebody_else(token: str) -> None:
     """It is named, and what it must be."""
     async with running() as it:
         request = ListTiersRequest(page_token=token)
-        told = await failed(it.generation.ListTiers(request))
+        reported = await failed(it.generation.ListTiers(request))
 
     assert (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") == (
-        told.code,
-        told.reason,
+        reported.code,
+        reported.reason,
     )
-    assert "page_token: must be the next_page_token of the page before" == told.message
+    assert (
+        "page_token: must be the next_page_token of the page before" == reported.message
+    )
 
 
 @pytest.mark.rule("6.5")

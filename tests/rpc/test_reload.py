@@ -114,19 +114,19 @@ async def test_reloads_under_load_lose_no_call_and_no_health(tmp_path: Path) -> 
         ]
         first: list[Any] = await asyncio.gather(*(call.read() for call in calls))
 
-        told, answers = [], []
+        reported, answers = [], []
         for number in range(RELOADS):
             bad = number % 5 == 4
             text = AFTER if number % 2 else BEFORE
             path.write_text("[server\n" if bad else f"{text}# {number}\n")
             hangup.set()
-            told.append(await outcomes.get())
+            reported.append(await outcomes.get())
             answers.append(await _first_text(it))
 
         rest = await asyncio.gather(*(rest_of(call) for call in calls))
         whole = [text_of([one, *more]) for one, more in zip(first, rest, strict=True)]
         assert [TEXT] * IN_FLIGHT == whole
-        assert (40, 10) == (told.count("applied"), told.count("refused"))
+        assert (40, 10) == (reported.count("applied"), reported.count("refused"))
         in_force, expected = "before", []
         for number in range(RELOADS):
             if number % 5 != 4:
@@ -273,7 +273,7 @@ async def test_a_secret_that_changes_is_read_again(tmp_path: Path) -> None:
 
 
 async def test_hangup_reloads_a_process(tmp_path: Path) -> None:
-    """SIGHUP: what is good is in force, what is bad is told and changes nothing."""
+    """SIGHUP: what is good is in force, what is bad is reported and changes nothing."""
     path = tmp_path / "majordomo.toml"
     path.write_text(BEFORE)
     async with (
@@ -341,11 +341,11 @@ async def test_failures_at_the_place_before_do_not_count() -> None:
         await asked.wait()
         it.server.reload(reached(new.url))
         answered.set()
-        told = await failed(hanging)
+        reported = await failed(hanging)
         after = await health(it, "acme/m")
 
-        assert "CHAIN_EXHAUSTED" == told.reason
-        assert 2 == len(told.details[CallFailure].attempts) == len(old.requests)
+        assert "CHAIN_EXHAUSTED" == reported.reason
+        assert 2 == len(reported.details[CallFailure].attempts) == len(old.requests)
         assert TargetHealth.STATE_ACTIVE == after.state
         assert (0, 0) == (after.consecutive_failures, after.active_attempts)
         assert "good" == await _first_text(it, "acme/m")
@@ -359,7 +359,7 @@ async def test_failures_at_the_place_before_do_not_count() -> None:
 
 @pytest.mark.rule("4.14")
 async def test_a_new_key_has_a_quota_of_its_own() -> None:
-    """Its provider's outage stays, and what an operator has said."""
+    """Its provider's outage stays, and what an operator has reported."""
     spent = json.dumps({"error": {"code": "insufficient_quota", "message": "no money"}})
 
     async def script(connection: Connection) -> None:
@@ -384,7 +384,7 @@ async def test_a_new_key_has_a_quota_of_its_own() -> None:
 
 @pytest.mark.rule("4.14")
 async def test_what_does_not_lead_elsewhere_forgets_nothing() -> None:
-    """Other connections, and models that are told of: it is the same place."""
+    """Other connections, and models that receive of: it is the same place."""
     more = 'connect_timeout = "3s"\n[providers.acme.models.other]\ntools = false'
     async with (
         Upstream(serve(answer(503, b"busy"))) as upstream,

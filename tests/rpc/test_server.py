@@ -32,8 +32,8 @@ from majordomo.v1.operator_service_pb2 import HealthSnapshotRequest, TargetHealt
 from testkit.processes import serving
 from testkit.servers import (
     SCRIPTED,
+    FailedCall,
     Running,
-    Told,
     failed,
     generate,
     rest_of,
@@ -115,13 +115,13 @@ async def test_a_bug_is_internal_and_logged_without_its_text(
 
     monkeypatch.setattr(majordomo.rpc.generation, "_policy", broken)
     async with running() as it:
-        told = await failed(it.generation.Generate(generate("acme/echo")))
+        reported = await failed(it.generation.Generate(generate("acme/echo")))
 
-    assert (grpc.StatusCode.INTERNAL, "INTERNAL") == (told.code, told.reason)
-    assert str(told.trailers["majordomo-generation-id"]) in told.message
+    assert (grpc.StatusCode.INTERNAL, "INTERNAL") == (reported.code, reported.reason)
+    assert str(reported.trailers["majordomo-generation-id"]) in reported.message
     assert "RuntimeError" in caplog.text
     assert "test_server.py" in caplog.text
-    assert "sk-secret" not in caplog.text + repr(told)
+    assert "sk-secret" not in caplog.text + repr(reported)
 
 
 async def test_a_bug_behind_the_operator_has_an_id_too(
@@ -134,19 +134,19 @@ async def test_a_bug_behind_the_operator_has_an_id_too(
 
     monkeypatch.setattr(Tracker, "snapshot", broken)
     async with running() as it:
-        told = await failed(it.operator.HealthSnapshot(HealthSnapshotRequest()))
+        reported = await failed(it.operator.HealthSnapshot(HealthSnapshotRequest()))
 
-    id_ = told.details[ErrorInfo].metadata["generation_id"]
-    assert grpc.StatusCode.INTERNAL == told.code
+    id_ = reported.details[ErrorInfo].metadata["generation_id"]
+    assert grpc.StatusCode.INTERNAL == reported.code
     assert len(id_) > 20
-    assert f"under {id_}" in told.message
+    assert f"under {id_}" in reported.message
     assert f"a bug in call {id_}: RuntimeError" in caplog.text
 
 
 async def test_refused_credentials_are_logged_loudly(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Whoever runs the server has to mend its key."""
+    """Anyone who runs the server has to fix its key."""
     async with running() as it:
         await failed(it.generation.Generate(generate("acme/status:401")))
 
@@ -166,13 +166,13 @@ async def test_drain_lets_running_calls_end() -> None:
         watch.cancel()
         rest = await rest_of(call)
         await drain
-        told = await failed(it.generation.Generate(generate("acme/echo")))
+        reported = await failed(it.generation.Generate(generate("acme/echo")))
 
     assert "one two three four" == text_of([first, *rest])
     assert "completion" == rest[-1].WhichOneof("event")
     health = health_pb2.HealthCheckResponse
     assert [health.SERVING, health.NOT_SERVING] == states
-    assert grpc.StatusCode.UNAVAILABLE == told.code
+    assert grpc.StatusCode.UNAVAILABLE == reported.code
 
 
 @pytest.mark.rule("7")
@@ -183,16 +183,19 @@ async def test_a_draining_server_turns_calls_away(
     monkeypatch.setattr(majordomo.rpc.server, "FAREWELL", 0.5)
     async with running() as it:
         drain = asyncio.create_task(it.server.drain())
-        told = await _first_failure(it)
+        reported = await _first_failure(it)
         await drain
 
-    assert (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING") == (told.code, told.reason)
-    assert told.details[RetryInfo].retry_delay.seconds
-    assert "grpc-retry-pushback-ms" not in told.trailers
+    assert (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING") == (
+        reported.code,
+        reported.reason,
+    )
+    assert reported.details[RetryInfo].retry_delay.seconds
+    assert "grpc-retry-pushback-ms" not in reported.trailers
 
 
-async def _first_failure(it: Running) -> Told:
-    """What is told to the first of many calls that is not answered."""
+async def _first_failure(it: Running) -> FailedCall:
+    """What is asked to the first of many calls that is not answered."""
     while True:
         call = it.generation.Generate(generate("acme/echo"))
         if await call.code() != grpc.StatusCode.OK:
@@ -243,10 +246,10 @@ async def test_a_reader_that_stops_reading_is_cut(
         await call.read()
         while (shown := await _snapshot(it)).active_attempts:
             pass
-        told = await failed(call)
+        reported = await failed(call)
 
     assert (1, 0) == (shown.total_attempts, shown.total_failures)
-    assert grpc.StatusCode.DEADLINE_EXCEEDED == told.code
+    assert grpc.StatusCode.DEADLINE_EXCEEDED == reported.code
 
 
 async def _snapshot(it: Running) -> TargetHealth:
@@ -319,7 +322,7 @@ def impatient(config: Path) -> Path:
 
 
 async def test_a_call_that_outlasts_the_grace_is_cut(impatient: Path) -> None:
-    """A server that was told to end does end, and in good order."""
+    """A server that was asked to end does end, and in good order."""
     async with (
         serving(impatient) as server,
         grpc.aio.insecure_channel(server.address) as channel,
@@ -328,10 +331,10 @@ async def test_a_call_that_outlasts_the_grace_is_cut(impatient: Path) -> None:
         call = stub.Stream(stream("acme/stall:1", "one two"))
         await call.read()
         server.process.terminate()
-        told = await failed(call)
+        reported = await failed(call)
         code = await server.process.wait()
 
-    assert grpc.StatusCode.UNAVAILABLE == told.code
+    assert grpc.StatusCode.UNAVAILABLE == reported.code
     assert 0 == code
 
 
@@ -347,10 +350,10 @@ async def test_a_second_signal_ends_at_once(config: Path) -> None:
         server.process.terminate()
         await server.logged("draining")
         server.process.terminate()
-        told = await failed(call)
+        reported = await failed(call)
         code = await server.process.wait()
 
-    assert grpc.StatusCode.UNAVAILABLE == told.code
+    assert grpc.StatusCode.UNAVAILABLE == reported.code
     assert 0 == code
 
 

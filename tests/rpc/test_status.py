@@ -113,11 +113,11 @@ def test_clients_know_an_error_by_the_same_name() -> None:
 @pytest.mark.rule("7")
 def test_a_bug_is_told_without_its_text() -> None:
     """INTERNAL with a fixed text and the id that finds it in the log."""
-    told = status_for(RuntimeError("sk-secret"), "generation-7")
+    reported = status_for(RuntimeError("sk-secret"), "generation-7")
 
-    assert told.is_bug
-    assert "sk-secret" not in repr(told)
-    assert "generation-7" in told.message
+    assert reported.is_bug
+    assert "sk-secret" not in repr(reported)
+    assert "generation-7" in reported.message
 
 
 @pytest.mark.rule("7")
@@ -141,10 +141,10 @@ def test_details_stay_under_four_kibibytes(count: int) -> None:
     assert (1, count) == (numbers[0], numbers[-1])
     assert count == len(numbers) + failure.omitted_attempts
     for reason in REASONS:
-        told = status_for(_failed(reason, attempts), "g")
-        packed = dict(told.trailers)["grpc-status-details-bin"]
+        reported = status_for(_failed(reason, attempts), "g")
+        packed = dict(reported.trailers)["grpc-status-details-bin"]
         assert len(packed) <= 4096
-        assert len(told.message.encode()) < 512
+        assert len(reported.message.encode()) < 512
         assert isinstance(packed, bytes)
         assert any(
             detail.Is(CallFailure.DESCRIPTOR)
@@ -164,22 +164,22 @@ def test_details_stay_under_four_kibibytes(count: int) -> None:
 )
 def test_what_callers_sent_is_quoted_in_part(error: Exception) -> None:
     """However long it was, the status stays small and says what it is about."""
-    told = status_for(error, "g")
+    reported = status_for(error, "g")
 
-    packed = dict(told.trailers)["grpc-status-details-bin"]
+    packed = dict(reported.trailers)["grpc-status-details-bin"]
     assert len(packed) <= 4096
-    assert 500 < len(told.message.encode()) < 512
-    assert not told.is_bug
+    assert 500 < len(reported.message.encode()) < 512
+    assert not reported.is_bug
 
 
 @pytest.mark.rule("7")
 def test_violations_that_do_not_fit_are_counted() -> None:
-    """The first ones are told, in their order."""
+    """The first ones are reported, in their order."""
     violations = [Violation(f"labels[{n}]", "x" * 250) for n in range(30)]
 
-    told = status_for(InvalidRequest(violations), "g")
+    reported = status_for(InvalidRequest(violations), "g")
 
-    packed = dict(told.trailers)["grpc-status-details-bin"]
+    packed = dict(reported.trailers)["grpc-status-details-bin"]
     assert isinstance(packed, bytes)
     info, found = ErrorInfo(), BadRequest()
     details = Status.FromString(packed).details
@@ -188,13 +188,13 @@ def test_violations_that_do_not_fit_are_counted() -> None:
     assert [v.field for v in violations[: len(fields)]] == fields
     assert 5 < len(fields) < 16
     assert str(30 - len(fields)) == info.metadata["omitted_violations"]
-    assert "(and 29 more)" in told.message
+    assert "(and 29 more)" in reported.message
 
 
 @pytest.mark.rule("7")
 def test_only_a_walked_chain_tells_clients_not_to_retry() -> None:
     """Where this server is the problem another replica may help."""
-    told = {
+    reported = {
         ErrorReason.Name(reason): "grpc-retry-pushback-ms"
         in dict(status_for(_failed(reason, []), "g").trailers)
         for reason in REASONS
@@ -204,7 +204,7 @@ def test_only_a_walked_chain_tells_clients_not_to_retry() -> None:
         "ERROR_REASON_CHAIN_EXHAUSTED",
         "ERROR_REASON_ALL_BENCHED",
         "ERROR_REASON_CHAIN_RATE_LIMITED",
-    } == {name for name, pushed_back in told.items() if pushed_back}
+    } == {name for name, pushed_back in reported.items() if pushed_back}
     assert "grpc-retry-pushback-ms" not in dict(
         status_for(ServerDraining(), "g").trailers
     )

@@ -126,7 +126,7 @@ async def test_the_limits_as_installed() -> None:
 @pytest.mark.parametrize("status", [400, 403, 404, 422])
 @pytest.mark.parametrize("which", [no_stream, no_options], ids=["stream", "options"])
 async def test_a_refused_stream_is_asked_for_whole(which: Refuses, status: int) -> None:
-    """At once, without a penalty or a retry; then always, and told each time."""
+    """At once, without a penalty or a retry; then always, and reported each time."""
     script = refuses(which, status)
     async with scene(script, chain="transient_retries = 0") as it:
         first, second = await it.ask(), await it.ask()
@@ -137,9 +137,9 @@ async def test_a_refused_stream_is_asked_for_whole(which: Refuses, status: int) 
         assert [STREAMED, WHOLE, WHOLE] == asked(it.bad)
         for seen in (first, second):
             assert seen.completion is not None
-            (told,) = seen.completion.adaptations
-            assert which({"stream": True, "stream_options": {}}) == told.field
-            assert "asked for whole: the target has refused it" == told.description
+            (reported,) = seen.completion.adaptations
+            assert which({"stream": True, "stream_options": {}}) == reported.field
+            assert "asked for whole: the target has refused it" == reported.description
         assert 0 == (await it.health()).consecutive_failures
         assert TargetHealth.STATE_ACTIVE == (await it.health()).state
 
@@ -154,8 +154,8 @@ async def test_a_stream_without_what_is_refused_beside_it() -> None:
         assert ["bad/m FAILED UNSUPPORTED", "bad/m SUCCEEDED"] == first.attempts
         assert [STREAMED, BARE, BARE] == asked(it.bad)
         assert second.completion is not None
-        (told,) = second.completion.adaptations
-        assert "stream_options" == told.field
+        (reported,) = second.completion.adaptations
+        assert "stream_options" == reported.field
 
     async with scene(refuses(no_stream)) as it:
         seen = await it.ask("Stream")

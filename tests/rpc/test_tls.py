@@ -108,13 +108,13 @@ async def test_mutual_tls(files: Files) -> None:
     async with running(files.config(mutual=True)) as it:
         async with calling(it, files.authority, good) as stub:
             response = await stub.Generate(generate("acme/echo", "hi"))
-        told = {}
+        reported = {}
         for name, shown in strangers.items():
             async with calling(it, files.authority, shown) as stub:
-                told[name] = await refused(stub)
+                reported[name] = await refused(stub)
 
     assert "hi" == response.message.parts[0].text
-    assert dict.fromkeys(strangers, grpc.StatusCode.UNAVAILABLE) == told
+    assert dict.fromkeys(strangers, grpc.StatusCode.UNAVAILABLE) == reported
 
 
 async def test_certificates_change_under_load(files: Files) -> None:
@@ -172,7 +172,7 @@ async def test_certificates_that_cannot_be_used_change_nothing(
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "told"),
+    ("name", "data", "reported"),
     [
         ("cert.pem", b"", "are no certificate and key"),
         ("key.pem", b"-----BEGIN", "are no certificate and key"),
@@ -181,13 +181,13 @@ async def test_certificates_that_cannot_be_used_change_nothing(
     ],
 )
 def test_a_server_with_such_files_does_not_start(
-    files: Files, name: str, data: bytes | None, told: str
+    files: Files, name: str, data: bytes | None, reported: str
 ) -> None:
     """The configuration's error names the file."""
     path = files.folder / name
     path.write_bytes(data) if data is not None else path.unlink()
 
-    with pytest.raises(ConfigError, match=told) as caught:
+    with pytest.raises(ConfigError, match=reported) as caught:
         parse(files.config(mutual=True))
 
     assert "server.tls" in str(caught.value)

@@ -169,13 +169,13 @@ def test_all_that_the_contract_has_is_taken() -> None:
 
 
 def test_a_prompt_needs_a_message() -> None:
-    """One without is told so, whether the prompt is empty or not there."""
+    """One without is informed, whether the prompt is empty or not there."""
     assert ["call.prompt.messages"] == fields(GenerateRequest())
     assert ["call.prompt.messages"] == fields(StreamRequest(call=Call(prompt=Prompt())))
 
 
 def test_every_violation_is_found() -> None:
-    """Not only the first one: a caller mends its request once."""
+    """Not only the first one: a caller fixes its request once."""
     request = GenerateRequest(
         call=Call(
             prompt=Prompt(
@@ -258,7 +258,7 @@ def test_every_violation_is_found() -> None:
     ],
 )
 def test_turns(message: Message, path: str) -> None:
-    """One broken rule in a turn is one violation, at the field to mend."""
+    """One broken rule in a turn is one violation, at the field to fix."""
     assert [path] == turns(message)
 
 

@@ -23,7 +23,7 @@ from majordomo.v1.operator_service_pb2 import (
     WatchHealthResponse,
 )
 from majordomo.v1.operator_service_pb2_grpc import OperatorServiceStub
-from testkit.servers import SCRIPTED, Told, failed, generate, running
+from testkit.servers import SCRIPTED, FailedCall, failed, generate, running
 
 FLAKY = """
     [health]
@@ -143,7 +143,7 @@ async def test_the_end_of_a_record_is_told_at_its_moment() -> None:
 
 
 async def test_a_chain_limits_the_watch_and_silence_has_a_heartbeat() -> None:
-    """What changes elsewhere is neither told nor does it put the heartbeat off."""
+    """What changes elsewhere is neither reported nor does it put the heartbeat off."""
     async with running() as it:
         request = WatchHealthRequest(
             chain="acme/a,acme/b", heartbeat_interval=Duration(seconds=1)
@@ -169,25 +169,28 @@ async def test_a_heartbeat_interval_out_of_bounds(interval: float) -> None:
     wrong.FromNanoseconds(round(interval * 1e9))
     async with running() as it:
         request = WatchHealthRequest(heartbeat_interval=wrong)
-        told = await failed(it.operator.WatchHealth(request))
+        reported = await failed(it.operator.WatchHealth(request))
 
-    assert grpc.StatusCode.INVALID_ARGUMENT == told.code
-    assert "heartbeat_interval: must be 1 s to 1 h, or unset" == told.message
-    (violation,) = told.details[BadRequest].field_violations
+    assert grpc.StatusCode.INVALID_ARGUMENT == reported.code
+    assert "heartbeat_interval: must be 1 s to 1 h, or unset" == reported.message
+    (violation,) = reported.details[BadRequest].field_violations
     assert "heartbeat_interval" == violation.field
 
 
 async def test_a_chain_that_cannot_be_resolved() -> None:
-    """Is told as everywhere."""
+    """Is reported as everywhere."""
     async with running() as it:
         watch = it.operator.WatchHealth(WatchHealthRequest(chain="nowhere"))
-        told = await failed(watch)
+        reported = await failed(watch)
 
-    assert (grpc.StatusCode.NOT_FOUND, "UNKNOWN_TIER") == (told.code, told.reason)
+    assert (grpc.StatusCode.NOT_FOUND, "UNKNOWN_TIER") == (
+        reported.code,
+        reported.reason,
+    )
 
 
 async def test_a_slow_reader_misses_steps_but_not_the_newest_state() -> None:
-    """10 260 changes while it does not read: it is told at most two a target."""
+    """10 260 changes while it does not read: it receives at most two a target."""
     names = [f"acme/m{number}" for number in range(512)]
     tiers = (",".join(names[first : first + 32]) for first in range(0, 512, 32))
     config = SCRIPTED + "[tiers]\n"
@@ -207,22 +210,22 @@ async def test_a_slow_reader_misses_steps_but_not_the_newest_state() -> None:
             await it.operator.Unbench(UnbenchRequest(provider="acme"))
         await it.operator.Bench(BenchRequest(provider="acme", reason="last"))
 
-        told: list[HealthChange] = []
+        reported: list[HealthChange] = []
         newest: dict[str, str] = {}
         while newest != dict.fromkeys(["acme/*", *names], "last"):
-            told.append(await change(watch))
-            one = told[-1]
+            reported.append(await change(watch))
+            one = reported[-1]
             if one.HasField("provider"):
                 newest["acme/*"] = one.provider.bench.reason
             else:
                 newest[one.target.target] = one.target.bench.reason
         watch.cancel()
 
-    assert len(told) <= 2 * 513
+    assert len(reported) <= 2 * 513
 
 
 async def test_a_thousand_watchers_and_a_drain() -> None:
-    """All are told of a change; when the server drains all end promptly."""
+    """All receive of a change; when the server drains all end promptly."""
     listen = '[server]\nlisten = "127.0.0.1:0"\ndrain_grace = "1h"\n'
     async with running(listen + SCRIPTED) as it:
         request = WatchHealthRequest()
@@ -233,19 +236,19 @@ async def test_a_thousand_watchers_and_a_drain() -> None:
         changes = await asyncio.gather(*(change(watch) for watch in watches))
         ends = asyncio.gather(*(failed(watch) for watch in watches))
         await it.server.drain()
-        told: list[Told] = await ends
+        reported: list[FailedCall] = await ends
 
     assert ["for all"] * 1000 == [one.target.bench.reason for one in changes]
     assert {(grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")} == {
-        (one.code, one.reason) for one in told
+        (one.code, one.reason) for one in reported
     }
-    assert told[0].details[RetryInfo].retry_delay.seconds
+    assert reported[0].details[RetryInfo].retry_delay.seconds
 
 
 async def test_a_draining_server_turns_watches_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A new watch is told what those that ended were told, and no snapshot."""
+    """A new watch receives what those that ended received, and no snapshot."""
     monkeypatch.setattr(majordomo.rpc.server, "FAREWELL", 0.5)
     async with running() as it:
         watch = it.operator.WatchHealth(WatchHealthRequest())
@@ -259,7 +262,7 @@ async def test_a_draining_server_turns_watches_away(
 
 
 async def test_another_configuration_is_told_as_a_snapshot() -> None:
-    """What is new in it is listed, and later changes are told as before."""
+    """What is new in it is listed, and later changes are reported as before."""
     async with running(SCRIPTED) as it:
         watch = it.operator.WatchHealth(WatchHealthRequest())
         assert [] == await watching(watch)

@@ -98,9 +98,11 @@ async def test_a_whole_answer() -> None:
     assert RESTORED == response.message.parts[0].text
     assert asked["strict"]
     assert ["a", "n", "list", "inner"] == asked["schema"]["required"]
-    told = [adaptation.description for adaptation in response.completion.adaptations]
+    reported = [
+        adaptation.description for adaptation in response.completion.adaptations
+    ]
     words = "objects take no keys but those listed; null stood for absent keys"
-    assert words in told
+    assert words in reported
 
 
 @pytest.mark.rule("8.9")

@@ -114,7 +114,7 @@ def test_what_is_looser_is_named(dialect: Dialect) -> None:
     """Where nothing is named, what fits the form fits the original."""
     for name, schema, made in forms(dialect):
         if (
-            "not enforced" in made.told
+            "not enforced" in made.reported
             or "nullable" in json.dumps(schema)
             or not readable(schema)
         ):

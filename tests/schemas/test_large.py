@@ -68,9 +68,9 @@ async def test_too_much_of_them() -> None:
         Upstream(serve(completion("done"))) as upstream,
         running(CONFIG.format(url=upstream.url)) as it,
     ):
-        told = await failed(it.generation.Generate(request))
+        reported = await failed(it.generation.Generate(request))
 
-    assert "its schemas are over 4 MiB in all" in str(told.details)
+    assert "its schemas are over 4 MiB in all" in str(reported.details)
     assert [] == upstream.requests
 
 

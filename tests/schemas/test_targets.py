@@ -1,4 +1,4 @@
-"""Schemas in requests: what each kind of provider is sent, and what is told."""
+"""Schemas in requests: what each kind of provider is sent, and what is reported."""
 
 import json
 from typing import Any
@@ -66,12 +66,14 @@ def prompt(*, tool: object = None, answer: object = None) -> Prompt:
 
 
 def sent(kind: str, asked: Prompt) -> tuple[dict[str, Any], dict[str, str]]:
-    """The body, and what is told by field."""
+    """The body, and what is determined by field."""
     made = CODECS[kind].encode(MODELS[kind], asked, stream=False)
-    told: dict[str, str] = {}
+    reported: dict[str, str] = {}
     for each in made.adaptations:
-        told[each.field] = f"{told.get(each.field, '')}; {each.description}".strip("; ")
-    return json.loads(made.body), told
+        reported[each.field] = (
+            f"{reported.get(each.field, '')}; {each.description}".strip("; ")
+        )
+    return json.loads(made.body), reported
 
 
 def tool_of(kind: str, body: dict[str, Any]) -> Any:
@@ -134,11 +136,11 @@ def test_what_is_no_schema(kind: str, schema: object) -> None:
 @pytest.mark.rule("8.9")
 @pytest.mark.parametrize("kind", ["openai", "chat"])
 def test_strict_where_it_can_be(kind: str) -> None:
-    """Else the schema goes without it, and why is told."""
+    """Else the schema goes without it, and why is reported."""
     strict = 0
     for name, schema in {**ODD, **corpus()}.items():
         try:
-            body, told = sent(kind, prompt(answer=schema))
+            body, reported = sent(kind, prompt(answer=schema))
         except Failure:
             continue
         form = body["text"]["format"] if kind == "openai" else None
@@ -147,7 +149,7 @@ def test_strict_where_it_can_be(kind: str) -> None:
             strict += 1
             assert [] == [*CHECKERS["OpenAI's strict mode"](form["schema"])], name
         else:
-            assert told[SCHEMA_PATH].startswith("not enforced: the schema "), name
+            assert reported[SCHEMA_PATH].startswith("not enforced: the schema "), name
 
     assert strict > 400
 
@@ -163,12 +165,12 @@ def test_strict_where_it_can_be(kind: str) -> None:
 )
 def test_claude_answers_by_a_tool_where_it_has_no_form(name: str, problem: str) -> None:
     """Its input is not enforced, and takes the whole of JSON Schema."""
-    body, told = sent("anthropic", prompt(answer=ODD[name]))
+    body, reported = sent("anthropic", prompt(answer=ODD[name]))
 
     assert "output_config" not in body
     assert [] == [*TOOLS["anthropic"](body["tools"][0]["input_schema"])]
     words = f"not enforced: the schema {problem}; asked for as the input of a tool"
-    assert words == told[SCHEMA_PATH]
+    assert words == reported[SCHEMA_PATH]
 
 
 def test_keys_that_a_vendor_does_not_spell() -> None:

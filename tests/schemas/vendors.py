@@ -1,6 +1,6 @@
 """What vendors' pages say of the schemas that they take, as checkers of their own.
 
-Each yields what the vendor would refuse, or would not do as it is told. The pages, as
+Each yields what the vendor would refuse, or would not do by a script. The pages, as
 of November 2026, are named at each; nothing here is read from the server's tables.
 """
 
@@ -139,8 +139,8 @@ def _begin_alike(branches: list[Any], root: Any) -> Problems:
         for key, value in [*properties.items()][:1]:
             first.append((key, str(value.get("const", value.get("enum", "")))))
     for key in {key for key, _ in first}:
-        told = [value for name, value in first if name == key]
-        if len({*told}) < len(told) or ("" in told and len(told) > 1):
+        reported = [value for name, value in first if name == key]
+        if len({*reported}) < len(reported) or ("" in reported and len(reported) > 1):
             yield f"objects of a union all begin with {key}"
 
 

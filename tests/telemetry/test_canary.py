@@ -1,8 +1,10 @@
-"""Keys and prompts stay where they belong, whoever is asked and however it fails.
+"""Keys and prompts stay where they belong, whichever target is tried and however it
+fails.
 
 Canaries: a key, and words in every corner of a request. None may be in a URL, a log, a
-span, a metric, the health of targets, or what other callers are told; the key not in
-what their own caller is told either. A caller's trace is no business of a provider's.
+span, a metric, the health of targets, or what other callers are reported; the key not
+in what their own caller is reported either. A caller's trace is no business of a
+provider's.
 """
 
 import io
@@ -181,7 +183,7 @@ async def test_no_canary_gets_out(
             media_hosts = ["x.y"]
         """
         async with running(config) as it:
-            told = [
+            reported = [
                 await failed(
                     it.generation.Generate(
                         GenerateRequest(call=Call(chain="p/m", prompt=prompt())),
@@ -224,6 +226,7 @@ async def test_no_canary_gets_out(
         assert canary not in logged
         assert canary not in metrics.text
         assert canary.encode() not in spans
-    # Of another call this provider speaks in the same words, so only the key is told.
-    assert KEY not in f"{told} {others}"
+    # Of another call this provider speaks in the same words, so only the key is
+    # reported.
+    assert KEY not in f"{reported} {others}"
     assert WORD not in str(others[1:])

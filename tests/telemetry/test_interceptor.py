@@ -112,7 +112,7 @@ def begin(channel: grpc.aio.Channel, method: str, seconds: float | None = None) 
     return multicallable(b"", timeout=seconds)
 
 
-async def told(call: Any) -> tuple[str, bytes]:
+async def reported(call: Any) -> tuple[str, bytes]:
     """The code that the caller got, and the last message."""
     last = b""
     try:
@@ -141,13 +141,13 @@ async def told(call: Any) -> tuple[str, bytes]:
 async def test_the_span_has_the_status_that_the_caller_got(
     collector: Collector, service: str, name: str, seconds: float | None, code: str
 ) -> None:
-    """Whatever the shape of the method, and whoever ends it."""
+    """Whatever the shape of the method, and anyone who ends it."""
     async with serving() as (handlers, channel):
         call = begin(channel, f"majordomo.v1.{service}/{name}", seconds)
         if code == "CANCELLED":
             await handlers.begun.wait()
             call.cancel()
-        got, _ = await told(call)
+        got, _ = await reported(call)
         if name == "silent":
             await handlers.cut.wait()
 
@@ -162,7 +162,7 @@ async def test_a_method_finds_its_trace(collector: Collector, service: str) -> N
     method = f"majordomo.v1.{service}/answer"
     async with serving() as (_, channel):
         both = [begin(channel, method) for _ in range(2)]
-        ids = [(await told(call))[1].decode() for call in both]
+        ids = [(await reported(call))[1].decode() for call in both]
 
     assert sorted(ids) == sorted(span.trace_id.hex() for span in collector.spans())
     assert 2 == len(set(ids))
@@ -171,7 +171,7 @@ async def test_a_method_finds_its_trace(collector: Collector, service: str) -> N
 async def test_a_bug_is_an_error_without_its_text(collector: Collector) -> None:
     """INTERNAL, and nothing of the exception."""
     async with serving() as (_, channel):
-        await told(begin(channel, "majordomo.v1.Unary/bug"))
+        await reported(begin(channel, "majordomo.v1.Unary/bug"))
 
     assert "SERVER majordomo.v1.Unary/bug CODE_ERROR INTERNAL" == outline(
         collector.spans()
@@ -186,7 +186,7 @@ async def test_calls_are_observed_soon_after_their_end() -> None:
     methods = [f"majordomo.v1.Unary/{name}" for name in ("answer", "refuse", "answer")]
     async with serving(seen.put_nowait) as (_, channel):
         for method in methods:
-            await told(begin(channel, method))
+            await reported(begin(channel, method))
         observed = [await seen.get() for _ in methods]
 
     assert methods == [finished.method for finished in observed]
@@ -209,22 +209,22 @@ async def test_a_bug_in_one_observer_hides_nothing_from_others(
 
     async with serving(bad, good) as (_, channel):
         for name in ("answer", "refuse"):
-            await told(begin(channel, f"majordomo.v1.Unary/{name}"))
+            await reported(begin(channel, f"majordomo.v1.Unary/{name}"))
 
     assert ["OK", "NOT_FOUND"] == seen
-    assert 2 == caplog.text.count("a bug in what is told of a call: ValueError")
+    assert 2 == caplog.text.count("a bug in the record of a call: ValueError")
     assert "canary" not in caplog.text
 
 
 async def test_a_deadline_is_told_from_a_cancel(collector: Collector) -> None:
-    """Even where the transport told us of a later one.
+    """Even where the transport reported us of a later one.
 
     The second call's deadline is sent as the first one's, which is 2.5 % longer: it is
     the caller's reset that ends it.
     """
     async with serving() as (handlers, channel):
         for seconds in (0.2, 0.195):
-            await told(begin(channel, "majordomo.v1.Unary/silent", seconds))
+            await reported(begin(channel, "majordomo.v1.Unary/silent", seconds))
             await handlers.cut.wait()
 
     line = "SERVER majordomo.v1.Unary/silent CODE_ERROR DEADLINE_EXCEEDED"

@@ -1,4 +1,4 @@
-"""An attempt out of rotation is told wherever attempts are shown."""
+"""An attempt out of rotation is reported wherever attempts are shown."""
 
 import io
 

@@ -50,12 +50,12 @@ async def test_a_line_a_call(log: io.StringIO, collector: Collector) -> None:
         "level": "info",
     }.items() <= line.items()
     assert line["timestamp"].endswith("Z")
-    told = [(a["target"], a["outcome"], a.get("reason")) for a in line["attempts"]]
+    reported = [(a["target"], a["outcome"], a.get("reason")) for a in line["attempts"]]
     assert [
         (DOWN, "failed", "overloaded"),
         (DOWN, "failed", "overloaded"),
         ("acme/echo", "succeeded", None),
-    ] == told
+    ] == reported
     assert (503, True) == (
         line["attempts"][1]["http_status"],
         line["attempts"][1]["benched"],
@@ -63,7 +63,7 @@ async def test_a_line_a_call(log: io.StringIO, collector: Collector) -> None:
 
 
 async def test_a_call_that_fails(log: io.StringIO) -> None:
-    """By the reason that the caller was told, whether or not a chain was walked."""
+    """By the reason that the caller was reported, whether or not a chain was walked."""
     async with running() as it:
         await failed(it.generation.Generate(generate("nope")))
         await failed(it.generation.Stream(stream("acme/cut:1", "one two")))

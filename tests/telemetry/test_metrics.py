@@ -84,7 +84,8 @@ async def test_a_failover_and_a_skip() -> None:
 
 
 async def test_what_a_caller_was_refused() -> None:
-    """Calls count by the reason that was told, also those that were never walked."""
+    """Calls count by the reason that was reported, also those that were never
+    walked."""
     fails = '[chain]\n    all_benched_policy = "fail"'
     async with running(CONFIG.format(settings=fails)) as it:
         await failed(it.generation.Generate(generate("nope")))

@@ -1,4 +1,4 @@
-"""docs/observability.md tells what the code does: its tables, and its examples."""
+"""docs/observability.md shows what the code does: its tables, and its examples."""
 
 import hashlib
 import io
@@ -107,9 +107,9 @@ def test_every_outcome_is_told() -> None:
     """Those of calls that were answered, and every reason of ours."""
     reasons = [labels.error_reason(value) for value in ErrorReason.values() if value]
 
-    told = [name for row in table("outcome") for name in named(row[0])]
+    reported = [name for row in table("outcome") for name in named(row[0])]
     ours = {"first_try", "recovered", "restarted", "cancelled", *reasons}
-    assert sorted(ours) == sorted(told)
+    assert sorted(ours) == sorted(reported)
 
 
 def test_every_reason_is_told() -> None:
@@ -147,13 +147,13 @@ async def test_spans_say_what_is_told(collector: Collector) -> None:
         await it.operator.Unbench(UnbenchRequest(target="acme/echo"))
         await failed(it.generation.Stream(stream("acme/cut:1", "one two")))
 
-    told = {name: row[1] for row in table("attribute") for name in named(row[0])}
+    reported = {name: row[1] for row in table("attribute") for name in named(row[0])}
     events = {named(row[0])[0]: set(named(row[2])) for row in table("event")}
     seen: defaultdict[str, set[str]] = defaultdict(set)
     for span in collector.spans():
         for key in attributes(span.attributes):
             name = LABEL if key.startswith(semconv.LABEL) else key
-            assert KINDS[span.kind] in told[name], key
+            assert KINDS[span.kind] in reported[name], key
         for event in span.events:
             seen[event.name] |= attributes(event.attributes).keys()
     assert seen.keys() == events.keys()

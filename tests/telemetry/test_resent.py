@@ -1,4 +1,4 @@
-"""A request that was sent twice is told wherever attempts are shown."""
+"""A request that was sent twice is reported wherever attempts are shown."""
 
 import io
 
@@ -33,9 +33,9 @@ async def test_it_is_told_in_the_log_the_span_and_the_terminal(
         async with running(config) as it:
             answers = [await it.generation.Generate(generate("p/m")) for _ in "12"]
 
-    told = [describe(answer.completion.attempts[0]) for answer in answers]
+    reported = [describe(answer.completion.attempts[0]) for answer in answers]
     logged = [line["attempts"][0] for line in lines(log.getvalue(), "call")]
     spans = [attributes(span.attributes) for span in collector.spans()]
-    assert [False, True] == ["sent twice" in line for line in told]
+    assert [False, True] == ["sent twice" in line for line in reported]
     assert [None, True] == [attempt.get("resent") for attempt in logged]
     assert 1 == sum(span.get(semconv.ATTEMPT_RESENT) is True for span in spans)

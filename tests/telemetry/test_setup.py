@@ -30,12 +30,12 @@ def spans(provider: TracerProvider, count: int) -> None:
 
 
 async def sent(collector: Collector, count: int) -> dict[str, Any]:
-    """Send `count` spans; who the collector is told that we are."""
+    """Send `count` spans; who the collector receives that we are."""
     provider = tracer_provider(resource())
     spans(provider, count)
     await shutdown(provider)
-    (told,) = collector.requests[0].resource_spans
-    return attributes(told.resource.attributes)
+    (reported,) = collector.requests[0].resource_spans
+    return attributes(reported.resource.attributes)
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def test_nothing_is_recorded_unless_asked_for(
 
 
 async def test_we_have_a_name(collector: Collector) -> None:
-    """Name, version and instance, without a word from whoever runs us."""
-    told = await sent(collector, 1)
+    """Name, version and instance, without a word from anyone who runs us."""
+    reported = await sent(collector, 1)
 
-    assert "majordomo" == told["service.name"]
-    assert told["service.version"]
-    assert told["service.instance.id"]
+    assert "majordomo" == reported["service.name"]
+    assert reported["service.version"]
+    assert reported["service.instance.id"]
 
 
 async def test_the_variables_name_us_otherwise(
@@ -80,12 +80,12 @@ async def test_the_variables_name_us_otherwise(
     attributes = "service.name=no,service.version=9,deployment.environment.name=test"
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", attributes)
 
-    told = await sent(collector, 1)
+    reported = await sent(collector, 1)
 
     assert ("butler", "9", "test") == (
-        told["service.name"],
-        told["service.version"],
-        told["deployment.environment.name"],
+        reported["service.name"],
+        reported["service.version"],
+        reported["deployment.environment.name"],
     )
 
 
@@ -184,7 +184,7 @@ def test_a_provider_that_is_set_is_left_alone() -> None:
 LOST = "the trace collector does not answer; the last spans are lost"
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+def reported(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What we logged; the exporter's own complaints come when they come."""
     return [
         record.getMessage() for record in caplog.records if record.name == "majordomo"
@@ -199,7 +199,7 @@ async def silent(connection: Connection) -> None:
 async def test_a_silent_collector_is_given_up(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The end of the process does not wait for it, and the loss is told."""
+    """The end of the process does not wait for it, and the loss is reported."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     async with Upstream(silent) as upstream:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", upstream.url)
@@ -208,7 +208,7 @@ async def test_a_silent_collector_is_given_up(
 
         await shutdown(provider, 0.05)
 
-    assert [LOST] == told(caplog)
+    assert [LOST] == reported(caplog)
 
 
 async def test_a_collector_that_holds_the_request_is_given_up(
@@ -227,7 +227,7 @@ async def test_a_collector_that_holds_the_request_is_given_up(
         collector.answers.set()
 
     assert 1 == held
-    assert [LOST] == told(caplog)
+    assert [LOST] == reported(caplog)
 
 
 @pytest.fixture
@@ -281,7 +281,7 @@ async def test_a_silent_collector_does_not_keep_the_process(config: Path) -> Non
 async def test_a_dead_collector_does_not_keep_the_process(config: Path) -> None:
     """Nor does one where nobody listens, and which is named.
 
-    Once, for spans or for metrics: the SDK tells no more of what sounds alike.
+    Once, for spans or for metrics: the SDK shows no more of what sounds alike.
     """
     words = await last_words(config, "http://127.0.0.1:1")
 

@@ -196,7 +196,8 @@ async def test_first_try() -> None:
 
 @virtual_time
 async def test_retry() -> None:
-    """A span for each attempt, the backoff between; what was mended shows no error."""
+    """A span for each attempt, the backoff between; what was repaired shows no
+    error."""
     walker, _ = engine()
     done = call(target("a/x", [Wait(1), down()], [Wait(2), *OK]))
     await walk(walker, done)
@@ -289,8 +290,10 @@ async def test_failover_and_skip() -> None:
 async def test_exhausted() -> None:
     """UNAVAILABLE is an error of the server's; the chain span has its outcome."""
     walker, _ = engine()
-    misfit = Failure(FAILURE_REASON_UNSUPPORTED, CANARY)
-    done = call(target("a/x", misfit=misfit), target("b/y", [Wait(1), down()]))
+    unsupported = Failure(FAILURE_REASON_UNSUPPORTED, CANARY)
+    done = call(
+        target("a/x", unsupported=unsupported), target("b/y", [Wait(1), down()])
+    )
     await walk(walker, done)
 
     shown = traced(done, RpcCode.UNAVAILABLE)

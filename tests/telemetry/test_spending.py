@@ -47,8 +47,8 @@ BEARER = [("authorization", f"Bearer {TOKEN}")]
 def line_of(log: io.StringIO) -> dict[str, Any]:
     """The one call's line; its numbers as they are written."""
     (line,) = (line for line in log.getvalue().splitlines() if '"event":"call"' in line)
-    told: dict[str, Any] = json.loads(line, parse_float=Decimal)
-    return told
+    reported: dict[str, Any] = json.loads(line, parse_float=Decimal)
+    return reported
 
 
 @pytest.mark.rule("2.22")

@@ -69,7 +69,7 @@ async def test_first_try(collector: Collector) -> None:
 
 
 async def test_retry(collector: Collector) -> None:
-    """A failed attempt is an error; what it was mended by shows none above."""
+    """A failed attempt is an error; what it was repaired by shows none above."""
     models = '[providers.acme.models.flaky]\nscript = ["status:503", "text:hello"]'
     async with running(f'[providers.acme]\nkind = "scripted"\n{models}') as it:
         await it.generation.Generate(generate("acme/flaky"))
@@ -432,10 +432,10 @@ async def test_the_callers_trace_goes_on(collector: Collector) -> None:
 async def test_a_failed_call_tells_its_trace_too(collector: Collector) -> None:
     """The id in the trailers is the one that was exported."""
     async with running() as it:
-        told = await failed(it.generation.Generate(generate(DOWN)))
+        reported = await failed(it.generation.Generate(generate(DOWN)))
 
     exported = {span.trace_id.hex() for span in collector.spans()}
-    assert {told.trailers["majordomo-trace-id"]} == exported
+    assert {reported.trailers["majordomo-trace-id"]} == exported
 
 
 @pytest.mark.parametrize(

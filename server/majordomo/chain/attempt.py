@@ -10,7 +10,7 @@ from majordomo.chain.evidence import Lease
 from majordomo.chain.failure import Failure, failure_class
 from majordomo.chain.plan import Plan
 from majordomo.chain.target import Answer, Life, Piece, Target
-from majordomo.chain.timing import Patience
+from majordomo.chain.timing import RearmableTimeout
 from majordomo.chain.tracker import Tracker
 from majordomo.durations import set_duration
 from majordomo.text import cut, line
@@ -99,11 +99,11 @@ class RunningAttempt:
 
         self._ran_out = False
         self._stalled = False
-        self._patience = Patience()
+        self._timer = RearmableTimeout()
 
     async def __aenter__(self) -> "RunningAttempt":
-        for room in self._target.rooms:
-            room.used += 1
+        for concurrency in self._target.concurrency_limits:
+            concurrency.used += 1
         return self
 
     async def __aexit__(
@@ -116,10 +116,10 @@ class RunningAttempt:
             self._judge(error)
         finally:
             self._call.attempts.append(self.record)
-            for room in self._target.rooms:
-                room.used -= 1
+            for concurrency in self._target.concurrency_limits:
+                concurrency.used -= 1
             self._tracker.release(self._lease)
-            self._patience.end()
+            self._timer.end()
             # Else the two would keep each other, and a large body, until a collection.
             self._exchange.may_resend = None
             await self._pieces.aclose()
@@ -172,7 +172,7 @@ class RunningAttempt:
         else:
             limit = min(self._content_end, self._end)
         try:
-            with self._patience.until(limit):
+            with self._timer.until(limit):
                 piece = await anext(self._pieces)
         except TimeoutError:
             raise self._out_of_time(limit) from None
@@ -202,7 +202,7 @@ class RunningAttempt:
         return bench is None or bench.start <= self._start
 
     def _judge(self, error: BaseException | None) -> None:
-        """Write the end down and tell the tracker."""
+        """Write the end down and inform the tracker."""
         record = self.record
         exchange = self._exchange
         ran = self._clock.monotonic() - self._start

@@ -44,7 +44,7 @@ def usable(remaining: float | None) -> float:
     """What of a caller's `remaining` time the walk may use.
 
     Our own error has to reach the caller before the transport's bare one does, and
-    gRPC tells servers deadlines that are up to 4 % too long: it rounds them up by 1 %
+    gRPC gives servers deadlines that are up to 4 % too long: it rounds them up by 1 %
     and sends the last one again where it was up to 3 % longer.
     """
     if remaining is None:

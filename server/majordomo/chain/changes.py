@@ -2,7 +2,7 @@
 
 A change is what somebody who looks at a target would see: where it stands, its bench,
 and whether calls get through. Of each target only the newest change is kept. Changes
-are numbered; an onlooker remembers the number it was told up to, asks for what is
+are numbered; an onlooker remembers the number it has received up to, asks for what is
 newer, and so misses steps in between but never the newest state.
 """
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from majordomo.chain.health import ACTIVE, BENCHED, Bench
 from majordomo.v1.operator_service_pb2 import HealthChange, TargetHealth
 
-NOTHING_TOLD = -1
+NOTHING_REPORTED = -1
 """The version of an onlooker that needs a snapshot first."""
 
 NEVER = float("inf")
@@ -116,7 +116,7 @@ class Changes:
         self.notify()
 
     def forget(self) -> None:
-        """Let every onlooker begin anew with a snapshot."""
+        """Let every onlooker begin again with a snapshot."""
         self.version += 1
         self._horizon = self.version
         self._latest.clear()

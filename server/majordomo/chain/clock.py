@@ -54,4 +54,4 @@ class Clock:
 
 
 CLOCK = Clock()
-"""This process's, one for all: a moment has one wall time, whoever tells it."""
+"""This process's, one for all: a moment has one wall time, no matter who shows it."""

@@ -12,13 +12,13 @@ from majordomo.chain.answers import Fault, Parts, fault
 from majordomo.chain.attempt import MOST_MESSAGE_BYTES, RunningAttempt
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import CLOCK, Clock
-from majordomo.chain.course import Course, Turn, retriable
 from majordomo.chain.deltas import message
 from majordomo.chain.events import Answered, AttemptEnded, Content, Event, Restarted
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import Bench
 from majordomo.chain.keeping import Kept, Shown
 from majordomo.chain.plan import Skip, explain, plan, skip_benched
+from majordomo.chain.selector import Pick, TargetSelector, retriable
 from majordomo.chain.target import Answer, Target
 from majordomo.chain.tracker import Tracker
 from majordomo.chain.usage import add_up
@@ -42,7 +42,7 @@ _UNSHOWN = frozenset({ANSWER_FAULT_EMPTY})
 """Faults of answers that show nothing."""
 
 _LEAST_RETRY_DELAY = 1.0
-"""Seconds that a caller is told to wait at least."""
+"""Seconds that a caller is asked to wait at least."""
 
 
 class Engine:
@@ -61,7 +61,7 @@ class Engine:
     async def walk(self, call: Call) -> AsyncGenerator[Event]:
         """Try `call.targets` from head to tail until one answers.
 
-        Raises CallFailed. However it ends, `call` tells what was tried and what
+        Raises CallFailed. However it ends, `call` shows what was tried and what
         came of it. Closing the generator, or cancelling what awaits it, closes the
         provider's connection at once.
         """
@@ -108,8 +108,8 @@ class _Walk:
         self._clock = clock
         self._random = random
         self._end = clock.monotonic() + budget.usable(call.time_remaining)
-        self._course = Course(call, tracker, clock, random, self._end)
-        self._turn: Turn | None = None
+        self._selector = TargetSelector(call, tracker, clock, random, self._end)
+        self._pick: Pick | None = None
         self._retries = 0  # in this turn
         self._refitted = False  # in this turn
         self._failed: RunningAttempt | None = None  # just now
@@ -124,18 +124,18 @@ class _Walk:
 
         Raises CallFailed if there is none, or the call ends here.
         """
-        if self._turn is None or not await self._again(self._turn):
-            self._turn = await self._course.next()
+        if self._pick is None or not await self._again(self._pick):
+            self._pick = await self._selector.next()
             self._retries = 0
             self._refitted = False
-        if self._turn is None:
+        if self._pick is None:
             raise self._call_failed(())
         self._failed = None
         self._unseen = []
         if self._shown is not None:
             self._shown.drop()
         self._shown = Shown(self._call.memory) if self._may_void else None
-        return await self._enter(self._turn)
+        return await self._enter(self._pick)
 
     async def next_events(self, running: RunningAttempt) -> Sequence[Event]:
         """What the caller sees next of an attempt; nothing: it has answered.
@@ -233,24 +233,24 @@ class _Walk:
         interrupted, self._void = self._void, None
         return [] if interrupted is None else [Restarted(interrupted, target)]
 
-    async def _enter(self, turn: Turn) -> RunningAttempt | Attempt:
+    async def _enter(self, pick: Pick) -> RunningAttempt | Attempt:
         """Begin an attempt at the turn's target, or say why it is skipped."""
-        call, target = self._call, turn.target
+        call, target = self._call, pick.target
         decision = await plan(
             call,
             target,
-            turn.to_come,
+            pick.to_come,
             self._tracker,
             self._end - self._clock.monotonic(),
             tried=any(a.outcome != ATTEMPT_OUTCOME_SKIPPED for a in call.attempts),
-            benched=turn.early or turn.last_resort,
+            benched=pick.early or pick.last_resort,
         )
         if isinstance(decision, Skip):
             return self._skipped(target, decision)
         lease = self._tracker.begin(
             target.name,
-            early=turn.early,
-            last_resort=turn.last_resort,
+            early=pick.early,
+            last_resort=pick.last_resort,
             again=call.leases.get(target.name),
             limit=decision.own.first_content,
             streamed=decision.exchange.streamed,
@@ -269,7 +269,7 @@ class _Walk:
             call_end=self._end,
         )
 
-    async def _again(self, turn: Turn) -> bool:
+    async def _again(self, pick: Pick) -> bool:
         """After a failed attempt: True, once it is time, to try the same target again.
 
         False to go on to the next one. Raises CallFailed where the call ends here
@@ -285,11 +285,11 @@ class _Walk:
         if attempt.outcome == ATTEMPT_OUTCOME_INTERRUPTED:
             if policy.interruption == INTERRUPTION_POLICY_RESTART:
                 return False
-            raise self._call_failed(turn.to_come)
+            raise self._call_failed(pick.to_come)
         if reason in PERMANENT and not _advances(reason, policy):
-            raise self._call_failed(turn.to_come, ended=True)
+            raise self._call_failed(pick.to_come, ended=True)
         if (
-            turn.last_resort
+            pick.last_resort
             or not retriable(attempt)
             or self._retries == policy.transient_retries
             or self._tracker.out_of_rotation(attempt.target) is not None

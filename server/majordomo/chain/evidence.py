@@ -23,7 +23,7 @@ _MOST = 100
 """Calls that are weighed, at most."""
 
 _ANSWERS = 20
-"""Answers whose first contents tell how slow the target is."""
+"""Answers whose first contents show how slow the target is."""
 
 _MEMORY = 60.0
 """Seconds that an outcome counts."""
@@ -74,7 +74,7 @@ class Lease:
     """Its first content comes before the rest of its answer."""
 
     inert: bool = False
-    """Its result tells nothing: it goes where the target is reached no more."""
+    """Its result shows nothing: it goes where the target is reached no more."""
 
     content: bool = False
     """It has brought some."""
@@ -181,7 +181,7 @@ class Evidence:
         return min(limit, max(_LEAST_PATIENCE, self._slow))
 
     def overdue(self, now: float) -> Iterable[Lease]:
-        """Those that have been silent for too long by now; each is told once.
+        """Those that have been silent for too long by now; each is reported once.
 
         A probe by the patience, so that it holds nobody up; a stream not before a third
         of its own limit, and only where answers have shown how long they take.

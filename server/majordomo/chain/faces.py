@@ -21,7 +21,7 @@ class Onlooked(Protocol):
         """The oldest changes of `names`, or of all, after `version`, in order.
 
         With them goes the version that they lead up to. None if only a snapshot can
-        tell, as for NOTHING_TOLD.
+        tell, as for NOTHING_REPORTED.
         """
 
     def show(self, name: str) -> TargetHealth:

@@ -1,6 +1,6 @@
 """Why an attempt failed.
 
-`Failure` is the one exception by which a provider tells the walk that an attempt
+`Failure` is the one exception by which a provider informs the walk that an attempt
 did not end in an answer. Its reason decides everything else: whether it may pass
 (`failure_class`), and what the walk does next.
 """
@@ -51,7 +51,7 @@ PERMANENT = frozenset(
         FAILURE_REASON_CONTENT_REFUSED,
     }
 )
-"""Reasons that no retry at the same target mends."""
+"""Reasons that no retry at the same target fixes."""
 
 CERTIFICATE_NOT_VALID = "CERTIFICATE_NOT_VALID"
 PROXY_REFUSED = "PROXY_REFUSED"

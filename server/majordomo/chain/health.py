@@ -306,7 +306,7 @@ class Health:
         return benched
 
     def release(self, lease: Lease) -> bool:
-        """The attempt is over; True if it was a probe that told nothing.
+        """The attempt is over; True if it was a probe that reported nothing.
 
         Then the next attempt is the probe.
         """

@@ -1,6 +1,6 @@
 """What the walk does at one target, decided before anything is sent.
 
-The walk acts on a plan at once; `Explain` only tells it. Both ask here, so that they
+The walk acts on a plan at once; `Explain` only shows it. Both ask here, so that they
 cannot come to different ends.
 """
 
@@ -34,7 +34,7 @@ class Skip(NamedTuple):
     """The provider's own, if the reason came from one."""
 
     bench: Bench | None = None
-    misfit: bool = False
+    unsupported: bool = False
     """The request cannot be made to fit; no other time will do."""
 
 
@@ -79,7 +79,7 @@ async def plan(
         return Skip(FAILURE_REASON_DEADLINE, message)
     stream = call.stream or target.streams
     try:
-        exchange = await target.provider.fit(
+        exchange = await target.provider.prepare(
             target.model,
             call.prompt,
             stream=stream,
@@ -87,8 +87,8 @@ async def plan(
             kept=call.kept,
         )
     except Failure as failure:
-        return Skip(failure.reason, failure.message, failure.code, misfit=True)
-    if any(room.full for room in target.rooms):
+        return Skip(failure.reason, failure.message, failure.code, unsupported=True)
+    if any(concurrency.full for concurrency in target.concurrency_limits):
         message = "this server's limit of attempts there is reached"
         return Skip(FAILURE_REASON_CONCURRENCY_LIMIT, message)
     in_rotation = sum(tracker.out_of_rotation(other.name) is None for other in to_come)
@@ -163,24 +163,26 @@ def _tell(
     call: Call, target: Target, decision: Plan | Skip, tracker: Tracker, clock: Clock
 ) -> TargetPlan:
     if isinstance(decision, Skip):
-        told = TargetPlan(
+        reported = TargetPlan(
             target=target.name,
             action=(
-                TargetPlan.ACTION_REFUSE if decision.misfit else TargetPlan.ACTION_SKIP
+                TargetPlan.ACTION_REFUSE
+                if decision.unsupported
+                else TargetPlan.ACTION_SKIP
             ),
             reason=decision.reason,
             message=decision.message,
         )
         if decision.bench is not None:
-            decision.bench.write(told.bench, clock)
-        return told
+            decision.bench.write(reported.bench, clock)
+        return reported
     limits = decision.limits
     left = decision.left
     first_content = min(limits.first_content, left - decision.reserve)
     resort = decision.bench is not None and (
         call.policy.all_benched == generation_service_pb2.ALL_BENCHED_POLICY_LAST_RESORT
     )
-    told = TargetPlan(
+    reported = TargetPlan(
         target=target.name,
         action=TargetPlan.ACTION_TRY,
         probe=not resort and tracker.next_is_probe(target.name),
@@ -191,8 +193,8 @@ def _tell(
         adaptations=decision.exchange.adaptations,
     )
     if decision.bench is not None:
-        decision.bench.write(told.bench, clock)
-    return told
+        decision.bench.write(reported.bench, clock)
+    return reported
 
 
 def _asked_to_reason(call: Call) -> bool:

@@ -9,8 +9,8 @@ is given a tier's name and returns a chain, or None where it does not know the t
     async def resolve(tier: str) -> str | None: ...
 
 It runs on the server's event loop: what it does must not block. Whatever it does wrong
-is told to the caller as UNAVAILABLE with its name, and never holds the call longer than
-its timeout.
+is asked to the caller as UNAVAILABLE with its name, and never holds the call longer
+than its timeout.
 """
 
 import asyncio
@@ -109,20 +109,22 @@ class Resolvers:
             answer = await self._answer(resolver, tier)
             if answer is None:
                 continue
-            told = (resolver.name, tier)
+            reported = (resolver.name, tier)
             if not isinstance(answer, str):
                 kind = type(answer).__name__
-                raise ResolverFailed(*told, f"answered with {kind}, not with a chain")
+                raise ResolverFailed(
+                    *reported, f"answered with {kind}, not with a chain"
+                )
             try:
                 for element in elements(answer):
                     check_element(element)
                     self._check(element)
-                    source.setdefault(element, told)
+                    source.setdefault(element, reported)
             except ChainError as error:
                 why = f"answered with a chain that cannot be walked ({error})"
-                raise ResolverFailed(*told, why) from None
+                raise ResolverFailed(*reported, why) from None
             known[tier] = answer
-            return told
+            return reported
         if tier in source:
             raise ResolverFailed(*source[tier], f"named {tier!r}, which nobody knows")
         raise UnknownTier(tier)

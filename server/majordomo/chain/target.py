@@ -28,7 +28,7 @@ from majordomo.v1.generation_service_pb2 import (
 class Answer:
     """How an exchange ended well.
 
-    `completion` holds what the provider said: provider_model, finish_reason,
+    `completion` holds what the provider reported: provider_model, finish_reason,
     provider_finish_reason, usage, provider_response_id. The walk adds the rest.
     `message` is the whole turn for a unary exchange, None for a streamed one; of
     that, `rest` is what came and is no content, such as white space alone.
@@ -55,7 +55,7 @@ class Exchange(ABC):
     """One prompt made to fit one target, ready to be sent once.
 
     The attributes fill up as the provider answers and stay readable whatever the
-    end: of an attempt that failed or was cancelled they tell how far it came.
+    end: of an attempt that failed or was cancelled they show how far it came.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Exchange(ABC):
 
     @property
     def usage(self) -> Usage | None:
-        """Tokens, as far as the provider has said."""
+        """Tokens, as far as the provider has reported."""
         return self._usage
 
     def resend(self) -> bool:
@@ -96,8 +96,8 @@ class Exchange(ABC):
     def run(self) -> AsyncGenerator[Piece]:
         """Send it: yield content as it arrives, then one Answer.
 
-        Content is text, reasoning that the caller asked to see, and tool calls; of
-        what else comes only that it came is told, as Life (rule 3.1). Raises Failure.
+        Content is text, reasoning that the caller asked to see, and tool calls; of what
+        else comes only that it came is reported, as Life (rule 3.1). Raises Failure.
         Closing the generator, or cancelling what awaits it, closes the provider's
         connection at once.
         """
@@ -106,7 +106,7 @@ class Exchange(ABC):
 class Provider(Protocol):
     """A source of answers: one entry of the configuration's providers."""
 
-    async def fit(
+    async def prepare(
         self,
         model: str,
         prompt: Prompt,
@@ -146,7 +146,7 @@ class Peer:
 
 
 @dataclass(slots=True)
-class Room:
+class ConcurrencyLimit:
     """How many attempts may run at once at a provider or a model; None: any."""
 
     limit: int | None = None
@@ -180,7 +180,7 @@ class Target:
     reasons: bool = False
     """The model may reason before it answers: it is not known not to."""
 
-    rooms: tuple[Room, ...] = ()
+    concurrency_limits: tuple[ConcurrencyLimit, ...] = ()
 
     place: Place = field(default_factory=Place)
 

@@ -8,7 +8,7 @@ _TURNS = 8
 """Turns of the event loop between the end of the time and giving up."""
 
 
-class Patience:
+class RearmableTimeout:
     """Bounds one wait of a task after another.
 
         with patience.until(moment):
@@ -56,7 +56,7 @@ class Patience:
     def __enter__(self) -> None:
         task = asyncio.current_task(self._loop)
         if task is None:
-            raise RuntimeError("Patience needs a running task")
+            raise RuntimeError("RearmableTimeout needs a running task")
         self._task = task
         self._cancelling = task.cancelling()
         self._wait += 1

@@ -63,7 +63,7 @@ class Tracker:
     ) -> None:
         """Go on under other settings; the health of targets that stay is kept.
 
-        Onlookers begin anew with a snapshot.
+        Onlookers begin again with a snapshot.
         """
         self._settings = settings
         self._configured = frozenset(configured)
@@ -79,7 +79,7 @@ class Tracker:
         self.changes.forget()
 
     def _move(self, move: Moved, now: float) -> None:
-        """What was seen of a provider's targets tells nothing of them now."""
+        """What was seen of a provider's targets shows nothing of them now."""
         for name in self._covered(f"{move.provider}/*"):
             health = self._targets.get(name)
             if health is not None:
@@ -119,7 +119,7 @@ class Tracker:
         own judgement does not, as `last_resorts` tells. `again` is the lease of an
         earlier attempt of the same call there, `limit` how many seconds the target's
         settings let the attempt be silent, `streamed` whether its content comes as it
-        is written, `inert` whether its result tells nothing of the target. The lease
+        is written, `inert` whether its result shows nothing of the target. The lease
         must be given back by exactly one of `succeed`, `fail` and `release`.
         """
         now = self._clock.monotonic()
@@ -405,7 +405,7 @@ class Tracker:
     def _note_all(self, target: str, cause: HealthChange.Cause, now: float) -> None:
         names = {target, *self._covered(target)}
         if target == wildcard(target):
-            # Also of those that were forgotten since: who was told of them learns this.
+            # Also of those that were forgotten since: who knows of them learns this.
             prefix = target.removesuffix("*")
             names.update(n for n in self.changes.known() if n.startswith(prefix))
         for name in sorted(names):

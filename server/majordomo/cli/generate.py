@@ -114,22 +114,22 @@ def generate(
     Failed attempts, and the target that answered, go to stderr as they happen. Tool
     calls are printed as JSON, one per line.
     """
-    asking: PromptOptions = {"chain": chain, "system": system, "tools": tools}
+    options: PromptOptions = {"chain": chain, "system": system, "tools": tools}
     if schema is not None:
-        asking["response_schema"] = schema.read_text()
+        options["response_schema"] = schema.read_text()
     if max_tokens is not None or temperature is not None:
-        asking["config"] = GenerationConfig(
+        options["config"] = GenerationConfig(
             max_output_tokens=max_tokens, temperature=temperature
         )
     turn = _turn(prompt, files)
     with connect(place, as_json=as_json) as client:
         if explain:
-            explained = client.explain(turn, stream=True, timeout=timeout, **asking)
+            explained = client.explain(turn, stream=True, timeout=timeout, **options)
             click.echo(to_json(explained) if as_json else _plan(explained.targets))
         elif as_json:
-            click.echo(to_json(client.generate(turn, timeout=timeout, **asking)))
+            click.echo(to_json(client.generate(turn, timeout=timeout, **options)))
         else:
-            _stream(client, turn, timeout, asking)
+            _stream(client, turn, timeout, options)
 
 
 def _turn(prompt: Sequence[str], files: Sequence[Path]) -> Message:
@@ -148,9 +148,9 @@ def _part(path: Path) -> Part:
 
 
 def _stream(
-    client: Client, turn: Message, timeout: float | None, asking: PromptOptions
+    client: Client, turn: Message, timeout: float | None, options: PromptOptions
 ) -> None:
-    answer = client.stream(turn, include_attempts=True, timeout=timeout, **asking)
+    answer = client.stream(turn, include_attempts=True, timeout=timeout, **options)
     for event in answer:
         match event.WhichOneof("event"):
             case "part_delta":
@@ -166,7 +166,7 @@ def _stream(
         if part.HasField("tool_call"):
             click.echo(to_json({"tool_call": part.tool_call}, indent=None))
     if named := "\n".join(sources(answer.message)):
-        click.echo(f"\nSources:\n{named}", err="response_schema" in asking)
+        click.echo(f"\nSources:\n{named}", err="response_schema" in options)
     for line in beside(answer.message):
         click.echo(line, err=True)
     if answer.completion is not None:

@@ -43,7 +43,7 @@ def user(*parts: str | Part) -> Message:
 def media(source: str | PathLike[str] | bytes, media_type: str = "") -> Part:
     """An image or another file, from its path or its bytes.
 
-    Without `media_type` ("image/png") the first bytes tell it, else the file's name.
+    Without `media_type` ("image/png") the first bytes show it, else the file's name.
 
     Raises:
         ValueError: neither tells the media type.

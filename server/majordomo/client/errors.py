@@ -11,7 +11,7 @@ MajordomoError              also itself: a reason that this version does not kno
 │   ├── ContentRefused      a provider refused the content
 │   ├── ProviderCredentials a provider refused the server's credentials
 │   ├── StreamInterrupted   the answer broke off after some of it had come
-│   └── DeadlineExceeded    out of time, told by the server before it was
+│   └── DeadlineExceeded    out of time, known from the server before it was
 ├── InvalidRequest          breaks a rule of the contract; see `violations`
 ├── UnknownTier             `metadata["name"]` is no tier of the server
 ├── UnknownProvider         `metadata["name"]` is no provider of the server
@@ -42,7 +42,7 @@ REASONS: "dict[str, type[MajordomoError]]" = {}
 
 
 class MajordomoError(Exception):
-    """A call that failed; what the server told of it."""
+    """A call that failed; what the server informed of it."""
 
     def __init_subclass__(cls, reason: str = "") -> None:
         if reason:
@@ -123,7 +123,7 @@ class ContentRefused(NotAnswered, reason="CONTENT_REFUSED"):
 
 
 class ProviderCredentials(NotAnswered, reason="PROVIDER_CREDENTIALS"):
-    """A provider refused the server's credentials: for its operator to mend."""
+    """A provider refused the server's credentials: for its operator to fix."""
 
 
 class StreamInterrupted(NotAnswered, reason="STREAM_INTERRUPTED"):
@@ -135,7 +135,7 @@ class DeadlineExceeded(NotAnswered, reason="DEADLINE_EXCEEDED"):
 
 
 class InvalidRequest(MajordomoError, reason="INVALID_REQUEST"):
-    """The request breaks a rule of the contract; `violations` tells where."""
+    """The request breaks a rule of the contract; `violations` shows where."""
 
 
 class UnknownTier(MajordomoError, reason="UNKNOWN_TIER"):

@@ -27,10 +27,10 @@ from majordomo.v1.operator_service_pb2 import (
 )
 
 GENERATE_TIMEOUT = 300.0
-"""Seconds that `generate` and `explain` may take, unless told otherwise."""
+"""Seconds that `generate` and `explain` may take, unless set otherwise."""
 
 OPERATOR_TIMEOUT = 10.0
-"""Seconds that a call to an operator's method may take, unless told otherwise."""
+"""Seconds that a call to an operator's method may take, unless set otherwise."""
 
 PromptLike: TypeAlias = str | Message | Iterable[Message] | Prompt
 """What to ask: a text, a turn, a conversation, or all that the contract has."""

@@ -16,7 +16,7 @@ from majordomo.v1.errors_pb2 import CallFailure
 _KINDS = (ErrorInfo, BadRequest, RetryInfo, CallFailure)
 
 
-class _Converted:
+class _TranslateErrors:
     """A block in which gRPC's errors are raised as MajordomoError."""
 
     def __enter__(self) -> None:
@@ -36,7 +36,7 @@ class _Converted:
             raise TransportError(message, code=grpc.StatusCode.CANCELLED) from error
 
 
-convert_errors = _Converted()
+convert_errors = _TranslateErrors()
 
 
 def error_of(error: grpc.RpcError) -> MajordomoError:

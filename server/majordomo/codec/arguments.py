@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from majordomo.codec.json_text import mend
+from majordomo.codec.json_text import repair
 
 _LEADING = re.compile(r"(?:\s|null|\{\s*\})*")
 """What may stand before the object, or instead of it where there are no arguments."""
@@ -145,7 +145,7 @@ def _instead(text: str) -> tuple[str, bool]:
 
 def _is_object(text: str) -> bool:
     try:
-        _decode(mend(text))
+        _decode(repair(text))
     except (ValueError, RecursionError):
         return False
     return True
@@ -153,6 +153,6 @@ def _is_object(text: str) -> bool:
 
 def _same(text: str, again: str) -> bool:
     try:
-        return text == again or _decode(mend(text)) == _decode(mend(again))
+        return text == again or _decode(repair(text)) == _decode(repair(again))
     except (ValueError, RecursionError):
         return False

@@ -58,11 +58,11 @@ class StreamDecoder(Protocol):
 
     @property
     def finished(self) -> bool:
-        """The provider has said why the model stopped; its end should follow."""
+        """The provider has reported why the model stopped; its end should follow."""
 
     @property
     def usage(self) -> Usage | None:
-        """As far as the provider has said."""
+        """As far as the provider has reported."""
 
     def feed(self, data: bytes) -> list[PartDelta]:
         """The content that `data` completes, adjacent text of one part joined.
@@ -111,7 +111,7 @@ class Codec(Protocol):
     def decode(self, prompt: Prompt, body: bytes) -> Answer:
         """The whole answer in the body of a 2xx response.
 
-        `prompt` tells what the caller asked to see. Raises Failure for an error
+        `prompt` shows what the caller asked to see. Raises Failure for an error
         in a 200, and MALFORMED_RESPONSE for a body that is no answer.
         """
 

@@ -2,7 +2,7 @@
 
 APIs want each call answered, once, right after the turn that made it, and most want no
 id twice. Conversations that come from elsewhere keep to none of that: ids are counted
-anew in every turn, a user speaks before a tool has answered, an answer was cut before
+again in every turn, a user speaks before a tool has answered, an answer was cut before
 its tools were run.
 """
 

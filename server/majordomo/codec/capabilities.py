@@ -38,7 +38,7 @@ class Capabilities:
     """A conversation that ends with a turn of the model's own."""
 
     reasons: bool | None = None
-    """It reasons unless it is told not to. None: not known."""
+    """It reasons unless it is asked not to. None: not known."""
 
     efforts: tuple[Effort, ...] | None = None
     """Efforts that it knows, the nearest of which is sent; none: it never reasons."""
@@ -209,7 +209,7 @@ _DEEPSEEK: list[Row] = [
         _DEEPSEEK_GUIDE,
     ),
 ]
-"""They think unless told not to, and then refuse to be made to call a tool."""
+"""They think unless asked not to, and then refuse to be made to call a tool."""
 
 _OTHERS: list[Row] = [
     (

@@ -26,14 +26,15 @@ class EventReader(Protocol):
     """The terminal marker was read."""
 
     finished: bool
-    """The provider has said why the model stopped; its end should follow at once."""
+    """The provider has reported why the model stopped; its end should follow at
+    once."""
 
     thinking: bool
     """The model has begun to reason and has not ended it."""
 
     @property
     def usage(self) -> Usage | None:
-        """As far as the provider has said."""
+        """As far as the provider has reported."""
 
     def read_event(self, name: bytes, data: bytes) -> None:
         """Read one event; Failure for an error and for what cannot be read."""
@@ -62,12 +63,12 @@ class EventStreamDecoder:
 
     @property
     def usage(self) -> Usage | None:
-        """As far as the provider has said."""
+        """As far as the provider has reported."""
         return self._reader.usage
 
     @property
     def finished(self) -> bool:
-        """The provider has said why the model stopped; its end should follow."""
+        """The provider has reported why the model stopped; its end should follow."""
         return self._reader.finished
 
     def feed(self, data: bytes) -> list[PartDelta]:

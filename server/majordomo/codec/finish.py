@@ -5,7 +5,7 @@ whatever its case.
 """
 
 from majordomo.chain.failure import Failure
-from majordomo.codec.json_text import mend
+from majordomo.codec.json_text import repair
 from majordomo.secrets import scrub
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_MALFORMED_RESPONSE,
@@ -97,7 +97,7 @@ def own_words(*words: object) -> str:
     Bounded, and without what may be a key or tells of our network.
     """
     text = ": ".join(word for word in words if isinstance(word, str) and word)
-    return scrub(mend(text[: 4 * _MOST_WORDS]))[:_MOST_WORDS] if text else ""
+    return scrub(repair(text[: 4 * _MOST_WORDS]))[:_MOST_WORDS] if text else ""
 
 
 def _plain(word: str) -> str:

@@ -19,8 +19,8 @@ WHITESPACE = b"\xef\xbb\xbf \t\r\n"
 def read_broken(data: bytes, shape: type[T], raw: str = "") -> T:
     """Read `data`, which msgspec refused, as forgivingly as can be.
 
-    Lone surrogates stay in the strings as they are; see mend(). What is at the key
-    `raw`, anywhere, becomes msgspec.Raw, mended. Raises ValueError.
+    Lone surrogates stay in the strings as they are; see repair(). What is at the key
+    `raw`, anywhere, becomes msgspec.Raw, repaired. Raises ValueError.
     """
     try:
         value = json.loads(
@@ -31,21 +31,21 @@ def read_broken(data: bytes, shape: type[T], raw: str = "") -> T:
         raise ValueError("nested too deeply") from None
 
 
-def mend(text: str) -> str:
+def repair(text: str) -> str:
     """`text` with its surrogate pairs joined and lone surrogates as U+FFFD."""
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def mended(value: Any) -> Any:
-    """`value`, as JSON holds it, with all of its texts mended."""
+def repaired(value: Any) -> Any:
+    """`value`, as JSON holds it, with all of its texts repaired."""
     if isinstance(value, str):
-        return mend(value)
+        return repair(value)
     if isinstance(value, list):
-        return [mended(entry) for entry in value]
+        return [repaired(entry) for entry in value]
     if isinstance(value, dict):
-        return {mend(key): mended(entry) for key, entry in value.items()}
+        return {repair(key): repaired(entry) for key, entry in value.items()}
     return value
 
 
@@ -61,7 +61,7 @@ def _with_raw(value: object, raw: str) -> object:
 
 
 def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(mended(value)))
+    return msgspec.Raw(msgspec.json.encode(repaired(value)))
 
 
 def mapping(value: object) -> dict[str, object]:

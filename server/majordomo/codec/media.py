@@ -9,7 +9,7 @@ from majordomo.v1.content_pb2 import Message, Part
 
 MOVED = "moved to a message of the user"
 SPOKEN = "left out: its words are in the text beside it"
-"""What is told of media in a model's own turn, where it may hold none."""
+"""What is informed of media in a model's own turn, where it may hold none."""
 
 MOVED_TEXT = "Attachments of the answer above:"
 """What stands before media that were moved."""
@@ -43,7 +43,7 @@ class Media(NamedTuple):
 
 
 def from_base64(text: object, media_type: object = "", default: str = "") -> Media:
-    """The media in `text`; its type is told, or by its first bytes, else `default`.
+    """The media in `text`; its type is reported, or by its first bytes, else `default`.
 
     Raises ValueError for what is no base64, is empty, or has no type.
     """

@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
-from majordomo.codec.json_text import mended, read_broken
+from majordomo.codec.json_text import read_broken, repaired
 from majordomo.codec.state import pack, unpack
 from majordomo.v1.content_pb2 import OpaquePart, Part
 
 LEFT_OUT = "left out: content that this target cannot read"
-"""What is told of opaque parts that do not go back."""
+"""What is informed of opaque parts that do not go back."""
 
 _LONGEST_TYPE = 64
 _LONGEST_DESCRIPTION = 200
@@ -54,15 +54,15 @@ _SPACE = re.compile(r"\s+")
 def described(kind: str, block: dict[str, Any]) -> OpaquePart:
     """The part that stands for `block`; `kind` is the provider's word for it."""
     words = [*_names(block), *_details(block)]
-    text = _SPACE.sub(" ", mended(": ".join(words))).strip()
+    text = _SPACE.sub(" ", repaired(": ".join(words))).strip()
     if len(text) > _LONGEST_DESCRIPTION:
         text = text[: _LONGEST_DESCRIPTION - 1] + "…"
-    return OpaquePart(type=mended(kind)[:_LONGEST_TYPE], description=text)
+    return OpaquePart(type=repaired(kind)[:_LONGEST_TYPE], description=text)
 
 
 def kept(wire: str, block: dict[str, Any]) -> bytes:
     """`block` as provider_state."""
-    text = msgspec.json.encode(mended(block)).decode()
+    text = msgspec.json.encode(repaired(block)).decode()
     return pack(wire, **{_KEY: text})
 
 

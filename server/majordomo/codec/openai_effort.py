@@ -22,7 +22,7 @@ _USUAL = (
 """What most models know; "minimal" and "max" only some do."""
 
 Adapted = Callable[[str, str], None]
-"""Told the path and in few words what was changed."""
+"""Reported the path and in few words what was changed."""
 
 
 def effort_word(
@@ -41,7 +41,7 @@ def effort_word(
         if asked != ReasoningConfig.EFFORT_NONE:
             adapted(f"{path}.effort", "left out: the model does not reason")
         return None
-    # Of two as near the higher: whoever asks for a little is not given none.
+    # Of two as near the higher: anyone who asks for a little is not given none.
     effort = min(efforts, key=lambda known: (abs(known - asked), -known))
     word = _WORDS.get(effort, known.max_effort)
     if effort != asked:

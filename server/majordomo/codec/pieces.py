@@ -3,9 +3,9 @@
 Every decoder writes into `Pieces`. A wire that names its blocks opens a `Block` for
 each and adds pieces to whichever is named; on one that does not, text goes on with the
 text before it. The parts are numbered as they begin, what belongs together is joined,
-and broken text is mended across pieces (rule 3.6). What shows nothing (rule 3.1), such
-as the state of reasoning that nobody asked to see, or white space, is held back until
-content comes. A unary answer goes the same way and is read back as a message
+and broken text is repaired across pieces (rule 3.6). What shows nothing (rule 3.1),
+such as the state of reasoning that nobody asked to see, or white space, is held back
+until content comes. A unary answer goes the same way and is read back as a message
 (`majordomo.chain.deltas`).
 """
 
@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from majordomo.chain.failure import Failure
 from majordomo.codec.arguments import Arguments
-from majordomo.codec.json_text import mend
+from majordomo.codec.json_text import repair
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE
 from majordomo.v1.content_pb2 import Blob, Citation, MediaReference, OpaquePart
 from majordomo.v1.generation_service_pb2 import (
@@ -132,7 +132,7 @@ class Pieces:
         """Begin a tool call. An empty `id` is made up."""
         block = Block(TOOL_CALL)
         block.call = ToolCallDelta(
-            id=mend(id) or f"call_{uuid4().hex[:24]}", name=mend(name)
+            id=repair(id) or f"call_{uuid4().hex[:24]}", name=repair(name)
         )
         block.arguments = Arguments()
         self._calls.append(block)
@@ -221,7 +221,7 @@ class Pieces:
         if self._omitted is None:
             self._omitted = {}
         if len(self._omitted) < _MOST_OMISSIONS:
-            self._omitted.setdefault(mend(kind)[:64], why)
+            self._omitted.setdefault(repair(kind)[:64], why)
 
     def account(self, completion: Completion) -> Completion:
         """`completion`, with what the answer does not carry."""
@@ -327,14 +327,14 @@ class Pieces:
             self._emit(block, text)
 
     def _joined(self, block: Block, text: str) -> str:
-        """`text` mended, its last half character held until the rest comes."""
+        """`text` repaired, its last half character held until the rest comes."""
         text = block.held + text
         block.held = ""
         if "\ud800" <= text[-1:] <= "\udbff":
             block.held = text[-1]
             self._halves.append(block)
             text = text[:-1]
-        return mend(text)
+        return repair(text)
 
     def _end_arguments(self, block: Block) -> None:
         """The call is done: show what of its arguments was held."""
@@ -342,7 +342,7 @@ class Pieces:
             assert block.arguments is not None  # noqa: S101
             text, block.whole = block.arguments.end()
             if text:
-                self._emit(block, mend(text))
+                self._emit(block, repair(text))
 
     def _emit(self, block: Block, text: str) -> None:
         if block.kind == TOOL_CALL:

@@ -245,7 +245,7 @@ class RequestBuilder(ABC):
             self.adapted(self.path, "left out: nothing is in it")
 
     def said(self, parts: Iterable[Part], path: str) -> Iterator[tuple[str, Part]]:
-        """Parts with their paths, but for texts in which nothing is said."""
+        """Parts with their paths, but for texts in which nothing is reported."""
         for i, part in enumerate(parts):
             at = f"{path}.parts[{i}]"
             if not part.HasField("text") or self.says(part.text, at):
@@ -261,7 +261,7 @@ class RequestBuilder(ABC):
         return False
 
     def instruction_texts(self, texts: list[str]) -> list[str]:
-        """The system instruction, but for texts in which nothing is said."""
+        """The system instruction, but for texts in which nothing is reported."""
         return [text for text in texts if self.says(text, "prompt.system_instruction")]
 
     # Parts.

@@ -1,4 +1,5 @@
-"""JSON Schemas of a prompt in the form that a target takes, and what of it is told."""
+"""JSON Schemas of a prompt in the form that a target takes, and what of it is
+reported."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,7 +17,7 @@ Adapted = Callable[[str, str], None]
 """Takes the path of a field, and what was changed of it."""
 
 _LONGEST = 200
-"""Characters of what is told of one schema."""
+"""Characters of what is informed of one schema."""
 
 
 class AnswerSchema(NamedTuple):
@@ -44,8 +45,8 @@ def schema_form(
         made = fitted(text, dialect)
     except UnfitSchema as unfit:
         raise refusal(unfit, path) from None
-    if made.told:
-        adapted(path, made.told)
+    if made.reported:
+        adapted(path, made.reported)
     return made.json
 
 
@@ -60,8 +61,8 @@ def answer_form(
     try:
         made = fitted(text, strict or OPENAI_STRICT)
         if strict is not None or bytes(made.json) == text.encode():
-            if made.told:
-                adapted(path, made.told)
+            if made.reported:
+                adapted(path, made.reported)
             return AnswerSchema(made.json, strict=True, absent=made.absent)
         problem = "is not in the form that strict modes take"
     except NotASchema as none:

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from majordomo.codec.json_text import mend
+from majordomo.codec.json_text import repair
 from majordomo.codec.pieces import Block
 from majordomo.v1.content_pb2 import Citation, TextRange
 
@@ -79,7 +79,7 @@ def _annotation(said: Any) -> tuple[str, dict[str, Any]]:
 def ranged(
     block: Block, found: Sequence[tuple[Citation, object, object]]
 ) -> list[Citation]:
-    """Citations with their ranges, which are said in code points of a text's."""
+    """Citations with their ranges, which are reported in code points of a text's."""
     points = {point for _, *ends in found for point in ends if _is_index(point)}
     offsets = code_point_offsets(block, points)
     for made, start, end in found:
@@ -103,7 +103,7 @@ def placed(
 ) -> list[tuple[Block, list[Citation]]]:
     """Citations by the texts that they are of.
 
-    Their ranges are said in bytes of all texts, one after the other.
+    Their ranges are reported in bytes of all texts, one after the other.
     """
     starts, total = [], 0
     for block in blocks:
@@ -171,4 +171,4 @@ def _list(value: object) -> list[Any]:
 
 
 def _text(value: object) -> str:
-    return mend(value) if isinstance(value, str) else ""
+    return repair(value) if isinstance(value, str) else ""

@@ -19,7 +19,7 @@ def chat_usage(said: object, model: str = "") -> Usage | None:
     """The usage object of a Chat Completions answer; None if it counts nothing.
 
     Most servers count reasoning within the completion; xAI's counts it beside it,
-    and Gemini's leaves it to the total. The total tells which.
+    and Gemini's leaves it to the total. The total shows which.
     """
     if not isinstance(said, dict):
         return None
@@ -151,9 +151,9 @@ def gemini_usage(said: GeminiCounts, searches: int = 0) -> Usage | None:
 
 
 def later(before: Usage | None, now: Usage | None) -> Usage | None:
-    """The counts of one answer when `now` is said after `before`.
+    """The counts of one answer when `now` is reported after `before`.
 
-    What is said later holds, but zero or nothing takes no count away.
+    What is reported later holds, but zero or nothing takes no count away.
     """
     if before is None or now is None:
         return before if now is None else now
@@ -184,9 +184,11 @@ _OF_ITERATIONS = (
 
 
 def _all_iterations(said: dict[str, Any]) -> dict[str, Any]:
-    """`said` with what all its iterations, if it tells them, come to."""
-    told = said.get("iterations")
-    iterations = [mapping(entry) for entry in told] if isinstance(told, list) else []
+    """`reported` with what all its iterations, if it tells them, come to."""
+    reported = said.get("iterations")
+    iterations = (
+        [mapping(entry) for entry in reported] if isinstance(reported, list) else []
+    )
     if not any(iterations):
         return said
     sums: dict[str, int | None] = {}

@@ -13,8 +13,8 @@
     fast = "openai/gpt-5-mini,local/smollm2"
 
 Durations are texts such as "500ms", "5s", "2m" and "1h". Secrets are named and never
-written: "env:NAME" or "file:/path". Every error is told at once, each with its place,
-its key and what to do about it, and nothing starts half-configured.
+written: "env:NAME" or "file:/path". Every error is reported at once, each with its
+place, its key and what to do about it, and nothing starts half-configured.
 """
 
 from majordomo.distribution import require
@@ -28,7 +28,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from majordomo.config.crosscheck import cross_check
-from majordomo.config.problems import ConfigError, Problem, described
+from majordomo.config.problems import ConfigError, Problem, describe_error
 from majordomo.config.schema import Config
 from majordomo.config.sources import Settings, read, read_text
 
@@ -68,7 +68,7 @@ def validate(settings: Settings, environ: Mapping[str, str] = os.environ) -> Con
     try:
         config = Config.model_validate(settings.values, context={"environ": environ})
     except ValidationError as error:
-        problems += [described(dict(detail)) for detail in error.errors()]
+        problems += [describe_error(dict(detail)) for detail in error.errors()]
     problems += cross_check(settings.values)
     if config is None or problems:
         raise ConfigError([_located(settings, problem) for problem in problems])

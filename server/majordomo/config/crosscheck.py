@@ -1,7 +1,7 @@
 """What one key cannot show by itself: names, tiers, chains, plugins.
 
-Reads values that are not validated yet, so that all errors can be told at once; what
-has the wrong type is somebody else's to tell.
+Reads values that are not validated yet, so that all errors can be reported at once;
+what has the wrong type is somebody else's to tell.
 """
 
 from collections.abc import Iterator, Mapping, Set
@@ -44,7 +44,7 @@ def cross_check(values: Mapping[str, Any]) -> Iterator[Problem]:
         for key in ("chains", "targets"):
             for listed in _list(token, key):
                 if ("/" in listed) != (key == "targets"):
-                    continue  # which is told by its form
+                    continue  # which is determined by its form
                 problem = _listed(listed, providers, tiers, ask=bool(resolvers))
                 if problem:
                     yield Problem(("tokens", name, key), problem)

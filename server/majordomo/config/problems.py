@@ -51,7 +51,7 @@ def key(path: KeyPath) -> str:
     return ".".join(step if NAME.fullmatch(step) else f'"{step}"' for step in path)
 
 
-def described(detail: dict[str, Any]) -> Problem:
+def describe_error(detail: dict[str, Any]) -> Problem:
     """One of pydantic's errors."""
     path, section = locate([str(step) for step in detail["loc"]])
     kinds = ", ".join(kind.kind_name() for kind in KINDS)

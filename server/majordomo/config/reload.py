@@ -53,8 +53,8 @@ async def keep_current(
 ) -> None:
     """Load and apply again on every `hangup`, and when a file changes.
 
-    What cannot be used is told in the log and changes nothing. Looks at the files every
-    `poll` seconds. Runs until it is cancelled.
+    What cannot be used is reported in the log and changes nothing. Looks at the files
+    every `poll` seconds. Runs until it is cancelled.
     """
     while True:
         asked = await _wait(hangup, poll)

@@ -145,7 +145,7 @@ class TlsConfig(Section):
 
 
 class TokenConfig(Section):
-    """Who may call: whoever shows the token. Without any, everybody may."""
+    """Who may call: anyone who shows the token. Without any, everybody may."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """The SHA-256 of the token, in hex; `majordomo token` makes both."""
@@ -194,7 +194,7 @@ class ServerConfig(Section):
     this, without embedded models and the processes that make images smaller."""
 
     reflection: bool = True
-    """Tell whoever asks what the services and messages are, as grpcurl does."""
+    """Tell anyone who asks what the services and messages are, as grpcurl does."""
 
     batch_threads: bool = True
     """On Linux, schedule gRPC's threads so that they do not interrupt the event loop

@@ -1,6 +1,6 @@
 """One image made smaller, in a process of its own: python -m majordomo.media.convert.
 
-Images are made by whoever wants to, and read by libraries in C, some of which do not
+Images are made by anyone who wants to, and read by libraries in C, some of which do not
 let go of the interpreter meanwhile. So each is read in a process that has no keys,
 yields to the server, and dies of what is too much for it. Little of the server is
 imported here: the process starts for each image.

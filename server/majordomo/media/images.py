@@ -1,7 +1,7 @@
 """Images made to fit what a target takes: its formats, its largest edge, its bytes.
 
 What fits is passed on untouched, byte for byte, and only the bytes that tell its size
-are looked at. The rest is decoded and written anew by `media.convert`, a process for
+are looked at. The rest is decoded and written again by `media.convert`, a process for
 each image. Callers take turns, and what was made is kept for a call's next target.
 """
 
@@ -149,7 +149,7 @@ def _images(prompt: Prompt) -> Iterator[tuple[str, Part]]:
 
 
 def _fits(part: Part, limits: ImageLimits) -> bool:
-    """Told from the first bytes; what cannot be read is the target's to judge."""
+    """Known from the first bytes; what cannot be read is the target's to judge."""
     blob = part.blob
     if blob.media_type not in limits.formats or len(blob.data) > limits.most_bytes:
         return False
@@ -201,7 +201,7 @@ async def _converted(blob: Blob, limits: ImageLimits) -> _Made:
             FAILURE_REASON_CONCURRENCY_LIMIT, "this server can start no process"
         ) from error
     try:
-        told, _ = await process.communicate(blob.data)
+        reported, _ = await process.communicate(blob.data)
     finally:
         if process.returncode is None:
             process.kill()
@@ -211,7 +211,7 @@ async def _converted(blob: Blob, limits: ImageLimits) -> _Made:
     if process.returncode:
         _log.error("the process for an image ended with %d", process.returncode)
         return _Made(None, f"{blob.media_type} that cannot be read")
-    head, _, data = told.partition(b"\n")
+    head, _, data = reported.partition(b"\n")
     outcome = Outcome(*json.loads(head))
     if outcome.problem:
         return _Made(None, outcome.problem)

@@ -1,6 +1,6 @@
-"""What media is, told from its first bytes.
+"""What media is, reported from its first bytes.
 
-Providers look at them too, and refuse media that is not what it is said to be.
+Providers look at them too, and refuse media that is not what it is declared to be.
 Sources: PNG 3rd edition, 5.2; ITU-T T.81, B.1; GIF89a, 17; RFC 9649, 2.3; ISO
 32000-1, 7.5.2; RIFF WAVE; RFC 3533, 6; RFC 9639, 5; ISO 14496-12, 4.3.
 """
@@ -46,7 +46,7 @@ _SAME = {
 def media_type(named: str, data: bytes) -> str:
     """The IANA media type of `data`: `named`, unless its bytes say another.
 
-    Texts are what they are said to be, whatever they begin with.
+    Texts are what they are declared to be, whatever they begin with.
     """
     lower = named.lower()
     if lower.startswith("text/"):

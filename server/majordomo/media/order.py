@@ -1,4 +1,4 @@
-"""What is said to the process that makes an image, and what it answers."""
+"""What is reported to the process that makes an image, and what it answers."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ class Order(NamedTuple):
     """What is to be made of an image, and what that may take."""
 
     media_type: str
-    """What the image is said to be."""
+    """What the image is declared to be."""
 
     formats: list[str]
     """Media types, one of which it has to be."""

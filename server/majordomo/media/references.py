@@ -1,7 +1,7 @@
 """Which URLs of media go on to a provider, which fetches what they name.
 
 A service on the Internet fetches from there. A server in our own network could be made
-to fetch from that, on behalf of whoever may send a prompt.
+to fetch from that, on behalf of anyone who may send a prompt.
 """
 
 import re

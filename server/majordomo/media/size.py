@@ -1,4 +1,4 @@
-"""How large an image is, told from the bytes that say so; nothing is unpacked.
+"""How large an image is, known from the bytes that say so; nothing is unpacked.
 
 Sources: PNG 3rd edition, 11.2.1; GIF89a, 18; RFC 9649, 2; ITU-T T.81, B.2.2.
 """
@@ -24,7 +24,7 @@ def size(data: bytes) -> tuple[int, int] | None:
         if data.startswith(b"\xff\xd8"):
             return _jpeg(data)
     except (struct.error, IndexError):
-        pass  # it ends before it has told
+        pass  # it ends before it has reported
     return None
 
 

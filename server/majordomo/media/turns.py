@@ -46,7 +46,7 @@ class Turns:
                 turn.set_result(None)
 
     def _forget(self, caller: str, turn: asyncio.Future[None]) -> None:
-        """It waits no longer; whoever else waits for `caller` goes to the end."""
+        """It waits no longer; no matter who else waits for `caller` goes to the end."""
         waiting = self._waiting.pop(caller)
         waiting.remove(turn)
         if waiting:

@@ -1,6 +1,6 @@
 """How servers of the Chat Completions format differ: data, by the server's name.
 
-A profile is named in the configuration, or told from the host of the base URL.
+A profile is named in the configuration, or known from the host of the base URL.
 """
 
 import re

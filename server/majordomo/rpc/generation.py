@@ -177,9 +177,9 @@ def _notice(attempt: Attempt) -> None:
     if record is not None:
         record.on_attempt(attempt)
     if attempt.failure_reason == FAILURE_REASON_CREDENTIALS:
-        # For whoever runs this server to mend.
+        # For anyone who runs this server to fix.
         _log.error(
-            "%s refuses this server's credentials (HTTP %d, %s); mend its api_key",
+            "%s refuses this server's credentials (HTTP %d, %s); fix its api_key",
             attempt.target,
             attempt.http_status_code,
             attempt.provider_error_code or "no code",

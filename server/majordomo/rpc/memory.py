@@ -88,7 +88,7 @@ class _Arrival:
 class Arrivals:
     """Reads the messages of callers, and bounds what is on its way.
 
-    Nobody knows how large a message is until all of it is there. So whoever is not
+    Nobody knows how large a message is until all of it is there. So anyone who is not
     prompt needs room for the largest; and has to have sent it at some time.
     """
 

@@ -36,7 +36,7 @@ class Onlookers:
         try:
             yield
         except asyncio.CancelledError:
-            # The caller may have cancelled at the same time: then nobody is told.
+            # The caller may have cancelled at the same time: then nobody learns.
             if not self._closed or task.uncancel():
                 raise
             raise ServerDraining from None

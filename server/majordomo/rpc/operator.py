@@ -10,7 +10,7 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
-from majordomo.chain.changes import NOTHING_TOLD, Change
+from majordomo.chain.changes import NOTHING_REPORTED, Change
 from majordomo.chain.clock import CLOCK, Clock
 from majordomo.chain.faces import Operated
 from majordomo.chain.records import wildcard
@@ -93,7 +93,7 @@ class OperatorService(OperatorServiceServicer):
             silence = _heartbeat_interval(request)
             names = await self._names(request.chain)
             loop = asyncio.get_running_loop()
-            version, heartbeat = NOTHING_TOLD, 0.0
+            version, heartbeat = NOTHING_REPORTED, 0.0
             while True:
                 current.get().caller.terms.require(
                     "operate"

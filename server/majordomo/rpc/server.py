@@ -51,13 +51,13 @@ _STREAMS = 12_000
 gRPC resets new ones, without a word of ours: that is what ends a rapid reset."""
 
 _PENDING = 40_000
-"""Calls that wait to be told anything; gRPC drops those beyond, without our word."""
+"""Calls that wait to be answered; gRPC drops those beyond, without our word."""
 
 _WINDOW = 16 << 10
 """Bytes of a stream that gRPC takes before anybody reads it."""
 
 FAREWELL = 0.1
-"""Seconds in which calls that are on their way are told that the server is draining.
+"""Seconds in which calls that are on their way receive that the server is draining.
 
 grpc.aio drops the call that it takes while it is stopped; its caller sees CANCELLED.
 """
@@ -160,7 +160,7 @@ class Server:
                 _log.warning("server.%s has changed; restart for it to hold", key)
         self._auth.configure(config.tokens)
         self._admission.configure(config.server.max_calls, config.server.memory_budget)
-        self._feed.look()  # whoever watches by a token that is gone
+        self._feed.look()  # anyone who watches by a token that is gone
         hide(config.secrets(), config.inner_hosts())
         moved = self._registry.replace(config)
         names = self._registry.catalog.names
@@ -171,7 +171,7 @@ class Server:
         """Turn new calls away and let those that run come to their end."""
         server = self._config.server
         await self._health.enter_graceful_shutdown()
-        # Whoever watches our health takes a moment to send callers elsewhere.
+        # Anyone who watches our health takes a moment to send callers elsewhere.
         await asyncio.sleep(server.drain_delay)
         self._generation.draining = True
         self._feed.close()
@@ -303,19 +303,19 @@ def _metadata_not_logged() -> Iterator[None]:
 
 
 def _warn(config: Config) -> None:
-    """Whoever listens beyond this machine should mean it."""
+    """Anyone who listens beyond this machine should mean it."""
     server = config.server
     if server.listen.startswith("unix:") or on_this_machine(host_of(server.listen)):
         return
     if server.tls is None:
         _log.warning(
-            "listening on %s without TLS: whoever is on the way reads prompts, answers "
+            "listening on %s without TLS: anyone on the way reads prompts, answers "
             "and tokens; set server.tls",
             server.listen,
         )
     if not config.tokens and (server.tls is None or server.tls.client_ca is None):
         _log.warning(
-            "listening on %s without tokens: whoever reaches it may call; set tokens, "
+            "listening on %s without tokens: anyone in reach may call; set tokens, "
             "or server.tls.client_ca",
             server.listen,
         )

@@ -8,7 +8,7 @@ class Shares:
     """Counts what each holder has.
 
     A holder may take what is free until three quarters are in use. From then on it may
-    have half of all: whoever took the most leaves the rest to others. Nobody waits.
+    have half of all: anyone who took the most leaves the rest to others. Nobody waits.
     """
 
     def __init__(self, most: int) -> None:

@@ -1,6 +1,6 @@
 """The rules of the contract that its types cannot hold.
 
-`check` collects every violation, so that a caller mends its request once. It runs for
+`check` collects every violation, so that a caller fixes its request once. It runs for
 each call and reads fields by name: no reflection.
 """
 

@@ -15,7 +15,7 @@ _MOST_MERGED = 5000
 
 
 class Composing:
-    """What is composed in one schema; `lose` is told what cannot be kept."""
+    """What is composed in one schema; `lose` receives what cannot be kept."""
 
     def __init__(self, root: Schema, lose: Callable[[str], None]) -> None:
         self.definitions: Schema = root.pop("$defs", {})

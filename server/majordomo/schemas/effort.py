@@ -17,7 +17,7 @@ MOST_PATTERNS = 24
 _MAPS = MAPS - {"$defs"} | {"dependencies"}
 _SINGLE = SINGLE | {"additionalItems"}
 _MOVING = frozenset({"$dynamicRef", "$recursiveRef", "$anchor", "$dynamicAnchor"})
-"""References whose target is not said where they stand, and what they lead to."""
+"""References whose target is not reported where they stand, and what they lead to."""
 
 _DEEPEST_WAY = 200
 _PATTERN = 20

@@ -47,7 +47,7 @@ class Fitted:
     """A schema in the form that one dialect takes."""
 
     json: msgspec.Raw
-    told: str = ""
+    reported: str = ""
     """What it no longer rules out, or rules out as well; "" if it means the same."""
 
     absent: Place | None = None
@@ -118,18 +118,18 @@ def _fit(text: str, dialect: Dialect) -> Fitted | UnfitSchema:
     except (ValueError, TypeError, AttributeError, LookupError):
         return NotASchema("is no JSON Schema")
     encoded = text.encode() if made == schema else msgspec.json.encode(made)
-    return Fitted(msgspec.Raw(encoded), _told(fitting, absent), absent)
+    return Fitted(msgspec.Raw(encoded), _reported(fitting, absent), absent)
 
 
-def _told(fitting: Fitting, absent: Place | None) -> str:
-    told = []
+def _reported(fitting: Fitting, absent: Place | None) -> str:
+    reported = []
     if fitting.lost:
-        told.append(f"not enforced: {', '.join(sorted(fitting.lost))}")
+        reported.append(f"not enforced: {', '.join(sorted(fitting.lost))}")
     if fitting.closed:
-        told.append("objects take no keys but those listed")
+        reported.append("objects take no keys but those listed")
     if absent is not None:
-        told.append("null stood for absent keys")
-    return "; ".join(told)[:_LONGEST_TOLD]
+        reported.append("null stood for absent keys")
+    return "; ".join(reported)[:_LONGEST_TOLD]
 
 
 def _size(text: str, entry: Fitted | UnfitSchema) -> int:

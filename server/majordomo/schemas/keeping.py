@@ -1,4 +1,5 @@
-"""The keywords of a schema that a dialect understands, and what is said of others."""
+"""The keywords of a schema that a dialect understands, and what is reported of
+others."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +14,7 @@ _LONGEST_NOTE = 200
 
 
 class Keeping:
-    """Goes through keywords; `lose` and `lost` are told what rules nothing out now."""
+    """Goes through keywords; `lose` and `lost` receive what rules nothing out now."""
 
     def __init__(
         self, dialect: Dialect, lose: Callable[[str], None], lost: set[str]
@@ -23,44 +24,44 @@ class Keeping:
         self._lost = lost
 
     def kept(self, schema: Schema) -> Schema:
-        """What of the keywords is understood; the rest is said in the description."""
+        """What of the keywords is understood; the rest is stated in the description."""
         dialect = self._dialect
         made: Schema = {}
-        told: Schema = {}
+        reported: Schema = {}
         for key, value in schema.items():
             if key in dialect.remarks:
                 made[key] = value
             elif key in {"enum", "const"}:
-                self._options(made, told, key, value)
+                self._options(made, reported, key, value)
             elif key == "required" and dialect.listed_required:
                 self._require_listed(made, schema, value)
             elif key in dialect.keywords:
-                self._keep(made, told, key, value)
+                self._keep(made, reported, key, value)
             elif key in ASSERTIONS:
                 self._lose(key)
-                told[key] = value
+                reported[key] = value
             elif key not in REMARKS and dialect.keywords is ASSERTIONS:
                 made[key] = value
         if schema.get("nullable") is True and "null" not in types(schema):
             self._take_null(made)
-        _tell(made, told)
+        _tell(made, reported)
         return made
 
-    def _keep(self, made: Schema, told: Schema, key: str, value: Any) -> None:
+    def _keep(self, made: Schema, reported: Schema, key: str, value: Any) -> None:
         dialect = self._dialect
         if key == "format" and dialect.formats and value not in dialect.formats:
             # It rules nothing out by the standard: what is enforced is no less so.
             self._lost.add(key)
-            told[key] = value
+            reported[key] = value
             return
         if key == "pattern" and dialect.patterns and not dialect.patterns.match(value):
             self._lose(key)
-            told[key] = value
+            reported[key] = value
             return
         most = dialect.most_min_items
         if key == "minItems" and most is not None and value > most:
             self._lose(key)
-            told[key] = value
+            reported[key] = value
             made[key] = most
             return
         made[key] = value
@@ -71,14 +72,14 @@ class Keeping:
         if len(made["required"]) < len(names):
             self._lose("required")
 
-    def _options(self, made: Schema, told: Schema, key: str, value: Any) -> None:
+    def _options(self, made: Schema, reported: Schema, key: str, value: Any) -> None:
         scalars = self._dialect.scalar_options
         options = [value] if key == "const" else value
         kinds = {*map(type_of, options)}
         empty = "" in options and not self._dialect.empty_options
         if empty or (scalars is not None and not kinds <= scalars):
             self._lose(key)
-            told[key] = value
+            reported[key] = value
         elif key in self._dialect.keywords:
             made[key] = value
         else:
@@ -126,11 +127,11 @@ def null_apart(schema: Schema) -> Schema:
     return {**remarks(schema), "anyOf": branches}
 
 
-def _tell(made: Schema, told: Schema) -> None:
-    """Say in the description what is no longer said by keywords."""
+def _tell(made: Schema, reported: Schema) -> None:
+    """Say in the description what is no longer reported by keywords."""
     words = [
         f"{key}: {json.dumps(value, ensure_ascii=False)}"
-        for key, value in told.items()
+        for key, value in reported.items()
         if not isinstance(value, dict | list)
     ]
     if words:

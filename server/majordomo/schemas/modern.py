@@ -148,7 +148,7 @@ def _names(value: object) -> bool:
 
 
 def or_null(schema: Any) -> Any:
-    """A schema that also takes null; as short as it can be said."""
+    """A schema that also takes null; as short as it can be reported."""
     if not isinstance(schema, dict):
         return schema or {"type": "null"}
     said = schema.get("type")
@@ -168,7 +168,7 @@ def or_null(schema: Any) -> Any:
 
 
 def _modern_types(made: Schema) -> bool:
-    """Whether all that is said of the type is known."""
+    """Whether all that is reported of the type is known."""
     said = made.get("type")
     if said is None:
         made.pop("type", None)

@@ -15,7 +15,7 @@ _LEFT_OUT = ("enum", "const", "not", "if", "then", "else")
 
 
 def object_root(schema: Schema, follow: Follow, lose: Callable[[str], None]) -> Schema:
-    """`schema` as an object without a union; `lose` is told what that looses.
+    """`schema` as an object without a union; `lose` receives what that looses.
 
     Raises Unmergeable where no object fits the schema.
     """

@@ -1,4 +1,4 @@
-"""A log that holds nobody up, whoever reads it or does not."""
+"""A log that holds nobody up, no matter who reads it or does not."""
 
 import os
 import threading
@@ -19,9 +19,9 @@ _LAST_WORDS = 1.0
 class BackgroundWriter:
     """Writes to a file descriptor in a thread of its own, as a context manager.
 
-    A pipe that nobody reads and a disk that is full would else stop, or fail, whoever
-    writes. Texts that cannot be written, or are more than 4096 waiting, are lost; how
-    many, the next one that gets through tells.
+    A pipe that nobody reads and a disk that is full would else stop, or fail, no matter
+    who writes. Texts that cannot be written, or are more than 4096 waiting, are lost;
+    how many, the next one that gets through tells.
     """
 
     def __init__(self, descriptor: int) -> None:

@@ -36,7 +36,7 @@ class FinishedCall(NamedTuple):
     """The name of the status code that it ended with."""
 
     reason: ErrorReason | None
-    """What its caller was told of its failure."""
+    """What its caller received its failure."""
 
     duration: float
     """Seconds, from the handler's begin to its end."""

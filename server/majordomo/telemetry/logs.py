@@ -1,4 +1,5 @@
-"""The log: one JSON line a call, one a change of health, and what else is to be told.
+"""The log: one JSON line a call, one a change of health, and what else is to be
+reported.
 
 On a terminal the same in colours. Prompts and answers are never in it, nor providers'
 own words; keys that find their way into a text all the same are taken out of the line.

@@ -1,8 +1,8 @@
 """What is counted and measured of calls, attempts and targets.
 
-Calls add to plain dictionaries, which takes a microsecond; whoever collects makes what
-it needs of them: `prometheus` a page, `otlp_metrics` messages. Names, units and labels
-are OpenTelemetry's conventions, and ours beside them (`semconv`).
+Calls add to plain dictionaries, which takes a microsecond; no matter who collects makes
+what it needs of them: `prometheus` a page, `otlp_metrics` messages. Names, units and
+labels are OpenTelemetry's conventions, and ours beside them (`semconv`).
 """
 
 from bisect import bisect_left
@@ -130,7 +130,7 @@ Reading = Numbers | Distributions
 class Metrics:
     """The metrics of one server.
 
-    `in_flight` tells how many calls run.
+    `in_flight` shows how many calls run.
     """
 
     def __init__(self, in_flight: Callable[[], int], tracker: Tracker) -> None:

@@ -1,7 +1,7 @@
 """How an exporter of OTLP connects: authorities, certificates, proxies.
 
 The exporters read the files that the variables name as they are made, and know no more
-of them: here one is made anew when its files change.
+of them: here one is made again when its files change.
 """
 
 import logging
@@ -22,7 +22,7 @@ _log = logging.getLogger("majordomo")
 
 
 class CurrentExporter:
-    """An exporter that `make` makes, and makes anew when one of `files` changes.
+    """An exporter that `make` makes, and makes again when one of `files` changes.
 
     Files that cannot be used change nothing, and the log says so.
     """

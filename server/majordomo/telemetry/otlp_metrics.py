@@ -50,7 +50,7 @@ class Pushing:
     """Sends what `read` gives every `interval` seconds, in a thread of its own.
 
     A collector that is dead or silent holds up nobody: what it does not take in time
-    is told by the next message, for all sums count from the start.
+    is known from the next message, for all sums count from the start.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ that have ended meanwhile."""
 
 
 class CallRecord:
-    """What is known of one call. Whoever handles it reports what happens.
+    """What is known of one call. Anyone who handles it reports what happens.
 
     `finish` comes last, when the status is on its way.
     """
@@ -77,7 +77,7 @@ class CallRecord:
             self.trace.on_attempt(self.call, attempt)
 
     def on_error(self, reason: ErrorReason) -> None:
-        """Its caller is about to be told that it failed."""
+        """Its caller is about to be reported that it failed."""
         self._reason = reason
 
     def finish(self, code: str) -> None:
@@ -153,4 +153,4 @@ class Recorder:
         try:
             observer(finished)
         except Exception as error:
-            _log.error("a bug in what is told of a call: %s", where(error))
+            _log.error("a bug in the record of a call: %s", where(error))

@@ -1,4 +1,4 @@
-"""All that is told of one server's calls: traces, metrics, log lines."""
+"""All that is informed of one server's calls: traces, metrics, log lines."""
 
 import asyncio
 import os

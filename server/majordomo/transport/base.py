@@ -107,7 +107,7 @@ class ProxyFailed(Exception):
 
 
 ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError, ProxyFailed)
-"""What transports raise; `failure` tells what it means."""
+"""What transports raise; `failure` shows what it means."""
 
 _MEANINGS: dict[type[BaseException], tuple[FailureReason, str]] = {
     socket.gaierror: (FAILURE_REASON_CONNECTION, "name not resolved"),
@@ -125,7 +125,7 @@ _MEANINGS: dict[type[BaseException], tuple[FailureReason, str]] = {
     httpx.ProtocolError: (FAILURE_REASON_MALFORMED_RESPONSE, "protocol error"),
     httpx.ProxyError: (FAILURE_REASON_CONNECTION, "refused, or could not connect"),
 }
-"""Reasons are told by type and never by text; the words are ours."""
+"""Reasons are determined by type and never by text; the words are ours."""
 
 _REFUSED = 4
 _PASSING = frozenset({408, 429})
@@ -136,9 +136,9 @@ _OUR_OWN_WANT = {"EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"}
 
 
 def failure(error: BaseException) -> Failure:
-    """What a transport's exception means. Total; tells nothing that it quotes.
+    """What a transport's exception means. Total; shows nothing that it quotes.
 
-    What it came from tells more than what it was made into, so that goes first.
+    What it came from shows more than what it was made into, so that goes first.
     """
     if isinstance(error, ProxyFailed):
         return _at_proxy(error)

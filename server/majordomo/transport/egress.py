@@ -35,7 +35,7 @@ class Egress:
         return self.environment.proxy_for(url)
 
     def secrets(self) -> Iterator[str]:
-        """What must never be told of the proxies."""
+        """What must never be disclosed of the proxies."""
         urls = [url for _, url in self.environment.by_scheme]
         for url in (self.proxy, *urls):
             if url not in ("", DIRECT):

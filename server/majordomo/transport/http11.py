@@ -42,8 +42,8 @@ class CutShort(httpx.RemoteProtocolError):
 class Responses:
     """The responses on one connection, and the reader that waits for the one asked for.
 
-    `feed` and `end` are told what the socket does and raise nothing: what is wrong with
-    a response is raised to whoever waits for it.
+    `feed` and `end` receive what the socket does and raise nothing: what is wrong with
+    a response is raised to anyone who waits for it.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -263,7 +263,7 @@ class _Refused(Exception):
 
 
 def _frames(header: tuple[bytes, bytes]) -> bool:
-    """Whether it tells where the body ends."""
+    """Whether it shows where the body ends."""
     name, value = header
     match name.lower():
         case b"content-length":

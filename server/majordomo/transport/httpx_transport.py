@@ -57,7 +57,7 @@ class EgressTransport:
     unasked in the bytes of an answer for the next one.
 
     `connect_timeout`, in seconds, bounds the time until a connection stands, what is
-    said to the proxy included. `proxy` is its URL, with its credentials.
+    reported to the proxy included. `proxy` is its URL, with its credentials.
     """
 
     def __init__(

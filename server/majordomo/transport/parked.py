@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 
-from majordomo.chain.timing import Patience
+from majordomo.chain.timing import RearmableTimeout
 from majordomo.codec.base import StreamDecoder
 from majordomo.transport.base import Response
 
@@ -33,12 +33,12 @@ class UntilParked:
     async def _last(self) -> bytes:
         if self._decoder.heard:
             self._end = asyncio.get_running_loop().time() + LAST_WORDS
-        patience = Patience()
+        timer = RearmableTimeout()
         try:
-            with patience.until(self._end):
+            with timer.until(self._end):
                 return await anext(self._chunks)
         except TimeoutError:
             self.parked = True
             raise StopAsyncIteration from None
         finally:
-            patience.end()
+            timer.end()

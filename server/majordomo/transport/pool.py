@@ -1,10 +1,10 @@
 """Connections to a provider, kept for the next request and made safe to share.
 
-aiohttp's connector makes and keeps them: names, addresses, TLS. What is said on them is
-read by `Responses` (docs/transport.md, docs/private-parts.md). Bytes that arrive on an
-idle connection are never taken for the next caller's answer, a connection given up is
-closed at once even with much unsent, and the pool's own failures stay the pool's
-(rule 2.7).
+aiohttp's connector makes and keeps them: names, addresses, TLS. What is reported on
+them is read by `Responses` (docs/transport.md, docs/private-parts.md). Bytes that
+arrive on an idle connection are never taken for the next caller's answer, a connection
+given up is closed at once even with much unsent, and the pool's own failures stay the
+pool's (rule 2.7).
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _RESENT_WITHIN = 1.0
 """Seconds after the first byte of a request in which it may go out once more."""
 
 _MOST_ROUTES = 1024
-"""Heads whose way is known; all are found anew beyond it."""
+"""Heads whose way is known; all are found again beyond it."""
 
 
 class PooledTransport:

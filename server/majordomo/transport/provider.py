@@ -65,7 +65,7 @@ _MOST_SCHEMAS = 4 << 20
 """Characters of schemas that are made to fit for one request."""
 
 _MOST_HEADS = 1024
-"""Of requests that are alike; all are made anew beyond it."""
+"""Of requests that are alike; all are made again beyond it."""
 
 _GLANCE = 0.25
 """Seconds for which reasoning that is not shown is gathered."""
@@ -94,7 +94,7 @@ class HttpProvider:
     `egress` leads there, by default directly; `transport` replaces both, for a provider
     with another way to connect. `token`
     gives the bearer token of the moment, where it is none that lasts. `media_hosts`
-    tells which URLs of media go on to it.
+    shows which URLs of media go on to it.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class HttpProvider:
         self._large = asyncio.Semaphore()
         """One request at a time with large schemas: they hold the interpreter."""
 
-    async def fit(
+    async def prepare(
         self,
         model: str,
         prompt: Prompt,
@@ -164,8 +164,8 @@ class HttpProvider:
             raise Failure(FAILURE_REASON_UNSUPPORTED, problem) from None
         adaptations += encoded.adaptations
         if spared:
-            told = f"{spared}: the target has refused it"
-            adaptations.append(Adaptation(field=part, description=told))
+            reported = f"{spared}: the target has refused it"
+            adaptations.append(Adaptation(field=part, description=reported))
         return _HttpExchange(
             self,
             model,
@@ -345,11 +345,11 @@ class _HttpExchange(Exchange):
                 words = await _read(response, LONGEST_ERROR_BODY, cut=True)
         except ERRORS:
             words = b""  # the status says enough
-        told: dict[str, str] = {}
+        reported: dict[str, str] = {}
         for key, value in response.headers:
             name, text = key.lower().decode("latin-1"), value.decode("latin-1")
-            told[name] = f"{told[name]}, {text}" if name in told else text
-        failure = self._provider.codec.failure(response.status, told, words)
+            reported[name] = f"{reported[name]}, {text}" if name in reported else text
+        failure = self._provider.codec.failure(response.status, reported, words)
         refusals = self._provider.refusals
         if self._spared and not failure.transient:
             refusals.settle(self._model, taken=False)

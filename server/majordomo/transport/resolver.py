@@ -44,4 +44,5 @@ class SystemResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held: a lookup that hangs is given up by whoever waits for it."""
+        """Nothing is held: a lookup that hangs is given up by anyone who waits for
+        it."""

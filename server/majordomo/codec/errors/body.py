@@ -1,4 +1,4 @@
-"""What an error body says, whatever its shape, and how much of it may be told.
+"""What an error body says, whatever its shape, and how much of it may be reported.
 
 The shapes are those that providers and gateways were seen to send: nested, flat,
 in an array of one, as a bare text, as a list of details, as JSON within a text. A
@@ -17,7 +17,7 @@ from itertools import islice
 import msgspec
 
 from majordomo import secrets
-from majordomo.codec.json_text import WHITESPACE, mapping, mend, read_broken
+from majordomo.codec.json_text import WHITESPACE, mapping, read_broken, repair
 from majordomo.text import cut
 
 _MESSAGE_BYTES = 200
@@ -34,7 +34,7 @@ _WITHIN = (
     *("upstream_error", "upstreamBody", "cause"),
 )
 """Where a layer holds another one. What is at any other key is not read: it may be
-what the caller said (pydantic's `input`, OpenRouter's `flagged_input`)."""
+what the caller reported (pydantic's `input`, OpenRouter's `flagged_input`)."""
 
 _WORDS = (
     *("message", "error", "detail", "msg", "status_msg", "error_message", "raw"),
@@ -128,11 +128,11 @@ def _loose(body: bytes) -> ErrorBody | None:
     except (ValueError, RecursionError):
         return None
     if isinstance(value, str):
-        return ErrorBody(texts=(mend(value[:_LONGEST_TEXT]),))
+        return ErrorBody(texts=(repair(value[:_LONGEST_TEXT]),))
     said = [f"{k}: {v}" for k, v in mapping(value).items() if isinstance(v, str)]
     if not 0 < len(said) == len(mapping(value)) <= _MOST_WORDS:
         return None
-    return ErrorBody(texts=tuple(mend(text[:_LONGEST_TEXT]) for text in said))
+    return ErrorBody(texts=tuple(repair(text[:_LONGEST_TEXT]) for text in said))
 
 
 def find(value: object) -> ErrorBody | None:
@@ -172,7 +172,7 @@ def _flatten(value: dict[str, object]) -> ErrorBody:
     return ErrorBody(
         texts=tuple(dict.fromkeys(texts)),
         codes=tuple(dict.fromkeys(codes)),
-        param=mend(str(next(params, ""))[:_LONGEST_TEXT]),
+        param=repair(str(next(params, ""))[:_LONGEST_TEXT]),
         status=next((status for layer in layers for status in _numbers(layer)), 0),
         details=tuple(entry for layer in layers for entry in _details(layer)),
         headers={
@@ -236,7 +236,7 @@ def _texts(layer: dict[str, object]) -> Iterator[str]:
         # One of FastAPI's problems.
         loc = layer["loc"]
         where = ".".join(map(str, loc)) if isinstance(loc, list) else str(loc)
-        yield mend(f"{where}: {layer['msg']}"[:_LONGEST_TEXT])
+        yield repair(f"{where}: {layer['msg']}"[:_LONGEST_TEXT])
         return
     for name in _WORDS:
         text = layer.get(name)
@@ -244,10 +244,10 @@ def _texts(layer: dict[str, object]) -> Iterator[str]:
             start = text.find("{")
             outside = text if start < 0 or _embedded(text) is None else text[:start]
             if outside.strip("[ \t\r\n"):
-                yield mend(outside[:_LONGEST_TEXT])
+                yield repair(outside[:_LONGEST_TEXT])
         elif isinstance(text, list):
             said = (entry for entry in text[:4] if isinstance(entry, str))
-            yield from (mend(entry[:_LONGEST_TEXT]) for entry in said if entry)
+            yield from (repair(entry[:_LONGEST_TEXT]) for entry in said if entry)
 
 
 def _numbers(layer: dict[str, object]) -> Iterator[int]:
@@ -264,7 +264,7 @@ def _prose(layer: dict[str, object]) -> Iterator[str]:
     for name in ("code", "type"):
         value = layer.get(name)
         if isinstance(value, str) and " " in value:
-            yield mend(value[:_LONGEST_TEXT])
+            yield repair(value[:_LONGEST_TEXT])
 
 
 def _codes(layer: dict[str, object]) -> Iterator[str]:
@@ -296,12 +296,12 @@ def _status(value: object) -> int:
 def unquoted(text: str) -> str:
     """The start of `text` in lower case, without what it quotes.
 
-    That is the request's own. What comes later tells no more.
+    That is the request's own. What comes later shows no more.
     """
     return _QUOTED.sub(" ", text[:_TELLING].lower()).replace("\u2019", "'")
 
 
 def scrub(text: str) -> str:
-    """`text` on one line, without what must not be told, at most 200 bytes."""
+    """`text` on one line, without what must not be disclosed, at most 200 bytes."""
     line = " ".join(text[:_LONGEST_TEXT].split())
     return cut(secrets.scrub(line), _MESSAGE_BYTES)

@@ -98,8 +98,8 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
 
 
 def _for_long(error: ErrorBody) -> bool:
-    told = retry_delay(0, {}, error)
-    return isinstance(told, float) and told > _WINDOW
+    reported = retry_delay(0, {}, error)
+    return isinstance(reported, float) and reported > _WINDOW
 
 
 def _header_code(headers: Mapping[str, str]) -> Iterator[str]:
@@ -281,6 +281,6 @@ def _message(status: int, error: ErrorBody, body: bytes) -> str:
 
 def _code(codes: tuple[str, ...]) -> str:
     """The provider's own code; a number only where there is nothing better."""
-    told = [code for code in codes if scrub(code) == code]
-    named = (code for code in told if not (code.isdigit() and len(code) == 3))
-    return next(named, told[0] if told else "")
+    reported = [code for code in codes if scrub(code) == code]
+    named = (code for code in reported if not (code.isdigit() and len(code) == 3))
+    return next(named, reported[0] if reported else "")

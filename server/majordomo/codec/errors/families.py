@@ -7,7 +7,7 @@ stand before the wider. docs/providers.md shows this table.
 
 Words are sought in lower case, without what stands in quotes: that is the request's
 own, and a caller could say anything in it. What ends a call (credentials, content, a
-request that is wrong at any vendor) is told by narrow words only.
+request that is wrong at any vendor) is determined by narrow words only.
 """
 
 import re
@@ -39,7 +39,7 @@ class Family:
     reason: FailureReason
 
     codes: str = ""
-    """Codes that mean this whatever is said beside them, however they are spelt."""
+    """Codes that mean this whatever is reported beside them, however they are spelt."""
 
     wide_codes: str = ""
     """Codes that mean this unless the words beside them say more."""
@@ -48,7 +48,7 @@ class Family:
     """Expressions, each of which tells."""
 
     beside: tuple[tuple[str, str], ...] = ()
-    """Pairs of expressions that tell where they stand in one sentence."""
+    """Pairs of expressions that show where they stand in one sentence."""
 
     counts: str = ""
     """An expression of what is counted: it tells beside two numbers."""
@@ -81,7 +81,7 @@ OUTPUT = re.compile(
         r"(?:length of )?max(?:imum)? (?:output|completion|new)[ \w]*tokens?",
     )
 )
-"""How long the answer may be: not what a prompt's length is told by."""
+"""How long the answer may be: not what a prompt's length is determined by."""
 
 FAMILIES = (
     Family(

@@ -2,7 +2,7 @@
 
 Providers say it in milliseconds, seconds, as a date, as a Go duration, as a
 google.rpc.RetryInfo, in fields beside the error, or in its words; what cannot be read
-is as if it had not been said.
+is as if it had not been reported.
 """
 
 import re
@@ -47,24 +47,24 @@ _DATED = re.compile(
 def retry_delay(
     status: int, headers: Mapping[str, str], error: ErrorBody
 ) -> float | datetime | None:
-    """Seconds to stay away after a failure with `status`, None if not said.
+    """Seconds to stay away after a failure with `status`, None if not given.
 
     Or the moment until which to stay away, where the response has no Date that it
     could be measured from. `headers` has lower-case names; they are read only where
     they speak of the failure, for providers send them with other answers too.
     """
     date = _http_date(headers.get("date", ""))
-    for said in _told(status, headers, error):
+    for said in _reported(status, headers, error):
         delay = _since(said, date) if isinstance(said, datetime) else said
         if delay is not None:
             return delay
     return None
 
 
-def _told(
+def _reported(
     status: int, headers: Mapping[str, str], error: ErrorBody
 ) -> Iterator[float | datetime | None]:
-    """What is said of it, the most telling first."""
+    """What is reported of it, the most telling first."""
     if status in (408, 409, 429) or status >= 500:
         yield from _retry_after(headers)
         if status == 429:
@@ -106,9 +106,9 @@ def _ran_out(headers: Mapping[str, str]) -> Iterator[float | datetime | None]:
 
 def _last(resets: Iterable[float | datetime | None]) -> float | datetime | None:
     """The longest delay, or else the last moment."""
-    told = list(resets)
-    delays = [reset for reset in told if isinstance(reset, float)]
-    moments = [reset for reset in told if isinstance(reset, datetime)]
+    reported = list(resets)
+    delays = [reset for reset in reported if isinstance(reset, float)]
+    moments = [reset for reset in reported if isinstance(reset, datetime)]
     return max(delays, default=None) if delays else max(moments, default=None)
 
 

@@ -42,7 +42,7 @@ class StreamRefusals:
 
     A refusal is believed for good once the same model took a request without what it
     had refused. Until then the next refusal, which must be for another reason, ends it:
-    whoever sends what is refused in any form changes nothing for others.
+    anyone who sends what is refused in any form changes nothing for others.
     """
 
     def __init__(self) -> None:

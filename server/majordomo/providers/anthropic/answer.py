@@ -18,7 +18,7 @@ from majordomo.codec.errors.body import parse
 from majordomo.codec.errors.classify import classify
 from majordomo.codec.event_stream import malformed
 from majordomo.codec.finish import cut, failed, finish_reason, own_words
-from majordomo.codec.json_text import WHITESPACE, mend, read_broken
+from majordomo.codec.json_text import WHITESPACE, read_broken, repair
 from majordomo.codec.opaque import again, described, kept
 from majordomo.codec.pieces import OTHER, REASONING, TEXT, TOOL_CALL, Block, Pieces
 from majordomo.codec.request_json import answer_schema
@@ -192,8 +192,8 @@ class MessagesReader:
         return value
 
     def _note(self, whole: Whole) -> None:
-        self._id = mend(str(whole.id or ""))
-        self._model = mend(str(whole.model or ""))
+        self._id = repair(str(whole.id or ""))
+        self._model = repair(str(whole.model or ""))
         self._count(whole.usage, final=False)
 
     def _count(self, said: object, *, final: bool) -> None:
@@ -218,16 +218,16 @@ class MessagesReader:
     def _read_fallback(self, iterations: object) -> None:
         last = iterations[-1] if isinstance(iterations, list) and iterations else None
         if isinstance(last, dict) and last.get("type") == "fallback_message":
-            self._model = mend(str(last.get("model") or "")) or self._model
+            self._model = repair(str(last.get("model") or "")) or self._model
 
     def _finish(self, word: object) -> None:
-        self._stop_reason = mend(str(word or ""))
+        self._stop_reason = repair(str(word or ""))
         self.finished = True
         if failure := failed(self._stop_reason):
             raise failure
 
     def _start(self, index: object, said: Written, data: bytes) -> _Writing:
-        """Begin a block, which is said in `data`: an event, or the whole answer."""
+        """Begin a block, which is stated in `data`: an event, or the whole answer."""
         place = _place(index)
         before = self._placed.get(place)
         if before is not None:
@@ -257,7 +257,7 @@ class MessagesReader:
     ) -> None:
         """Begin a block that only Claude can read; it goes back to it whole."""
         if said.type == "fallback" and isinstance(said.to, dict):
-            self._model = mend(str(said.to.get("model") or "")) or self._model
+            self._model = repair(str(said.to.get("model") or "")) or self._model
         if self._again[0] is not data:
             self._again = data, again(data)
         whole = self._again[1]
@@ -386,8 +386,8 @@ class MessagesReader:
         elif writing.type == "redacted_thinking" and writing.data:
             state["redacted"] = _text(writing.data)
         if state:
-            mended = {key: mend(value) for key, value in state.items()}
-            self.pieces.state(block, pack(WIRE, **mended))
+            repaired = {key: repair(value) for key, value in state.items()}
+            self.pieces.state(block, pack(WIRE, **repaired))
 
 
 _NOWHERE = -1

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from majordomo.codec.json_text import mended
+from majordomo.codec.json_text import repaired
 from majordomo.codec.opaque import given_back
 from majordomo.codec.sources import citation
 from majordomo.codec.state import unpack
@@ -80,7 +80,7 @@ def sources(said: Iterable[dict[str, Any]], prompt: Prompt) -> list[Citation]:
 
 def citations_state(said: Iterable[Any]) -> str:
     """Citations as they are kept for the model, which wants its own ones back."""
-    return msgspec.json.encode(mended(list(said))).decode()
+    return msgspec.json.encode(repaired(list(said))).decode()
 
 
 def text_block(text: str, state: bytes) -> dict[str, object]:

@@ -157,8 +157,8 @@ class _Messages(RequestBuilder):
             path = "prompt.response_format.json"
             raise unsupported(path, "the model takes JSON by a schema only")
         if self._answer is not None:
-            if self._answer.told:
-                self.adapted(SCHEMA_PATH, self._answer.told)
+            if self._answer.reported:
+                self.adapted(SCHEMA_PATH, self._answer.reported)
             form = {"type": "json_schema", "schema": self._answer.json}
             self._output_config()["format"] = form
 

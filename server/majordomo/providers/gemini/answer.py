@@ -22,7 +22,7 @@ from majordomo.codec.errors.body import parse
 from majordomo.codec.errors.classify import classify
 from majordomo.codec.event_stream import malformed
 from majordomo.codec.finish import cut, failed, finish_reason, own_words
-from majordomo.codec.json_text import WHITESPACE, mend, read_broken
+from majordomo.codec.json_text import WHITESPACE, read_broken, repair
 from majordomo.codec.opaque import again, described, kept
 from majordomo.codec.pieces import OTHER, REASONING, TEXT, Block, Pieces
 from majordomo.codec.state import pack
@@ -210,16 +210,16 @@ class GeminiReader:
         if whole == _NOT_READ and parse(data) is not None:
             raise classify(200, {}, data)
         if not self._id and whole.response_id:
-            self._id = mend(str(whole.response_id))
+            self._id = repair(str(whole.response_id))
         if whole.model_version and whole.model_version != self._said_model:
             self._said_model = whole.model_version
-            self._model = mend(str(whole.model_version))
+            self._model = repair(str(whole.model_version))
         counts = whole.usage_metadata
         if counts is not None and counts != _NOTHING_COUNTED:
             self._counts.append(counts)
         feedback = whole.prompt_feedback
         if isinstance(feedback, dict) and feedback.get("blockReason"):
-            self._blocked = mend(str(feedback["blockReason"]))
+            self._blocked = repair(str(feedback["blockReason"]))
             self._finish_message = feedback.get("blockReasonMessage")
         for candidate in whole.candidates or ():
             if not candidate.index:
@@ -251,9 +251,9 @@ class GeminiReader:
             self._read_grounding(candidate)
         reason = candidate.finish_reason
         if reason and reason != "FINISH_REASON_UNSPECIFIED":
-            self._finish_reason = mend(str(reason))
+            self._finish_reason = repair(str(reason))
             self._finish_message = candidate.finish_message
-            # Some say it in every piece: then it tells nothing of the end.
+            # Some say it in every piece: then it shows nothing of the end.
             self.finished = self._went_on
         else:
             self._went_on = True
@@ -340,7 +340,7 @@ class GeminiReader:
         """The call that a piece goes on with, or a new one; None if it names neither.
 
         By its id, where it has one, or else the last. One without an id is whole when
-        the next begins, though not said so.
+        the next begins, though not stated so.
         """
         for writing in reversed(self._calls):
             if writing.id == id_ if id_ else not name:
@@ -374,8 +374,8 @@ class GeminiReader:
 
     def _state(self, block: Block, **strings: str) -> None:
         if strings:
-            mended = {key: mend(value) for key, value in strings.items()}
-            self.pieces.state(block, pack(WIRE, **mended))
+            repaired = {key: repair(value) for key, value in strings.items()}
+            self.pieces.state(block, pack(WIRE, **repaired))
 
 
 def decode_gemini(prompt: Prompt, body: bytes) -> Answer:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from majordomo.codec.json_text import mend
+from majordomo.codec.json_text import repair
 from majordomo.codec.media import Media, from_base64
 from majordomo.codec.opaque import given_back
 from majordomo.codec.pieces import OTHER, Block, Pieces
@@ -74,7 +74,7 @@ def own_part(part: Part) -> dict[str, Any] | None:
 
 
 class Grounding:
-    """What an answer says that it rests on, as far as it has said so."""
+    """What an answer says that it rests on, as far as it has reported so."""
 
     def __init__(self) -> None:
         self._said: dict[str, Any] = {}
@@ -90,7 +90,7 @@ class Grounding:
         """
         if isinstance(said, dict):
             self._said |= {key: value for key, value in said.items() if value}
-            sizes = [0] if streamed else [0, *(len(mend(t).encode()) for t in texts)]
+            sizes = [0] if streamed else [0, *(len(repair(t).encode()) for t in texts)]
             self._parts = [*accumulate(sizes)]
 
     @property
@@ -109,7 +109,7 @@ class Grounding:
                 self._fetched[url] = None
 
     def settle(self, pieces: Pieces, texts: Sequence[Block]) -> None:
-        """Name the sources of the texts, and tell what was searched for and read."""
+        """Name the sources of the texts, and show what was searched for and read."""
         pieces.flush()
         found = [*self._supported(), *self._of_recitations()]
         if texts:

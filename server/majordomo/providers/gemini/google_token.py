@@ -17,7 +17,7 @@ _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class GoogleToken:
-    """The token in force, got anew some minutes before it runs out.
+    """The token in force, got again some minutes before it runs out.
 
     It is asked for by the way of `egress`, by default directly.
     """
@@ -38,7 +38,7 @@ class GoogleToken:
             refresh = self._refresh = in_own_thread(self._refreshed)
         await asyncio.wait({refresh})
         if error := refresh.exception():
-            # google-auth's errors may quote what the token server said.
+            # google-auth's errors may quote what the token server reported.
             why = error if isinstance(error, MissingExtra) else type(error).__name__
             raise Failure(FAILURE_REASON_CREDENTIALS, f"no token from Google: {why}")
         return refresh.result()

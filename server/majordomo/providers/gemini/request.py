@@ -349,7 +349,7 @@ def encode_gemini(
 
 
 def _own_state(part: Part) -> dict[str, str]:
-    """What the target itself has said beside the part."""
+    """What the target itself has reported beside the part."""
     state = unpack(WIRE, part.provider_state)
     if "signature" in state and not _BASE64.fullmatch(state["signature"]):
         return {}

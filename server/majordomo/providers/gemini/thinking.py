@@ -1,6 +1,6 @@
 """How hard a Gemini shall think: by level from the third generation on, else by tokens.
 
-What each model takes is said at https://ai.google.dev/gemini-api/docs/thinking.
+What each model takes is stated at https://ai.google.dev/gemini-api/docs/thinking.
 """
 
 import re
@@ -34,7 +34,7 @@ _BUDGET_LIMITS = [
 """The fewest tokens, beside none at all, and the most."""
 
 _ALWAYS_THINKS = re.compile(r"gemini-2[-.]5-pro")
-"""Models that cannot be told not to."""
+"""Models that cannot be asked not to."""
 
 
 def thinking_config(
@@ -45,7 +45,7 @@ def thinking_config(
 ) -> Body:
     """The thinkingConfig; empty if the model is left alone.
 
-    `adapted` is told what was changed.
+    `adapted` receives what was changed.
     """
     path = "prompt.config.reasoning"
     if known.efforts == ():

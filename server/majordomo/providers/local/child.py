@@ -76,7 +76,7 @@ class Child:
     def start(self) -> asyncio.Future[str]:
         """Begin to start it, unless it is alive.
 
-        The future tells why it will not serve; empty: it serves. Raises Failure
+        The future shows why it will not serve; empty: it serves. Raises Failure
         (CONNECTION) if it keeps dying and is not due yet.
         """
         if self._outcome is not None and self.alive:

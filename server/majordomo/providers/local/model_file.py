@@ -34,7 +34,7 @@ _CHUNK = 1 << 20
 
 
 class ModelFileError(Exception):
-    """The model file could not be fetched; the message says what would mend it."""
+    """The model file could not be fetched; the message says what would fix it."""
 
 
 def path() -> Path:
@@ -58,7 +58,7 @@ def cached() -> Path | None:
 def fetch(progress: Callable[[str], None]) -> Path:
     """The model file, downloaded if it is not here yet. Blocks for its time.
 
-    `progress` is told each step in a line. Several processes may fetch at once:
+    `progress` receives each step in a line. Several processes may fetch at once:
     the file appears at its place whole and checked, or not at all. Raises
     ModelFileError.
     """

@@ -60,7 +60,7 @@ def default_threads() -> int:
     llama.cpp's threads wait for each other busily. Where they have to share the last
     processor with the event loop both suffer: on two processors with the loop half
     busy, two threads gave 43 tokens/s and made the loop 6 ms late at the median, one
-    thread gave 60 tokens/s and 0.1 ms. A lower priority alone mends the loop only.
+    thread gave 60 tokens/s and 0.1 ms. A lower priority alone fixes the loop only.
     """
     if sys.platform == "linux":
         return max(1, len(os.sched_getaffinity(0)) - 1)
@@ -100,7 +100,7 @@ class Local:
 
         name = f"majordomo-{secrets.token_hex(8)}"
         self.socket = _temporary() / name / "llama.sock"
-        """Where the child listens; the folder is made anew for each."""
+        """Where the child listens; the folder is made again for each."""
 
         self.child = Child(self._command, start_timeout=start_timeout, clock=clock)
         self._http = HttpProvider(
@@ -118,7 +118,7 @@ class Local:
         except Failure as failure:
             _log.warning("the local model cannot start: %s", failure.message)
 
-    async def fit(
+    async def prepare(
         self, model: str, prompt: Prompt, *, stream: bool | None, **shared: Any
     ) -> Exchange:
         """An exchange with the child, which starts when the exchange runs.
@@ -140,7 +140,7 @@ class Local:
             # llama.cpp would leave them out without a word: its template has none.
             raise Failure(FAILURE_REASON_UNSUPPORTED, "SmolLM2 cannot call tools")
         # Unasked it does not stream: its death is seen, and calls wait for their turn.
-        return await self._http.fit(model, prompt, stream=bool(stream), **shared)
+        return await self._http.prepare(model, prompt, stream=bool(stream), **shared)
 
     async def aclose(self) -> None:
         """End the child, and with it all answers in the making."""
@@ -159,13 +159,13 @@ class Local:
         except model_file.ModelFileError as error:
             raise Failure(FAILURE_REASON_MODEL_NOT_FOUND, str(error)) from None
         if not here:
-            mend = (
+            repair = (
                 "run `majordomo model fetch`"
                 if self._model_path is None
                 else "check model_path"
             )
             raise Failure(
-                FAILURE_REASON_MODEL_NOT_FOUND, f"the model file is not here: {mend}"
+                FAILURE_REASON_MODEL_NOT_FOUND, f"the model file is not here: {repair}"
             )
 
     def _file(self) -> Path:

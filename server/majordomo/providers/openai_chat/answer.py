@@ -13,7 +13,7 @@ from majordomo.codec.errors.body import parse
 from majordomo.codec.errors.classify import classify
 from majordomo.codec.event_stream import malformed
 from majordomo.codec.finish import cut, failed, finish_reason
-from majordomo.codec.json_text import WHITESPACE, mend, read_broken
+from majordomo.codec.json_text import WHITESPACE, read_broken, repair
 from majordomo.codec.pieces import REASONING, TEXT, Block, Pieces
 from majordomo.codec.state import pack
 from majordomo.codec.usage import chat_usage, later
@@ -186,7 +186,7 @@ class ChatReader:
         completion = Completion(
             provider_model=self._model,
             finish_reason=reason,
-            provider_finish_reason=mend(self._finish_word),
+            provider_finish_reason=repair(self._finish_word),
             usage=self.usage,
             provider_response_id=self._id,
         )
@@ -209,11 +209,11 @@ class ChatReader:
     def _read_model(self, chunk: Chunk) -> None:
         """The last model named with content wrote it: gateways fail over too."""
         if not self._model:
-            self._id = mend(str(chunk.id or ""))
+            self._id = repair(str(chunk.id or ""))
         elif not chunk.choices:
             return
         self._said_model = chunk.model
-        self._model = mend(str(chunk.model))
+        self._model = repair(str(chunk.model))
 
     def _read_broken(self, data: bytes) -> Chunk:
         try:
@@ -360,7 +360,7 @@ class ChatReader:
 
 
 _TEXTS = ("text", "thinking", None)
-"""Types of parts of the content that hold text, or that are not told."""
+"""Types of parts of the content that hold text, or that are not reported."""
 
 
 def decode_chat(prompt: Prompt, body: bytes, kept: tuple[str, ...] = ()) -> Answer:

@@ -8,7 +8,7 @@ tools that Groq ran, the files that OpenRouter has read.
 from collections.abc import Callable
 from typing import Any
 
-from majordomo.codec.json_text import mend
+from majordomo.codec.json_text import repair
 from majordomo.codec.media import PCM, Media, from_base64, from_data_url
 from majordomo.codec.opaque import described, given_back, kept
 from majordomo.codec.pieces import OTHER, Block, Pieces
@@ -87,7 +87,7 @@ class Beside:
         if media is not None:
             self._pieces.media(Block(OTHER), *media)
         elif isinstance(url, str) and url.startswith("https://"):
-            self._pieces.reference(Block(OTHER), "", mend(url))
+            self._pieces.reference(Block(OTHER), "", repair(url))
         else:
             self._pieces.omit("image_url", "an image without a URL")
 
@@ -99,7 +99,7 @@ class Beside:
             self._pieces.omit("audio", "audio that broke off")
 
     def _read_audio(self, said: object) -> None:
-        """Audio, and what is said in it as text."""
+        """Audio, and what is stated in it as text."""
         if not isinstance(said, dict):
             return
         if isinstance(data := said.get("data"), str) and data:
@@ -141,7 +141,7 @@ class Beside:
         self._pieces.flush()
         start, self._referred = self._referred, text.length
         found: list[tuple[Citation, object, object]] = [
-            (Citation(title=mend(str(one))[:64]), start, text.length)
+            (Citation(title=repair(str(one))[:64]), start, text.length)
             for one in (ids if isinstance(ids, list) else [])
         ]
         if found:
@@ -159,7 +159,7 @@ def own_annotation(part: Part) -> dict[str, Any] | None:
 
 
 def _words(block: dict[str, Any]) -> dict[str, Any]:
-    """What of a block is told to people."""
+    """What of a block is asked to people."""
     file = block.get("file")
     return {"name": file.get("name")} if isinstance(file, dict) else block
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from majordomo.codec.json_text import mend, mended
+from majordomo.codec.json_text import repair, repaired
 from majordomo.codec.state import pack, unpack
 from majordomo.providers.openai_chat.shapes import ContentPart, Delta
 
@@ -68,9 +68,9 @@ class KeptReasoning:
     def state(self) -> bytes:
         """What the server needs to have back, as provider_state."""
         if self._form == DETAILS:
-            text = msgspec.json.encode(mended(self._details)).decode()
+            text = msgspec.json.encode(repaired(self._details)).decode()
         else:
-            text = mend("".join(self._texts))
+            text = repair("".join(self._texts))
         return pack(WIRE, **{self._form: text})
 
     def _add_detail(self, entry: dict[str, Any]) -> None:

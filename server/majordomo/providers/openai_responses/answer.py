@@ -21,7 +21,7 @@ from majordomo.codec.errors.body import parse
 from majordomo.codec.errors.classify import classify
 from majordomo.codec.event_stream import malformed
 from majordomo.codec.finish import cut, failed, finish_reason
-from majordomo.codec.json_text import WHITESPACE, mend, read_broken
+from majordomo.codec.json_text import WHITESPACE, read_broken, repair
 from majordomo.codec.opaque import described, kept
 from majordomo.codec.pieces import OTHER, REASONING, TEXT, Block, Pieces
 from majordomo.codec.sources import annotations
@@ -229,8 +229,8 @@ class ResponsesReader:
         return value
 
     def _note(self, response: Response) -> None:
-        self._id = self._id or mend(str(response.id or ""))
-        self._model = mend(str(response.model or "")) or self._model
+        self._id = self._id or repair(str(response.id or ""))
+        self._model = repair(str(response.model or "")) or self._model
         self.usage = later(self.usage, responses_usage(response.usage, response.output))
 
     def _read_text(self, event: Event) -> None:
@@ -294,7 +294,7 @@ class ResponsesReader:
             raise _failed(status, data)
         details = response.incomplete_details
         said = details.get("reason") if isinstance(details, dict) else None
-        self._finish_word = mend(str(said or status))
+        self._finish_word = repair(str(said or status))
         if failure := failed(self._finish_word):
             raise failure
         output = response.output if isinstance(response.output, list) else []
@@ -309,7 +309,7 @@ class ResponsesReader:
         self.complete = True
 
     def _is_news(self, item: Item) -> bool:
-        """Whether the end alone tells of an item: no event told of any such."""
+        """Whether the end alone tells of an item: no event informed of any such."""
         seen = any(item.type == other.kind for other in self._items)
         return item.whole is not None and not seen
 
@@ -472,8 +472,8 @@ class ResponsesReader:
 
     def _state(self, block: Block, strings: dict[str, str]) -> None:
         if strings:
-            mended = {key: mend(value) for key, value in strings.items()}
-            self.pieces.state(block, pack(WIRE, **mended))
+            repaired = {key: repair(value) for key, value in strings.items()}
+            self.pieces.state(block, pack(WIRE, **repaired))
 
 
 _PARAGRAPH = "\n\n"
@@ -524,13 +524,13 @@ def _converted(value: dict[str, Any], shape: type[T]) -> T:
 def _kept(item: Item) -> str:
     """A reasoning item as it is kept, verbatim."""
     for part in (*(item.summary or ()), *(item.content or ())):
-        part.type = mend(part.type)
-        part.text = mend(part.text or "")
+        part.type = repair(part.type)
+        part.text = repair(part.text or "")
     kept = ReasoningItem(
         summary=item.summary or [],
-        id=item.id and mend(item.id),
+        id=item.id and repair(item.id),
         content=item.content or None,
-        encrypted_content=item.encrypted_content and mend(item.encrypted_content),
+        encrypted_content=item.encrypted_content and repair(item.encrypted_content),
     )
     return msgspec.json.encode(kept).decode()
 

@@ -7,7 +7,7 @@ is newer than this server.
 from base64 import b64encode
 from typing import Any
 
-from majordomo.codec.json_text import mend
+from majordomo.codec.json_text import repair
 from majordomo.codec.media import Media, from_base64
 from majordomo.codec.opaque import given_back
 from majordomo.v1.content_pb2 import Part
@@ -45,7 +45,7 @@ def image(item: dict[str, Any]) -> Media:
 def image_state(item: dict[str, Any]) -> dict[str, str]:
     """What of an image's item is kept beside the image."""
     id_ = item.get("id")
-    return {"image": mend(id_)} if isinstance(id_, str) and id_ else {}
+    return {"image": repair(id_)} if isinstance(id_, str) and id_ else {}
 
 
 def own_item(part: Part, state: dict[str, str]) -> dict[str, Any] | None:

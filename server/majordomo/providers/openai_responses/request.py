@@ -255,7 +255,8 @@ class _Input(RequestBuilder):
         return self._with_followers(items, path)
 
     def _state(self, part: Part) -> dict[str, str]:
-        """What is kept of a part, without an id that came before: it was said twice."""
+        """What is kept of a part, without an id that came before: it was reported
+        twice."""
         state = unpack(WIRE, part.provider_state)
         if not self._is_new(state.get("id")):
             del state["id"]

@@ -1,4 +1,4 @@
-"""A provider that answers and fails as it is told: for demos and tests.
+"""A provider that answers and fails by a script: for demos and tests.
 
 A script is a text of steps joined by `+`. It is the model id itself, as in
 `scripted/delay:200ms+status:503`, or stands in the configuration, one script an
@@ -123,7 +123,7 @@ class Scripted:
         }
         self._attempts = dict.fromkeys(models, 0)
 
-    async def fit(
+    async def prepare(
         self, model: str, prompt: Prompt, *, stream: bool | None, **_: object
     ) -> Exchange:
         self._scripts(model)

@@ -88,7 +88,7 @@ class AuthInterceptor(Interceptor):
         """Whose token the call shows. Raises Unauthenticated."""
         digest = hashlib.sha256(_token(context)).digest()
         shown: Caller | None = None
-        for known, whose in self._callers.items():  # all of them: time tells nothing
+        for known, whose in self._callers.items():  # all of them: time shows nothing
             if hmac.compare_digest(known, digest):
                 shown = whose
         if shown is None:

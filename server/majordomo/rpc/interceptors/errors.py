@@ -44,7 +44,8 @@ async def _abort(error: Exception, context: ServicerContext[Any, Any]) -> None:
     if scope.record is not None:
         scope.record.on_error(status.reason)
     if status.is_bug:
-        # The type and the places; an exception's text may quote what must not be told.
+        # The type and the places; an exception's text may quote what must not be
+        # disclosed.
         _log.error("a bug in call %s: %s", call, where(error))
     elif isinstance(error, AnswerTooLarge):
         _log.warning("call %s: %s", call, str(error))  # it was paid for

@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from grpc.aio import ServicerContext
 
-from majordomo.chain.timing import Patience
+from majordomo.chain.timing import RearmableTimeout
 from majordomo.errors import (
     AnswerTooLarge,
     CallerStalled,
@@ -101,21 +101,21 @@ class StreamInterceptor(Interceptor):
                 request = await request
             messages: AsyncGenerator[Any] = behaviour(request, context)
             time = asyncio.get_running_loop().time
-            patience = Patience()
+            timer = RearmableTimeout()
             try:
                 async with aclosing(messages):
                     async for message in messages:
                         data = pack(message)
                         taken = _make_room(data, own)
                         try:
-                            with patience.until(time() + memory.PATIENCE):
+                            with timer.until(time() + memory.PATIENCE):
                                 await context.write(data)
                         except TimeoutError:
                             raise CallerStalled("read", memory.PATIENCE) from None
                         if taken:
                             own.give(taken)
             finally:
-                patience.end()
+                timer.end()
 
         return run
 

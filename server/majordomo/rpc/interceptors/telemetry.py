@@ -17,9 +17,9 @@ _OURS = "majordomo.v1."
 
 _CODES = {code.value[0]: code for code in StatusCode}
 
-# A client whose deadline passes resets its stream, and we may have been told of a later
-# one: the transport rounds up by at most 1 %, and sends one that it has sent before if
-# that is up to 3 % longer (chttp2, TimeoutCompressorImpl).
+# A client whose deadline passes resets its stream, and we may have been informed of a
+# later one: the transport rounds up by at most 1 %, and sends one that it has sent
+# before if that is up to 3 % longer (chttp2, TimeoutCompressorImpl).
 _DEADLINE_ROUNDING = 0.04
 
 

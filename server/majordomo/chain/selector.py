@@ -43,7 +43,7 @@ _TICK = 0.001
 """Seconds after a bench's end: timers may be early by the clock's resolution."""
 
 
-class Turn(NamedTuple):
+class Pick(NamedTuple):
     """Whose turn it is."""
 
     target: Target
@@ -55,7 +55,7 @@ class Turn(NamedTuple):
     """It may be tried out of rotation, once, since nobody has answered."""
 
 
-class Course:
+class TargetSelector:
     """One call's way along its targets. `end` is a monotonic moment."""
 
     def __init__(
@@ -77,12 +77,12 @@ class Course:
         self._resorts: dict[str, Target] | None = None
         self._patience = _LONGEST_PATIENCE
 
-    async def next(self) -> Turn | None:
+    async def next(self) -> Pick | None:
         """The next target to come to; None: nobody is left."""
         targets = self._call.targets
         if self._place < len(targets):
             self._place += 1
-            return Turn(targets[self._place - 1], targets[self._place :])
+            return Pick(targets[self._place - 1], targets[self._place :])
         match self._call.policy.all_benched:
             case generation_service_pb2.ALL_BENCHED_POLICY_LAST_RESORT:
                 return await self._last_resort()
@@ -93,7 +93,7 @@ class Course:
             case _:
                 return None
 
-    async def _last_resort(self) -> Turn | None:
+    async def _last_resort(self) -> Pick | None:
         """The best of those that may still be tried, whatever we think of them."""
         if self._resorts is None:
             self._resorts = {target.name: target for target in self._call.targets}
@@ -109,13 +109,13 @@ class Course:
             if not await self._time_helps(left):
                 return None
 
-    async def _resort(self, target: Target) -> Turn:
+    async def _resort(self, target: Target) -> Pick:
         """Another attempt at `target`, after the backoff that it would have had."""
         if made := self._made(target.name):
             wait = budget.backoff(len(made) - 1, self._random())
             left = self._end - self._clock.monotonic()
             await asyncio.sleep(max(0.0, min(wait, left)))
-        return Turn(target, last_resort=True)
+        return Pick(target, last_resort=True)
 
     def _attempts_left(self, name: str) -> int:
         """How many the call would still make there if nothing were remembered."""
@@ -162,7 +162,7 @@ class Course:
         finally:
             stop()
 
-    def _soonest(self) -> Turn | None:
+    def _soonest(self) -> Pick | None:
         last = last_words(self._call.attempts)
         if self._early or any(_tried(attempt) for attempt in last.values()):
             return None
@@ -173,9 +173,9 @@ class Course:
             if _skipped_as_benched(last[target.name])
         }
         name = self._tracker.soonest(skipped)
-        return None if name is None else Turn(skipped[name], early=True)
+        return None if name is None else Pick(skipped[name], early=True)
 
-    async def _first_to_return(self) -> Turn | None:
+    async def _first_to_return(self) -> Pick | None:
         if self._waiting_ends is None:
             longest = self._clock.monotonic() + LONGEST_WAIT
             self._waiting_ends = min(longest, self._end - budget.LEAST_ATTEMPT)
@@ -183,7 +183,7 @@ class Course:
             candidates = self._candidates()
             for target in candidates:
                 if self._tracker.out_of_rotation(target.name) is None:
-                    return Turn(target)
+                    return Pick(target)
             moment = self._next_return(candidates)
             if moment is None or moment > self._waiting_ends:
                 return None
