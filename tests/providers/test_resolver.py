@@ -111,7 +111,7 @@ socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
 async def main():
     codec = OpenAICompatible("acme")
     provider = HttpProvider(codec, "http://it.hangs", connect_timeout=0.1)
-    exchange = await provider.fit("m", prompt(), stream=False)
+    exchange = await provider.prepare("m", prompt(), stream=False)
     try:
         await anext(exchange.run())
     except Failure as failure:

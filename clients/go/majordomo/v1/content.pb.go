@@ -140,7 +140,8 @@ type Message struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Who wrote the turn.
 	Role Role `protobuf:"varint,1,opt,name=role,proto3,enum=majordomo.v1.Role" json:"role,omitempty"`
-	// Required. What the turn holds, in order.
+	// Required, but for an answer of the model's that holds nothing. What the turn holds,
+	// in order.
 	// Limits: at least 1 entry.
 	Parts []*Part `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty"`
 	// Optional. The target that wrote this turn. Set by the server (clients of
@@ -841,10 +842,12 @@ type ToolCall struct {
 	// Required. Correlates the call with its ToolResult.
 	// Limits: at least 1 character.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Required. The function's name, as declared in Prompt.tools.
-	// Limits: 1 to 64 characters.
+	// Required. The function's name, as declared in Prompt.tools, or as the model wrote
+	// it.
+	// Limits: at least 1 character.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Required. The arguments, as the JSON object text that the model wrote.
+	// The arguments, as the model wrote them: the text of a JSON object, unless the
+	// answer was cut within it.
 	ArgumentsJson string `protobuf:"bytes,3,opt,name=arguments_json,json=argumentsJson,proto3" json:"arguments_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -533,7 +533,8 @@ pub struct Message {
     /// Required. Who wrote the turn.
     #[prost(enumeration="Role", tag="1")]
     pub role: i32,
-    /// Required. What the turn holds, in order.
+    /// Required, but for an answer of the model's that holds nothing. What the turn holds,
+    /// in order.
     /// Limits: at least 1 entry.
     #[prost(message, repeated, tag="2")]
     pub parts: ::prost::alloc::vec::Vec<Part>,
@@ -699,11 +700,13 @@ pub struct ToolCall {
     /// Limits: at least 1 character.
     #[prost(string, tag="1")]
     pub id: ::prost::alloc::string::String,
-    /// Required. The function's name, as declared in Prompt.tools.
-    /// Limits: 1 to 64 characters.
+    /// Required. The function's name, as declared in Prompt.tools, or as the model wrote
+    /// it.
+    /// Limits: at least 1 character.
     #[prost(string, tag="2")]
     pub name: ::prost::alloc::string::String,
-    /// Required. The arguments, as the JSON object text that the model wrote.
+    /// The arguments, as the model wrote them: the text of a JSON object, unless the
+    /// answer was cut within it.
     #[prost(string, tag="3")]
     pub arguments_json: ::prost::alloc::string::String,
 }

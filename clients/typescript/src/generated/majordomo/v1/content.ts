@@ -29,7 +29,8 @@ export interface Message {
   /** Required. Who wrote the turn. */
   role: Role;
   /**
-   * Required. What the turn holds, in order.
+   * Required, but for an answer of the model's that holds nothing. What the turn holds,
+   * in order.
    * Limits: at least 1 entry.
    */
   parts: Part[];
@@ -194,11 +195,15 @@ export interface ToolCall {
    */
   id: string;
   /**
-   * Required. The function's name, as declared in Prompt.tools.
-   * Limits: 1 to 64 characters.
+   * Required. The function's name, as declared in Prompt.tools, or as the model wrote
+   * it.
+   * Limits: at least 1 character.
    */
   name: string;
-  /** Required. The arguments, as the JSON object text that the model wrote. */
+  /**
+   * The arguments, as the model wrote them: the text of a JSON object, unless the
+   * answer was cut within it.
+   */
   argumentsJson: string;
 }
 
