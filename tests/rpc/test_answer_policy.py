@@ -40,9 +40,7 @@ CONFIG = """
 Asked = TypeVar("Asked", GenerateRequest, StreamRequest)
 
 
-def asking(
-    request: Asked, *faults: AnswerFault, schema: str = SCHEMA
-) -> Asked:
+def asking(request: Asked, *faults: AnswerFault, schema: str = SCHEMA) -> Asked:
     call = request.call
     call.prompt.response_format.json_schema.schema_json = schema
     call.options.answer_policy.advance_on_answer.extend(faults)
