@@ -48,7 +48,14 @@ def responses_problems(body: dict[str, Any]) -> list[str]:
     return problems(body, response_create_params.ResponseCreateParamsNonStreaming)
 
 
-_KEYS = ("reasoning_content", "reasoning_details", "reasoning", "prefix", "annotations")
+_KEYS = (
+    "reasoning_content",
+    "reasoning_details",
+    "reasoning",
+    "prefix",
+    "partial",
+    "annotations",
+)
 """Keys of messages that OpenAI's own server does not have."""
 
 
