@@ -94,7 +94,7 @@ def first(got: Got) -> tuple[str, str, str]:
 # The way through.
 
 
-@pytest.mark.rule("2.19")
+@pytest.mark.rule("2.24")
 @RPC
 async def test_a_tunnel_to_a_name_that_only_the_proxy_knows(
     rpc: str, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
@@ -112,7 +112,7 @@ async def test_a_tunnel_to_a_name_that_only_the_proxy_knows(
     assert "proxy-authorization" not in upstream.requests[0].headers
 
 
-@pytest.mark.rule("2.19")
+@pytest.mark.rule("2.24")
 @RPC
 async def test_plain_text_by_way_of_a_proxy(
     rpc: str, monkeypatch: pytest.MonkeyPatch
@@ -132,7 +132,7 @@ async def test_plain_text_by_way_of_a_proxy(
     assert "proxy-authorization" not in upstream.requests[0].headers
 
 
-@pytest.mark.rule("2.19")
+@pytest.mark.rule("2.24")
 @RPC
 @pytest.mark.parametrize("credentials", ["", f"user:{PASSWORD}"])
 async def test_socks(
@@ -179,7 +179,7 @@ async def test_every_kind_over_http_goes_by_its_proxy(
     assert 1 == len(upstream.requests)
 
 
-@pytest.mark.rule("2.19")
+@pytest.mark.rule("2.24")
 async def test_none_refuses_the_environments_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -325,7 +325,7 @@ async def test_a_socks_proxy_that_refuses(settings: dict[str, Any]) -> None:
         assert PASSWORD not in str(one.failure)
 
 
-@pytest.mark.rule("2.19", "8.11")
+@pytest.mark.rule("2.24", "8.11")
 async def test_a_port_where_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
     """As at a provider, with the proxy's name; nothing of it in the log."""
     caplog.set_level(logging.DEBUG)
@@ -444,7 +444,7 @@ async def test_a_certificate_is_shown(tmp_path: Path, http2: bool) -> None:
     assert 1 == len(upstream.requests)
 
 
-@pytest.mark.rule("2.20")
+@pytest.mark.rule("2.25")
 @pytest.mark.parametrize("named", ["ca_file", "SSL_CERT_FILE", "SSL_CERT_DIR"])
 async def test_authorities_that_are_replaced(
     named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -486,7 +486,7 @@ async def test_authorities_that_are_replaced(
     assert [False, True] == second_look
 
 
-@pytest.mark.rule("2.20")
+@pytest.mark.rule("2.25")
 async def test_a_running_call_goes_on(tmp_path: Path) -> None:
     """On its old connection, to its end; and a file of no use is named."""
     authority = trustme.CA()
@@ -679,7 +679,7 @@ def test_credentials_of_proxies_are_secrets() -> None:
     assert "ss-word" not in repr(config)
 
 
-@pytest.mark.rule("2.19")
+@pytest.mark.rule("2.24")
 @pytest.mark.parametrize(
     ("url", "no_proxy", "expected"),
     [

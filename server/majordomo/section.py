@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from majordomo.distribution import require
+
+require("server")
+
 from pydantic import (
     AfterValidator,
     BaseModel,

@@ -17,7 +17,6 @@ import msgspec
 import pytest
 from google.protobuf.message import DecodeError
 
-from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.names import expand
 from majordomo.codec.base import Codec
@@ -25,6 +24,7 @@ from majordomo.codec.errors.body import ErrorBody, scrub
 from majordomo.codec.errors.classify import classify
 from majordomo.codec.errors.retry_delay import retry_delay
 from majordomo.codec.state import pack, unpack
+from majordomo.deltas import message
 from majordomo.errors import ChainError, InvalidRequest
 from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.providers.gemini.codec import Gemini

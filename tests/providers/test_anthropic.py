@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.codec.state import unpack
+from majordomo.deltas import message
 from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_OVERLOADED
 from majordomo.v1.content_pb2 import Message

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from majordomo.chain.deltas import message as message_of
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.codec.base import StreamDecoder
 from majordomo.codec.state import unpack
+from majordomo.deltas import message as message_of
 from majordomo.providers.gemini.codec import Gemini
 from majordomo.v1.attempt_pb2 import FailureReason, Usage
 from majordomo.v1.content_pb2 import Message

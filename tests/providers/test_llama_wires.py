@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from majordomo.chain.deltas import message as message_of
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.codec.base import Codec
+from majordomo.deltas import message as message_of
 from majordomo.providers.anthropic.codec import VERSION, Anthropic
 from majordomo.providers.local import model_file
 from majordomo.providers.local.provider import Local

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from majordomo.chain.deltas import message as message_of
 from majordomo.codec.state import pack
+from majordomo.deltas import message as message_of
 from majordomo.providers.openai_chat.codec import OpenAICompatible
 from majordomo.providers.profiles import PROFILES
 from majordomo.v1.content_pb2 import (

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from majordomo.chain.deltas import message as message_of
 from majordomo.chain.failure import Failure
 from majordomo.codec.base import StreamDecoder
+from majordomo.deltas import message as message_of
 from majordomo.providers.openai_chat.codec import OpenAICompatible
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CREDENTIALS,

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from majordomo.chain.deltas import message as message_of
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.codec.state import unpack
+from majordomo.deltas import message as message_of
 from majordomo.providers.local import model_file
 from majordomo.providers.local.provider import Local
 from majordomo.providers.openai_responses.codec import OpenAIResponses

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from majordomo.chain.deltas import message as message_of
 from majordomo.codec.base import Codec
 from majordomo.codec.event_stream import decode_whole
+from majordomo.deltas import message as message_of
 from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.providers.gemini.codec import Gemini
 from majordomo.providers.openai_chat.codec import OpenAICompatible

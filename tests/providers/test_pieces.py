@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from majordomo.chain.deltas import message
 from majordomo.codec.pieces import REASONING, TEXT, Block, Pieces
 from majordomo.codec.state import pack, unpack
+from majordomo.deltas import message
 from majordomo.v1.content_pb2 import (
     ROLE_ASSISTANT,
     Message,

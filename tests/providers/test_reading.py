@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Life
 from majordomo.codec.base import Codec
 from majordomo.codec.event_stream import decode_whole
 from majordomo.codec.state import unpack
+from majordomo.deltas import message
 from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.providers.gemini.codec import Gemini
 from majordomo.providers.openai_chat.codec import OpenAICompatible

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer, Piece
+from majordomo.deltas import message
 from majordomo.providers.scripted.provider import Script, Scripted, ScriptError
 from majordomo.v1.attempt_pb2 import (
     FAILURE_REASON_CONNECTION,

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from majordomo.chain.deltas import message as message_of
 from majordomo.codec.base import Codec
 from majordomo.codec.state import unpack
+from majordomo.deltas import message as message_of
 from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.providers.gemini.codec import Gemini
 from majordomo.providers.openai_chat.codec import OpenAICompatible

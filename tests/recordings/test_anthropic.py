@@ -13,9 +13,9 @@ import anthropic
 import httpx2
 import pytest
 
-from majordomo.chain.deltas import message as message_of
 from majordomo.chain.failure import Failure
 from majordomo.codec.state import unpack
+from majordomo.deltas import message as message_of
 from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE, FailureReason
 from majordomo.v1.content_pb2 import Message

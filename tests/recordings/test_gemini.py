@@ -15,9 +15,9 @@ import pytest
 from google import genai
 from google.genai import types
 
-from majordomo.chain.deltas import message as message_of
 from majordomo.chain.failure import Failure
 from majordomo.codec.state import unpack
+from majordomo.deltas import message as message_of
 from majordomo.providers.gemini.codec import Gemini
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE, FailureReason
 from majordomo.v1.content_pb2 import Message

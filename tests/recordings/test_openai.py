@@ -15,8 +15,8 @@ import httpx2
 import openai
 import pytest
 
-from majordomo.chain.deltas import message as message_of
 from majordomo.chain.failure import Failure
+from majordomo.deltas import message as message_of
 from majordomo.providers.openai_chat.codec import OpenAICompatible
 from majordomo.providers.profiles import COMMON, PROFILES
 from majordomo.v1.attempt_pb2 import (

@@ -2,9 +2,9 @@
 
 import pytest
 
-from majordomo.chain.deltas import message as message_of
 from majordomo.chain.failure import Failure
 from majordomo.codec.base import Codec
+from majordomo.deltas import message as message_of
 from majordomo.providers.anthropic.codec import Anthropic
 from majordomo.providers.gemini.codec import Gemini
 from majordomo.providers.openai_chat.codec import OpenAICompatible

@@ -2,3 +2,7 @@
 
 Knows neither HTTP nor gRPC. The rules that it keeps are in docs/semantics.md.
 """
+
+from majordomo.distribution import require
+
+require("server")

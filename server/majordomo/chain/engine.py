@@ -12,7 +12,6 @@ from majordomo.chain.answers import Fault, Parts, fault
 from majordomo.chain.attempt import MOST_MESSAGE_BYTES, RunningAttempt
 from majordomo.chain.call import Call, CallFailed, Policy
 from majordomo.chain.clock import CLOCK, Clock
-from majordomo.chain.deltas import message
 from majordomo.chain.events import Answered, AttemptEnded, Content, Event, Restarted
 from majordomo.chain.failure import PERMANENT
 from majordomo.chain.health import Bench
@@ -23,6 +22,7 @@ from majordomo.chain.target import Answer, Target
 from majordomo.chain.tracker import Tracker
 from majordomo.chain.usage import add_up
 from majordomo.chain.verdict import ALWAYS_ADVANCE, may_come_back, verdict
+from majordomo.deltas import message
 from majordomo.text import cut
 from majordomo.v1.attempt_pb2 import (
     ANSWER_FAULT_EMPTY,

@@ -2,8 +2,8 @@
 
 from grpc import StatusCode
 
-from majordomo.chain.deltas import message
 from majordomo.client.errors import StreamInterrupted
+from majordomo.deltas import message
 from majordomo.v1.content_pb2 import Message
 from majordomo.v1.generation_service_pb2 import (
     Completion,

@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer, Life
 from majordomo.codec.base import Codec
 from majordomo.codec.pieces import Pieces
 from majordomo.codec.sse import Event, EventParser
+from majordomo.deltas import message
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_MALFORMED_RESPONSE, Usage
 from majordomo.v1.generation_service_pb2 import Completion, PartDelta, Prompt
 

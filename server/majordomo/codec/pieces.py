@@ -6,7 +6,7 @@ text before it. The parts are numbered as they begin, what belongs together is j
 and broken text is repaired across pieces (rule 3.6). What shows nothing (rule 3.1),
 such as the state of reasoning that nobody asked to see, or white space, is held back
 until content comes. A unary answer goes the same way and is read back as a message
-(`majordomo.chain.deltas`).
+(`majordomo.deltas`).
 """
 
 from collections.abc import Sequence

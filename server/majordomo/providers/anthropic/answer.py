@@ -11,7 +11,6 @@ thinking that was redacted.
 
 from typing import Any
 
-from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.codec.errors.body import parse
@@ -24,6 +23,7 @@ from majordomo.codec.pieces import OTHER, REASONING, TEXT, TOOL_CALL, Block, Pie
 from majordomo.codec.request_json import answer_schema
 from majordomo.codec.state import pack
 from majordomo.codec.usage import anthropic_usage
+from majordomo.deltas import message
 from majordomo.providers.anthropic import blocks
 from majordomo.providers.anthropic.blocks import WIRE
 from majordomo.providers.anthropic.shapes import (

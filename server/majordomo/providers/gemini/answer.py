@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 
-from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.codec.errors.body import parse
@@ -27,6 +26,7 @@ from majordomo.codec.opaque import again, described, kept
 from majordomo.codec.pieces import OTHER, REASONING, TEXT, Block, Pieces
 from majordomo.codec.state import pack
 from majordomo.codec.usage import GeminiCounts, gemini_usage, later_counts
+from majordomo.deltas import message
 from majordomo.providers.gemini import blocks
 from majordomo.providers.gemini.blocks import WIRE, Grounding
 from majordomo.providers.gemini.partial_arguments import PartialArguments

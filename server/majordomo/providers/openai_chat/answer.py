@@ -6,7 +6,6 @@ A whole answer is read as a stream of one chunk, so both are read alike.
 
 import json
 
-from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.codec.errors.body import parse
@@ -17,6 +16,7 @@ from majordomo.codec.json_text import WHITESPACE, read_broken, repair
 from majordomo.codec.pieces import REASONING, TEXT, Block, Pieces
 from majordomo.codec.state import pack
 from majordomo.codec.usage import chat_usage, later
+from majordomo.deltas import message
 from majordomo.providers.openai_chat.blocks import Beside
 from majordomo.providers.openai_chat.reasoning import (
     WIRE,

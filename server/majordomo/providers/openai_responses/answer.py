@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from majordomo.chain.deltas import message
 from majordomo.chain.failure import Failure
 from majordomo.chain.target import Answer
 from majordomo.codec.errors.body import parse
@@ -27,6 +26,7 @@ from majordomo.codec.pieces import OTHER, REASONING, TEXT, Block, Pieces
 from majordomo.codec.sources import annotations
 from majordomo.codec.state import pack
 from majordomo.codec.usage import later, responses_usage
+from majordomo.deltas import message
 from majordomo.providers.openai_responses import blocks
 from majordomo.providers.openai_responses.blocks import WIRE
 from majordomo.v1.attempt_pb2 import FAILURE_REASON_PROVIDER_ERROR, Usage
