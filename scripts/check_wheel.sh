@@ -88,7 +88,7 @@ fi
 
 "$served/python" -m pip install --quiet "$wheel[server]"
 "$served/majordomo" --version
-"$served/python" "$work/every_module.py" otlp
+"$served/python" "$work/every_module.py" otlp vertex
 mkfifo "$work/stdout"
 MAJORDOMO_PROVIDERS__ACME__KIND=scripted "$served/majordomo" serve \
     --listen 127.0.0.1:0 >"$work/stdout" 2>"$work/log" &
@@ -99,5 +99,5 @@ answer=$("$alone/python" ask.py --address "${line##* }" --chain acme/echo "Hello
 [ "$answer" = "Hello, wheel." ] || fail "the scripted provider answered: $answer"
 
 "$served/python" -m pip install --quiet "$wheel[otlp]"
-"$served/python" "$work/every_module.py"
+"$served/python" "$work/every_module.py" vertex
 echo "wheel: $(wc -l <<<"$packages") packages alone; it calls, and with [server] it serves"

@@ -6,6 +6,10 @@ Imports google-auth, an extra: to be imported where a token is wanted.
 from collections.abc import Mapping
 from typing import Any
 
+from majordomo.distribution import require
+
+require("vertex")
+
 import google.auth.transport
 import httpx
 from google.auth.exceptions import TransportError
