@@ -194,7 +194,8 @@ TEST_F(Server, Sources) {
   const auto& citation = pieced.parts(0).citations(0);
   const auto& range = citation.range();
   EXPECT_EQ("https://example.org/a", citation.uri());
-  EXPECT_EQ("Ça va", pieced.parts(0).text().substr(range.start(), range.end() - range.start()));
+  EXPECT_EQ("Ça va",
+            pieced.parts(0).text().substr(range.start(), range.end() - range.start()));
   EXPECT_EQ("file", pieced.parts(1).opaque().type());
   EXPECT_EQ(1'500'008, pieced.parts(2).blob().data().size());
 }
