@@ -15,7 +15,7 @@ from majordomo.v1.generation_service_pb2 import Call, GenerateRequest, Prompt
 from majordomo.v1.generation_service_pb2_grpc import GenerationServiceStub
 from testkit.h2 import Connection, message
 from testkit.servers import failed, generate
-from testkit.upstream import Connection as PromptLike
+from testkit.upstream import Connection as Served
 from testkit.upstream import Upstream
 from tests.attacks.scene import OWN_CONNECTION, Scene, attacked
 
@@ -66,7 +66,7 @@ async def settled(scene: Scene) -> int:
 async def test_requests_at_work(size: int, tmp_path: Path) -> None:
     """Callers bring PDFs to a model that takes its time; then they leave."""
 
-    async def silent(connection: PromptLike) -> None:
+    async def silent(connection: Served) -> None:
         await connection.request()
         await connection.closed()
 

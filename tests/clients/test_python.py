@@ -120,7 +120,7 @@ async def test_files(tmp_path: Path) -> None:
 async def test_the_readme_runs() -> None:
     """Its program, word by word, at another address."""
     readme = (FOLDER / "README.md").read_text()
-    (program,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    program, *_ = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     config = """
         [server]
         listen = "127.0.0.1:0"
