@@ -104,7 +104,7 @@ check: lint types contract wheel locked docs ## All checks but the tests
 
 # What is tested is what users install: the wheel that the checks have built. The image
 # is given the model that the demo has fetched.
-ci: ## Everything that must hold, in a clean clone: about half an hour on two cores
+ci: ## Everything that must hold, in a clean clone: up to an hour on two cores
 	$(MAKE) check
 	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/majordomo_grpc-*.whl
 	$(MAKE) demo

@@ -10,7 +10,7 @@ from types import FrameType
 
 
 def take_signals() -> None:
-    """Let SIGTERM and SIGINT end the process from now on, also as process 1.
+    """Let SIGTERM end the process from now on, as process 1 too; SIGINT does already.
 
     The kernel drops signals that process 1 has no handler for, and imports take a
     second. `serve` puts its own handlers in place of these. SIGHUP, which asks for a
